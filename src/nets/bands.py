@@ -1,0 +1,105 @@
+"""Accuracies -> inside, below, above or diverged; pure, but for reading the bands' file.
+
+A training result is random, so an accuracy is judged against a distribution: n reference runs with distinct
+seeds. The mean of R new rounds is expected inside the prediction interval
+mean ± t(1 - alpha/2, n - 1) · s · sqrt(1/n + 1/R), for accuracies close to normal; s is the sample's (ddof = 1).
+The idea is MLPerf's reference convergence points.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from pydantic import Field, ValidationError, model_validator
+from scipy.special import stdtrit
+
+from nets.cells import Protocol
+from nets.results import Accuracy, Band, BandVerdict, Record, Unusable
+
+ALPHA = 0.001
+SCHEMA = 1
+
+
+class Runs(Record):
+    """Accuracies of runs of one cell under one protocol, made alike: where, by what, and with which seeds."""
+
+    cell: str
+    protocol: str
+    epochs: int
+    batch_size: int
+    lr: float
+    source: str
+    pipeline: str
+    torch: str
+    device: str
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _paired(self) -> Runs:
+        if len(self.seeds) != len(self.accuracies):
+            raise ValueError(f"{len(self.seeds)} seeds, but {len(self.accuracies)} accuracies")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("a seed occurs twice")
+        if not all(0 <= accuracy <= 1 for accuracy in self.accuracies):
+            raise ValueError("an accuracy lies outside [0, 1]")
+        return self
+
+
+class Bands(Record):
+    """All runs of a bands file."""
+
+    schema_: int = Field(alias="schema", ge=SCHEMA, le=SCHEMA)
+    runs: tuple[Runs, ...] = ()
+
+    def accuracies(self, cell: str, protocol: Protocol) -> tuple[float, ...]:
+        """Every reference accuracy of a cell under exactly this protocol's training."""
+        return tuple(
+            accuracy
+            for runs in self.runs
+            if (runs.cell, runs.protocol, runs.epochs, runs.batch_size, runs.lr)
+            == (cell, protocol.name, protocol.epochs, protocol.batch_size, protocol.lr)
+            for accuracy in runs.accuracies
+        )
+
+
+def read(path: Path) -> Bands:
+    """Read a bands file. Raises Unusable, naming the file and the field."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    try:
+        return Bands.model_validate(table, strict=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise Unusable(f"{path}: field '{field}': {first['msg']}") from error
+
+
+def interval(reference: Sequence[float], n_rounds: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """The prediction interval for the mean of `n_rounds` new accuracies, cut to [0, 1]; needs two references."""
+    n = len(reference)
+    t = float(stdtrit(n - 1, 1 - alpha / 2))
+    half = t * stdev(reference) * math.sqrt(1 / n + 1 / n_rounds)
+    centre = fmean(reference)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def judge(
+    accuracy: Accuracy, n_rounds: int, *, diverged: bool, reference: Sequence[float], alpha: float = ALPHA
+) -> Band:
+    """Hold the mean accuracy of a cell's rounds against its reference runs."""
+    low, high = interval(reference, n_rounds, alpha)
+    verdict: BandVerdict = "inside"
+    if diverged:
+        verdict = "diverged"
+    elif accuracy.mean < low:
+        verdict = "below"
+    elif accuracy.mean > high:
+        verdict = "above"
+    return Band(low=low, high=high, n=len(reference), alpha=alpha, verdict=verdict)

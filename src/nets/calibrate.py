@@ -1,0 +1,127 @@
+"""Measures the accuracy distributions that the bands are made of, and keeps them in the bands file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+import torch
+from filelock import FileLock
+
+from nets import bands
+from nets.bands import Runs
+from nets.cells import Cell, protocol_for
+from nets.datasets import load
+from nets.machine import device_facts
+from nets.measure import CellRun
+from nets.pipelines import Pipeline
+
+COMMENT = (
+    "Reference accuracies, one table a group of like runs; `nets bands` measures and adds them.\n"
+    "The band of a cell and protocol is the prediction interval of all its runs: see src/nets/bands.py."
+)
+
+
+def calibrate(
+    cells: Iterable[Cell],
+    protocol_name: str,
+    pipeline: Pipeline,
+    seeds: Iterable[int],
+    device: torch.device,
+    root: Path,
+    file: Path,
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """Train each cell once a seed and add each accuracy to `file` as it comes; seeds that are there are passed over.
+
+    Raises DataError for data that can't be read, Unusable for a bands file that can't.
+    """
+    wanted = list(seeds)
+    facts = device_facts(device)
+    for cell in cells:
+        protocol = protocol_for(protocol_name, cell.dataset)
+        like = {
+            "cell": cell.id,
+            "protocol": protocol.name,
+            "epochs": protocol.epochs,
+            "batch_size": protocol.batch_size,
+            "lr": protocol.lr,
+            "source": "nets bands",
+            "pipeline": pipeline.name,
+            "torch": torch.__version__,
+            "device": f"{facts.type}: {facts.name}",
+        }
+        todo = [seed for seed in wanted if seed not in _seeds(file, cell.id, protocol.name)]
+        if not todo:
+            say(f"{cell.id} {protocol.name}: all {len(wanted)} seeds are in {file}")
+            continue
+        data = load(cell.dataset, root)
+        loaders = pipeline.loaders(data, protocol, device)
+        for done, seed in enumerate(todo, start=1):
+            once = protocol.repeated(rounds=1, seed=seed)
+            run = CellRun(cell, once, pipeline, data, loaders, device).round()
+            if run.diverged:
+                say(f"{cell.id} {protocol.name} seed {seed}: diverged, left out")
+                continue
+            _add(file, like, seed, run.accuracy)
+            say(
+                f"{cell.id} {protocol.name} seed {seed} ({done}/{len(todo)}): "
+                f"accuracy {run.accuracy:.4f}, {run.time_s:.1f} s"
+            )
+
+
+def _seeds(file: Path, cell: str, protocol: str) -> set[int]:
+    """Seeds of our own runs of a cell under a protocol; another program's run with the same seed is another run."""
+    if not file.exists():
+        return set()
+    return {
+        seed
+        for runs in bands.read(file).runs
+        if (runs.cell, runs.protocol, runs.source) == (cell, protocol, "nets bands")
+        for seed in runs.seeds
+    }
+
+
+def _add(file: Path, like: dict[str, Any], seed: int, accuracy: float) -> None:
+    """Add one run to the group that it belongs to; the file is replaced whole, one writer at a time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_name(f".{file.name}.lock")):
+        groups = list(bands.read(file).runs) if file.exists() else []
+        new = Runs(**like, seeds=(seed,), accuracies=(accuracy,))
+        for i, group in enumerate(groups):
+            if _kind(group) == _kind(new):
+                new = Runs(**like, seeds=(*group.seeds, seed), accuracies=(*group.accuracies, accuracy))
+                groups[i] = new
+                break
+        else:
+            groups.append(new)
+        write(file, groups)
+
+
+def _kind(runs: Runs) -> dict[str, Any]:
+    return runs.model_dump(exclude={"seeds", "accuracies"})
+
+
+def write(file: Path, groups: Iterable[Runs]) -> None:
+    """Write a bands file, ordered by protocol, cell and source, in place of the one that is there."""
+    document = tomlkit.document()
+    for line in COMMENT.splitlines():
+        document.add(tomlkit.comment(line))
+    document["schema"] = bands.SCHEMA
+    tables = tomlkit.aot()
+    for runs in sorted(groups, key=lambda runs: (runs.protocol, runs.cell, runs.source, runs.device, runs.torch)):
+        table = tomlkit.table()
+        for key, value in runs.model_dump(mode="json").items():
+            table[key] = value
+        tables.append(table)
+    document["runs"] = tables
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(tomlkit.dumps(document))
+    os.chmod(name, 0o644)
+    os.replace(name, file)

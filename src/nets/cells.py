@@ -1,0 +1,145 @@
+"""What is run, and what is expected of it: cells, protocols, and the article's published figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True)
+
+Verdict = Literal["shallow", "deep"]
+
+
+class UnknownName(ValueError):
+    """A cell, protocol, model or data set that is not registered; the message lists the ones that are."""
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+
+
+class Protocol(BaseModel):
+    """How a cell is trained: round i uses seed + i.
+
+    Source of the article's values: ARTICLE's protocol table (Adam, cross-entropy, 3 rounds).
+    """
+
+    model_config = FROZEN
+
+    name: Literal["quick", "article", "custom"]
+    epochs: int = Field(ge=1, le=10_000)
+    batch_size: int = Field(ge=1, le=1_000_000)
+    optimizer: Literal["adam"] = "adam"
+    lr: float = Field(default=1e-3, gt=0)
+    rounds: int = Field(default=3, ge=1, le=1_000)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    def changed(self, *, epochs: int | None = None, batch_size: int | None = None, lr: float | None = None) -> Protocol:
+        """This protocol with other epochs, batch size or rate; named custom if any of them differs."""
+        update = {
+            "epochs": self.epochs if epochs is None else epochs,
+            "batch_size": self.batch_size if batch_size is None else batch_size,
+            "lr": self.lr if lr is None else lr,
+        }
+        same = all(getattr(self, field) == value for field, value in update.items())
+        return self if same else Protocol(**{**self.model_dump(), **update, "name": "custom"})
+
+    def repeated(self, *, rounds: int | None = None, seed: int | None = None) -> Protocol:
+        """This protocol with another number of rounds or first seed; the name stays."""
+        return Protocol(
+            **{
+                **self.model_dump(),
+                "rounds": self.rounds if rounds is None else rounds,
+                "seed": self.seed if seed is None else seed,
+            }
+        )
+
+
+_BATCH_SIZE = {"mnist": 100, "cifar10": 4, "digits": 100, "shapes": 4}
+_EPOCHS = {
+    "quick": {"mnist": 1, "cifar10": 1, "digits": 10, "shapes": 2},
+    "article": {"mnist": 20, "cifar10": 10, "digits": 20, "shapes": 10},
+}
+PROTOCOLS = tuple(_EPOCHS)
+DATASETS = tuple(_BATCH_SIZE)
+
+
+def protocol_for(name: str, dataset: str) -> Protocol:
+    """The protocol `name` as it stands for `dataset`. Raises UnknownName."""
+    if name not in _EPOCHS:
+        raise UnknownName("protocol", name, list(PROTOCOLS))
+    if dataset not in _BATCH_SIZE:
+        raise UnknownName("data set", dataset, list(DATASETS))
+    return Protocol.model_validate(
+        {"name": name, "epochs": _EPOCHS[name][dataset], "batch_size": _BATCH_SIZE[dataset]}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a cell's network must turn out to be."""
+
+    parameters: int
+    layers: int
+    classical: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the article printed for a cell: mean of 3 rounds on a Tesla K80, data loading included."""
+
+    time_s: float
+    accuracy: float
+    gpu_utilization_pct: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One model on one data set."""
+
+    dataset: str
+    model: str
+    expected: Expected | None = None
+    published: Published | None = None
+
+    @property
+    def id(self) -> str:
+        """The cell's test id, `dataset-model`."""
+        return f"{self.dataset}-{self.model}"
+
+
+_SNN500 = Expected(parameters=397_510, layers=2, classical="shallow")
+_CNN3L_28 = Expected(parameters=28_938, layers=3, classical="shallow")
+_LENET5_28 = Expected(parameters=61_706, layers=5, classical="deep")
+_CNN3L_32 = Expected(parameters=22_058, layers=3, classical="shallow")
+_LENET5_32 = Expected(parameters=62_006, layers=5, classical="deep")
+
+CELLS = (
+    Cell("mnist", "snn500", _SNN500, Published(172.00, 0.9832, 0.84)),
+    Cell("mnist", "cnn3l", _CNN3L_28, Published(228.33, 0.9908, 4.57)),
+    Cell("mnist", "lenet5", _LENET5_28, Published(199.33, 0.9891, 2.39)),
+    Cell("cifar10", "cnn3l", _CNN3L_32, Published(770.33, 0.6345, None)),
+    Cell("cifar10", "lenet5", _LENET5_32, Published(880.33, 0.6146, None)),
+    Cell("digits", "snn500", _SNN500),
+    Cell("digits", "cnn3l", _CNN3L_28),
+    Cell("digits", "lenet5", _LENET5_28),
+    Cell("shapes", "cnn3l", _CNN3L_32),
+    Cell("shapes", "lenet5", _LENET5_32),
+)
+
+
+def select(ids: str | None) -> tuple[Cell, ...]:
+    """The cells named in a comma-separated list of exact ids, in the registry's order; all for None.
+
+    Raises UnknownName for an id that no cell has, and ValueError for an empty list.
+    """
+    if ids is None:
+        return CELLS
+    wanted = {part.strip() for part in ids.split(",") if part.strip()}
+    known = [cell.id for cell in CELLS]
+    for name in sorted(wanted - set(known)):
+        raise UnknownName("cell", name, known)
+    if not wanted:
+        raise ValueError(f"no cell is named in {ids!r}; known: {', '.join(known)}")
+    return tuple(cell for cell in CELLS if cell.id in wanted)

@@ -1,0 +1,74 @@
+"""The `nets` command: what can be done without pytest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nets import __version__
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nets(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
+
+
+@app.command()
+def bands(
+    cells: Annotated[str | None, typer.Option(help="Exact ids, comma-separated; all by default.")] = None,
+    protocol: Annotated[str, typer.Option(help="quick or article.")] = "quick",
+    pipeline: Annotated[str, typer.Option(help="resident or article.")] = "resident",
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Runs a cell.")] = 20,
+    first_seed: Annotated[int, typer.Option(min=0, max=2**31, help="The runs use the seeds from here on.")] = 10_000,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    data_dir: Annotated[Path, typer.Option(envvar="NETS_DATA", help="A torchvision root.")] = Path("data"),
+    file: Annotated[Path, typer.Option(help="The bands file; runs that it has already are not repeated.")] = Path(
+        "benchmarks/bands.toml"
+    ),
+) -> None:
+    """Measure accuracy distributions and write them into the bands file, run by run."""
+    from nets.calibrate import calibrate
+    from nets.cells import select
+    from nets.datasets import DataError
+    from nets.machine import DeviceError, choose_device
+    from nets.pipelines import pipeline as pipeline_named
+    from nets.results import Unusable
+
+    try:
+        calibrate(
+            select(cells),
+            protocol,
+            pipeline_named(pipeline),
+            range(first_seed, first_seed + seeds),
+            choose_device(device),
+            data_dir,
+            file,
+            say=typer.echo,
+        )
+    except (ValueError, DataError, DeviceError, Unusable) as error:
+        typer.echo(f"nets bands: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo(f"nets bands: interrupted; {file} holds every finished run, and the same command goes on", err=True)
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

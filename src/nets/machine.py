@@ -1,0 +1,162 @@
+"""The machine a result was measured on: OpenMP's settings, versions, names, and who else is using the CPU."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from nets.results import Device
+
+_wait_policy = "unknown"
+
+
+def choose_wait_policy() -> None:
+    """Ask OpenMP for passive waiting; it is read once, when libgomp is loaded, so this runs before torch's import."""
+    global _wait_policy
+    if "OMP_WAIT_POLICY" in os.environ or "torch" not in sys.modules:
+        _wait_policy = os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE").lower()
+    else:
+        _wait_policy = "unknown: torch was imported before nets"
+
+
+def wait_policy() -> str:
+    """OpenMP's wait policy as this process runs under it: passive, active, or why it can't be told."""
+    return _wait_policy
+
+
+def cpu_name() -> str:
+    """The CPU's model name as the operating system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what decides a figure: Python, nets, torch, torchvision, NumPy; None where it is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("nets", "torch", "torchvision", "numpy", "scikit-learn", "pytest", "pytest-benchmark", "nvidia-ml-py"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class CpuUse:
+    """CPU seconds so far: this process with its children, and the whole machine."""
+
+    own_s: float
+    machine_s: float | None
+
+    def others_since(self, before: CpuUse) -> float | None:
+        """CPU seconds that other processes used since `before`; None where the machine's total is not known."""
+        if self.machine_s is None or before.machine_s is None:
+            return None
+        return max(0.0, (self.machine_s - before.machine_s) - (self.own_s - before.own_s))
+
+
+def cpu_use() -> CpuUse:
+    """Read the CPU clocks of this process and of the machine."""
+    import psutil
+
+    own = os.times()
+    own_s = own.user + own.system + own.children_user + own.children_system
+    total = psutil.cpu_times()
+    idle_s = total.idle + getattr(total, "iowait", 0.0) + getattr(total, "steal", 0.0)
+    # guest time is counted in user and nice already (proc(5))
+    guest_s = getattr(total, "guest", 0.0) + getattr(total, "guest_nice", 0.0)
+    return CpuUse(own_s=own_s, machine_s=sum(total) - idle_s - guest_s)
+
+
+class RssPeak:
+    """Peak resident memory since construction: the kernel's high-water mark, set back at the start.
+
+    Linux only (`/proc/self/clear_refs`, see proc(5)); elsewhere `bytes()` is None and `missing_because` says why.
+    """
+
+    def __init__(self) -> None:
+        self.missing_because: str | None = None
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+        except OSError as error:
+            self.missing_because = f"the kernel's high-water mark could not be set back: {error}"
+
+    def bytes(self) -> int | None:
+        """Bytes, or None with `missing_because`."""
+        if self.missing_because is None:
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+            self.missing_because = "/proc/self/status has no VmHWM"
+        return None
+
+
+class DeviceError(Exception):
+    """A device that was asked for and does not work here; the message says why."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that works. Raises DeviceError.
+
+    On a CPU one thread is used: measured on two cores at the article's batch sizes, two threads are slower for
+    three of the five cells and at best 1.4 times faster (docs/decisions.md).
+    """
+    import torch
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise DeviceError(f"unknown device {wanted!r}; known: auto, cpu, cuda, cuda:N")
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        torch.set_num_threads(1)
+        return torch.device("cpu")
+    # a count of devices proves nothing: with a broken driver it can be positive
+    if not torch.cuda.is_available():
+        raise DeviceError(f"--device {wanted}: no GPU works here: {no_gpu_because()}")
+    device = torch.device("cuda", int(wanted.partition(":")[2] or 0))
+    if device.index >= torch.cuda.device_count():
+        raise DeviceError(f"--device {wanted}: there is no such GPU; found {torch.cuda.device_count()}, from cuda:0 on")
+    return device
+
+
+def no_gpu_because() -> str:
+    """Why torch has no GPU to run on."""
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} was built without CUDA"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return " ".join(str(error).split())
+    return "torch.cuda.is_available() is False"
+
+
+def device_facts(device: torch.device) -> Device:
+    """What `device` is; the driver's version is added by `nets.gpu`."""
+    from nets.results import Device
+
+    if device.type == "cpu":
+        return Device(type="cpu", name=cpu_name())
+    import torch
+
+    properties = torch.cuda.get_device_properties(device)
+    return Device(
+        type="cuda",
+        name=properties.name,
+        uuid=f"GPU-{properties.uuid}",
+        memory_total_bytes=properties.total_memory,
+        compute_capability=f"{properties.major}.{properties.minor}",
+        n_sms=properties.multi_processor_count,
+    )

@@ -1,0 +1,212 @@
+"""One cell's rounds: seed, build, warm up, synchronise, time, watch -> `Round`.
+
+`CellRun` splits a round into `setup` (untimed, recorded as `setup_s`), `timed` and `teardown`, which is how
+pytest-benchmark's `pedantic` calls them; `round()` runs the three for everyone else.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim import Optimizer
+
+from nets.cells import Cell, Protocol, UnknownName
+from nets.datasets import Data
+from nets.machine import CpuUse, RssPeak, cpu_use
+from nets.models import MODELS
+from nets.pipelines import Loaders, Pass, Pipeline
+from nets.results import Cpu, Round, finite
+
+WARM_UP_STEPS = 3
+# A round counts as disturbed when other processes used more than this share of one core meanwhile, and more than
+# the clock ticks of /proc/stat can feign.
+DISTURBED_SHARE = 0.1
+CLOCK_TICKS_S = 0.05
+
+Progress = Callable[[int, int, Pass], None]
+"""Called after every epoch with the round's and the epoch's number, both from 0, and the epoch's means."""
+
+
+class WrongOutput(Exception):
+    """A network whose output is not (N, n_classes)."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What one round works on; dropped whole when the round ends."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    seed: int
+    setup_s: float
+    cpu_before: CpuUse
+    watch: ExitStack
+
+
+class CellRun:
+    """Trains and evaluates one cell, round after round; `rounds` holds the finished ones.
+
+    `watch` makes what is entered when a round's setup is done and left when the round is over (a GPU monitor, say).
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        protocol: Protocol,
+        pipeline: Pipeline,
+        data: Data,
+        loaders: Loaders,
+        device: torch.device,
+        *,
+        watch: Callable[[], AbstractContextManager[object]] = nullcontext,
+        progress: Progress | None = None,
+    ) -> None:
+        self.cell = cell
+        self.protocol = protocol
+        self.pipeline = pipeline
+        self.data = data
+        self.device = device
+        self.rounds: list[Round] = []
+        self._loaders = loaders
+        self._watch = watch
+        self._progress = progress
+        self._trial: _Trial | None = None
+        self._core_s = 0.0
+        self._rss = RssPeak()
+
+    def build(self) -> nn.Module:
+        """A new network for the cell, from torch's default generator. Raises UnknownName."""
+        if self.cell.model not in MODELS:
+            raise UnknownName("model", self.cell.model, list(MODELS))
+        return MODELS[self.cell.model](self.data.image_shape, self.data.n_classes)
+
+    def setup(self) -> None:
+        """Seed, build, place and warm up the next round's network; nothing of it is timed."""
+        self.teardown()
+        started = perf_counter()
+        seed = self.protocol.seed + len(self.rounds)
+        torch.manual_seed(seed)
+        model = self.pipeline.place(self.build(), self.device)
+        with preserved_rng(self.device):
+            self._warm_up(model)
+        optimizer = self.pipeline.optimizer(model, self.protocol)
+        self._synchronise()
+        setup_s = perf_counter() - started
+        with ExitStack() as stack:
+            stack.enter_context(self._watch())
+            self._trial = _Trial(model, optimizer, seed, setup_s, cpu_use(), stack.pop_all())
+
+    def timed(self) -> None:
+        """Train for the protocol's epochs, then evaluate. This is what pytest-benchmark's clock sees."""
+        trial = self._trial
+        if trial is None:
+            raise RuntimeError("timed() needs setup() before it")
+        epochs: list[Pass] = []
+        started = perf_counter()
+        for epoch in range(self.protocol.epochs):
+            epochs.append(
+                self.pipeline.train_epoch(trial.model, self._loaders.train, trial.optimizer, self.device)
+            )
+            if self._progress is not None:
+                self._progress(len(self.rounds), epoch, epochs[-1])
+        self._synchronise()
+        trained = perf_counter()
+        tested = self.pipeline.evaluate(trial.model, self._loaders.test, self.device)
+        self._synchronise()
+        ended = perf_counter()
+        self.rounds.append(self._record(trial, epochs, tested, train_s=trained - started, eval_s=ended - trained))
+
+    def teardown(self) -> None:
+        """End the watch and free the round's network, so that the next round's peak memory is its own."""
+        if self._trial is not None:
+            self._trial.watch.close()
+            self._trial = None
+
+    def close(self) -> None:
+        """Free everything, the device's cached memory too."""
+        self.teardown()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def round(self) -> Round:
+        """Run the next round."""
+        try:
+            self.setup()
+            self.timed()
+        finally:
+            self.teardown()
+        return self.rounds[-1]
+
+    def cpu(self) -> Cpu:
+        """CPU seconds of the timed regions, and the peak resident memory since this object was made."""
+        rss = self._rss.bytes()
+        return Cpu(core_s=self._core_s, rss_peak_bytes=rss, rss_missing_because=self._rss.missing_because)
+
+    def _record(self, trial: _Trial, epochs: list[Pass], tested: Pass, *, train_s: float, eval_s: float) -> Round:
+        after = cpu_use()
+        self._core_s += after.own_s - trial.cpu_before.own_s
+        others = after.others_since(trial.cpu_before)
+        allowed = max(CLOCK_TICKS_S, DISTURBED_SHARE * (train_s + eval_s))
+        return Round(
+            seed=trial.seed,
+            setup_s=trial.setup_s,
+            train_s=train_s,
+            eval_s=eval_s,
+            accuracy=tested.accuracy,
+            loss=finite(tested.loss),
+            train_loss=tuple(finite(epoch.loss) for epoch in epochs),
+            train_accuracy=tuple(epoch.accuracy for epoch in epochs),
+            others_cpu_s=others,
+            disturbed=None if others is None else others > allowed,
+        )
+
+    def _warm_up(self, model: nn.Module) -> None:
+        """A few training steps of a scratch copy, on batches that no shuffling was drawn for; one evaluation batch."""
+        scratch = copy.deepcopy(model)
+        optimizer = self.pipeline.optimizer(scratch, self.protocol)
+        for images, labels in islice(iter(self._loaders.test), 1):
+            images, labels = images.to(self.device), labels.to(self.device)
+            n = min(self.protocol.batch_size, len(labels))
+            for _ in range(WARM_UP_STEPS):
+                outputs = scratch(images[:n])
+                self._check_output(outputs, n)
+                optimizer.zero_grad()
+                F.cross_entropy(outputs, labels[:n]).backward()
+                optimizer.step()
+            with torch.no_grad():
+                scratch.eval()(images)
+
+    def _check_output(self, outputs: object, n: int) -> None:
+        wanted = (n, self.data.n_classes)
+        if not isinstance(outputs, torch.Tensor):
+            raise WrongOutput(
+                f"{self.cell.id}: the network returned a {type(outputs).__name__}, not one tensor {wanted}"
+            )
+        if outputs.shape != wanted:
+            raise WrongOutput(
+                f"{self.cell.id}: the network's output has the shape {tuple(outputs.shape)}, not {wanted}: "
+                f"(batch size, classes)"
+            )
+
+    def _synchronise(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+@contextmanager
+def preserved_rng(device: torch.device) -> Iterator[None]:
+    """Leave torch's default generators as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+

@@ -1,0 +1,244 @@
+"""The record of a cell (schema 1): frozen, typed, and refused by the name of the field that doesn't fit.
+
+Units are in the names: `_s`, `_pct`, `_bytes`, `_j`, `_w`; fractions of 1 carry no suffix. Null means not
+measured, and a field beside it says why. `extra_info` of each benchmark in a pytest-benchmark JSON is one
+`Result`; its JSON Schema is shipped as `nets/record.schema.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from nets.cells import FROZEN, Protocol, Verdict
+
+SCHEMA = 1
+
+Status = Literal["passed", "failed", "error"]
+BandVerdict = Literal["inside", "below", "above", "diverged"]
+
+
+class Record(BaseModel):
+    """A frozen part of the record: no unknown field, no wrong type, no NaN."""
+
+    model_config = FROZEN
+
+
+class CellFacts(Record):
+    """Which cell, and which bytes it was trained on; null where the data could not be loaded."""
+
+    model: str
+    dataset: str
+    n_train: int | None = None
+    n_test: int | None = None
+    data_sha256: str | None = None
+
+
+class Execution(Record):
+    """How the steps were executed; `tf32` is torch's setting for convolutions on the GPU, null on a CPU."""
+
+    mode: str
+    fallback_because: str | None = None
+    memory_format: str
+    tf32: bool | None
+    threads: int = Field(ge=1)
+    wait_policy: str
+
+
+class Device(Record):
+    """What the network ran on."""
+
+    type: Literal["cpu", "cuda"]
+    name: str
+    uuid: str | None = None
+    memory_total_bytes: int | None = None
+    compute_capability: str | None = None
+    n_sms: int | None = None
+    driver: str | None = None
+
+
+class Where(Record):
+    """The host, the xdist worker (null without one) and the number of workers at once."""
+
+    host: str
+    worker: str | None
+    n_workers: int = Field(ge=1)
+
+
+class Network(Record):
+    """What the network is made of; operations are multiply-accumulates of one image's forward pass."""
+
+    parameters: int
+    layers: int
+    hidden_layers: int
+    macs_per_image: int
+
+
+class Round(Record):
+    """One timed train + evaluate. A loss that was not finite is null."""
+
+    seed: int
+    setup_s: float = Field(ge=0)
+    train_s: float = Field(ge=0)
+    eval_s: float = Field(ge=0)
+    accuracy: float = Field(ge=0, le=1)
+    loss: float | None
+    train_loss: tuple[float | None, ...]
+    train_accuracy: tuple[float, ...]
+    others_cpu_s: float | None
+    disturbed: bool | None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether any loss was not finite."""
+        return self.loss is None or None in self.train_loss
+
+    @property
+    def time_s(self) -> float:
+        """Training and evaluation together."""
+        return self.train_s + self.eval_s
+
+
+class Accuracy(Record):
+    """Test accuracy over the rounds; `std` is the sample's (ddof = 1), null for one round."""
+
+    mean: float
+    std: float | None
+    min: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Accuracy:
+        """Summarise at least one accuracy."""
+        seen = tuple(values)
+        return cls(mean=fmean(seen), std=stdev(seen) if len(seen) > 1 else None, min=min(seen), max=max(seen))
+
+
+class Band(Record):
+    """The accuracy range expected of the mean over the rounds, from `n` reference runs; see `nets.bands`."""
+
+    low: float
+    high: float
+    n: int
+    alpha: float
+    verdict: BandVerdict
+
+
+class Gpu(Record):
+    """What NVML and torch saw of the GPU. A figure that is null has its reason in `reasons`."""
+
+    window: Literal["timed", "soak"]
+    utilization_pct: float | None
+    memory_peak_bytes: int | None
+    memory_used_peak_bytes: int | None = None
+    energy_j: float | None
+    power_w: float | None
+    sm_utilization_pct: float | None = None
+    sm_occupancy_pct: float | None = None
+    valid: bool
+    reasons: tuple[str, ...]
+
+
+class Cpu(Record):
+    """CPU seconds of the timed regions (this process and its children) and peak resident memory of the cell."""
+
+    core_s: float
+    rss_peak_bytes: int | None
+    rss_missing_because: str | None = None
+
+
+class Criteria(Record):
+    """The cost-aware definition's three criteria; null where one was not judged."""
+
+    layers: bool | None
+    time: bool | None
+    demand: bool | None
+
+
+class Depth(Record):
+    """Shallow or deep, by both definitions; see `nets.depth`."""
+
+    classical: Verdict
+    cost_aware: Verdict | Literal["undecided"] | None
+    criteria: Criteria | None
+    reference: str | None
+    because: str
+
+
+class Outcome(Record):
+    """How the cell ended: `failed` is a broken expectation, `error` a cell that could not be finished."""
+
+    status: Status
+    failures: tuple[str, ...] = ()
+
+
+class Result(Record):
+    """The whole truth about one cell of one run."""
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    kind: Literal["train_eval", "side_by_side"] = "train_eval"
+    cell: CellFacts
+    protocol: Protocol
+    pipeline: Literal["resident", "article"]
+    execution: Execution
+    device: Device
+    where: Where
+    network: Network | None
+    rounds: tuple[Round, ...]
+    accuracy: Accuracy | None
+    band: Band | None
+    band_missing_because: str | None
+    gpu: Gpu | None
+    gpu_missing_because: str | None
+    trace: None = None
+    trace_missing_because: str | None = None
+    cpu: Cpu | None
+    depth: Depth | None
+    outcome: Outcome
+
+    @property
+    def id(self) -> str:
+        """The cell's id, `dataset-model`."""
+        return f"{self.cell.dataset}-{self.cell.model}"
+
+    def judged(self, status: Status, failures: Iterable[str]) -> Result:
+        """This result with another outcome."""
+        return self.model_copy(update={"outcome": Outcome(status=status, failures=tuple(failures))})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, ready for `extra_info`."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json())
+        return plain
+
+
+class Unusable(Exception):
+    """A file or record that is not what it should be; the message names the file and the field."""
+
+
+def parse(record: object, source: str) -> Result:
+    """A record as read from JSON -> Result. Raises Unusable, naming `source` and the first field that doesn't fit."""
+    if not isinstance(record, dict) or "schema" not in record:
+        raise Unusable(f"{source}: not a record of nets: it has no field 'schema'")
+    if record["schema"] != SCHEMA:
+        raise Unusable(f"{source}: field 'schema' is {record['schema']!r}; this version of nets reads {SCHEMA}")
+    try:
+        return Result.model_validate_json(json.dumps(record))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise Unusable(f"{source}: field '{field}': {first['msg']} (found {first['input']!r:.80})") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """The record's JSON Schema, as shipped in record.schema.json."""
+    return Result.model_json_schema(mode="serialization")
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is not finite: NaN is not JSON."""
+    return value if math.isfinite(value) else None
