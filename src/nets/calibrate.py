@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from nets import bands
 from nets.bands import Runs
 from nets.cells import Cell, protocol_for
 from nets.datasets import load
+from nets.files import replace
 from nets.machine import device_facts
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
@@ -120,8 +119,4 @@ def write(file: Path, groups: Iterable[Runs]) -> None:
             table[key] = value
         tables.append(table)
     document["runs"] = tables
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(tomlkit.dumps(document))
-    os.chmod(name, 0o644)
-    os.replace(name, file)
+    replace(file, tomlkit.dumps(document))

@@ -71,9 +71,7 @@ def protocol_for(name: str, dataset: str) -> Protocol:
         raise UnknownName("protocol", name, list(PROTOCOLS))
     if dataset not in _BATCH_SIZE:
         raise UnknownName("data set", dataset, list(DATASETS))
-    return Protocol.model_validate(
-        {"name": name, "epochs": _EPOCHS[name][dataset], "batch_size": _BATCH_SIZE[dataset]}
-    )
+    return Protocol.model_validate({"name": name, "epochs": _EPOCHS[name][dataset], "batch_size": _BATCH_SIZE[dataset]})
 
 
 @dataclass(frozen=True, slots=True)

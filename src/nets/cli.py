@@ -65,6 +65,30 @@ def bands(
         raise typer.Exit(130) from None
 
 
+@app.command()
+def report(
+    file: Annotated[Path, typer.Argument(help="What `pytest benchmarks/ --benchmark-json FILE` wrote.")],
+) -> None:
+    """Check a run's file against the record's schema and print its table."""
+    from shutil import get_terminal_size
+    from sys import stdout
+
+    from nets import resultfiles
+    from nets.report.terminal import summary
+    from nets.results import Unusable
+
+    try:
+        found = resultfiles.read(file)
+    except Unusable as error:
+        typer.echo(f"nets report: {error}", err=True)
+        raise typer.Exit(3) from None
+    results = [*found.results, *found.unfinished]
+    if results:
+        typer.echo("\n".join(summary(results, width=get_terminal_size().columns, color=stdout.isatty())))
+    for cell, because in found.not_run:
+        typer.echo(f"not run: {cell}: {because}")
+
+
 def main() -> None:
     """Entry point."""
     app()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from nets.results import Device
+    from nets.results import Device, Execution
 
 _wait_policy = "unknown"
 
@@ -139,13 +139,13 @@ def no_gpu_because() -> str:
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
-        return " ".join(str(error).split())
+        return str(error).partition(". ")[0].strip()
     return "torch.cuda.is_available() is False"
 
 
 def device_facts(device: torch.device) -> Device:
     """What `device` is; the driver's version is added by `nets.gpu`."""
-    from nets.results import Device
+    from nets.results import Device, Execution
 
     if device.type == "cpu":
         return Device(type="cpu", name=cpu_name())
@@ -160,3 +160,19 @@ def device_facts(device: torch.device) -> Device:
         compute_capability=f"{properties.major}.{properties.minor}",
         n_sms=properties.multi_processor_count,
     )
+
+
+def facts(device: Device, execution: Execution) -> dict[str, object]:
+    """What `machine_info` says of a run: versions, device, CUDA, cuDNN, threads."""
+    import torch
+
+    return {
+        "versions": versions(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
+        "device": device.model_dump(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": execution.threads,
+        "wait_policy": execution.wait_policy,
+    }

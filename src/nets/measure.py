@@ -113,9 +113,7 @@ class CellRun:
         epochs: list[Pass] = []
         started = perf_counter()
         for epoch in range(self.protocol.epochs):
-            epochs.append(
-                self.pipeline.train_epoch(trial.model, self._loaders.train, trial.optimizer, self.device)
-            )
+            epochs.append(self.pipeline.train_epoch(trial.model, self._loaders.train, trial.optimizer, self.device))
             if self._progress is not None:
                 self._progress(len(self.rounds), epoch, epochs[-1])
         self._synchronise()
@@ -209,4 +207,3 @@ def preserved_rng(device: torch.device) -> Iterator[None]:
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield
-

@@ -156,4 +156,3 @@ def _fetch(source: Source, folder: Path) -> None:
         socket.setdefaulttimeout(before)
         for archive in folder.rglob("*.gz"):
             archive.unlink()
-

@@ -1,0 +1,3 @@
+"""The suite's face to pytest."""
+
+pytest_plugins = ["nets.plugin"]

@@ -1,0 +1,152 @@
+"""A cell's rounds, its network's structure and what was watched -> one `Result`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from nets import bands, depth
+from nets.bands import Bands
+from nets.cells import Cell, Protocol
+from nets.gpu import GpuMonitor
+from nets.machine import device_facts, no_gpu_because, wait_policy
+from nets.measure import CellRun, preserved_rng
+from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
+from nets.structure import Structure, structure
+
+if TYPE_CHECKING:
+    from nets.datasets import Data
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is the same for every cell of a process."""
+
+    pipeline: str
+    device: Device
+    execution: Execution
+    where: Where
+    gpu_missing_because: str | None
+
+
+def setting(pipeline: str, device: torch.device) -> Setting:
+    """Look at the process and the device."""
+    facts = device_facts(device)
+    on_cpu = device.type == "cpu"
+    return Setting(
+        pipeline=pipeline,
+        device=facts,
+        execution=Execution(
+            mode="eager",
+            memory_format="channels_last" if pipeline == "resident" else "contiguous",
+            tf32=None if on_cpu else torch.backends.cudnn.allow_tf32,
+            threads=torch.get_num_threads(),
+            wait_policy=wait_policy(),
+        ),
+        where=Where(
+            host=platform.node(),
+            worker=os.environ.get("PYTEST_XDIST_WORKER"),
+            n_workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+        ),
+        gpu_missing_because=f"ran on the CPU: {no_gpu_because()}" if on_cpu else None,
+    )
+
+
+def unfinished(
+    cell: Cell, protocol: Protocol, setting: Setting, run: CellRun | None, *, because: str, data: Data | None = None
+) -> Result:
+    """The record of a cell that broke off: what is known of it, and why there is no more."""
+    rounds = tuple(run.rounds) if run is not None else ()
+    data = run.data if run is not None else data
+    return Result(
+        cell=_facts(cell, data),
+        protocol=protocol,
+        pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
+        execution=setting.execution,
+        device=setting.device,
+        where=setting.where,
+        network=None,
+        rounds=rounds,
+        accuracy=Accuracy.of(r.accuracy for r in rounds) if rounds else None,
+        band=None,
+        band_missing_because="the cell was not finished",
+        gpu=None,
+        gpu_missing_because=setting.gpu_missing_because or "the cell was not finished",
+        trace_missing_because=NO_TRACE,
+        cpu=run.cpu() if run is not None else None,
+        depth=None,
+        outcome=Outcome(status="error", failures=(because,)),
+    )
+
+
+NO_TRACE = "this version takes no trace"
+
+
+def result(run: CellRun, rounds: int, setting: Setting, monitor: GpuMonitor | None, bands: Bands | str) -> Result:
+    """The record of a cell whose first `rounds` rounds are done; not judged yet, so `passed`.
+
+    `bands` is the bands file, or the reason why there is none. Raises UnknownStructure.
+    """
+    finished = tuple(run.rounds[:rounds])
+    protocol = run.protocol.repeated(rounds=len(finished))
+    accuracy = Accuracy.of(r.accuracy for r in finished)
+    band, band_missing = _band(run.cell, protocol, accuracy, any(r.diverged for r in finished), bands)
+    network = _structure(run)
+    gpu = monitor.use() if monitor is not None else None
+    gpu_missing = monitor.missing_because if monitor is not None else setting.gpu_missing_because
+    return Result(
+        cell=_facts(run.cell, run.data),
+        protocol=protocol,
+        pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
+        execution=setting.execution,
+        device=setting.device.model_copy(update={"driver": monitor.driver if monitor is not None else None}),
+        where=setting.where,
+        network=Network(
+            parameters=network.parameters,
+            layers=network.layers,
+            hidden_layers=network.hidden_layers,
+            macs_per_image=network.macs_per_image,
+        ),
+        rounds=finished,
+        accuracy=accuracy,
+        band=band,
+        band_missing_because=band_missing,
+        gpu=gpu,
+        gpu_missing_because=gpu_missing,
+        trace_missing_because=NO_TRACE,
+        cpu=run.cpu(),
+        depth=depth.depth(network.hidden_layers),
+        outcome=Outcome(status="passed"),
+    )
+
+
+def _facts(cell: Cell, data: Data | None) -> CellFacts:
+    return CellFacts(
+        model=cell.model,
+        dataset=cell.dataset,
+        n_train=len(data.train) if data is not None else None,
+        n_test=len(data.test) if data is not None else None,
+        data_sha256=data.sha256 if data is not None else None,
+    )
+
+
+def _band(
+    cell: Cell, protocol: Protocol, accuracy: Accuracy, diverged: bool, known: Bands | str
+) -> tuple[Band | None, str | None]:
+    if isinstance(known, str):
+        return None, known
+    if protocol.name == "custom":
+        return None, "a custom protocol has no reference runs"
+    reference = known.accuracies(cell.id, protocol)
+    if len(reference) < 2:
+        return None, f"the bands file has {len(reference)} runs of {cell.id} under {protocol.name}, and 2 are needed"
+    return bands.judge(accuracy, protocol.rounds, diverged=diverged, reference=reference), None
+
+
+def _structure(run: CellRun) -> Structure:
+    with preserved_rng(torch.device("cpu")):
+        return structure(run.build(), run.data.image_shape)

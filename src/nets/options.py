@@ -1,0 +1,141 @@
+"""The suite's command line: declared, and checked once, before anything is collected."""
+
+from __future__ import annotations
+
+import os
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nets.cells import PROTOCOLS, Cell, Protocol, protocol_for, select
+
+PIPELINES = ("resident", "article")
+DEFAULT_DATA_DIR = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of one session, valid."""
+
+    protocol: str
+    pipeline: str
+    device: str
+    cells: tuple[Cell, ...]
+    data_dir: Path
+    rounds: int | None
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    seed: int | None
+    require_gpu: bool
+    require_data: bool
+
+    def protocol_of(self, cell: Cell) -> Protocol:
+        """The protocol a cell is trained under, with what the command line changes."""
+        return (
+            protocol_for(self.protocol, cell.dataset)
+            .changed(epochs=self.epochs, batch_size=self.batch_size, lr=self.lr)
+            .repeated(rounds=self.rounds, seed=self.seed)
+        )
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("nets", "training and evaluating networks")
+    add = group.addoption
+    add("--protocol", choices=PROTOCOLS, default="quick", help="how each cell is trained (default: quick)")
+    add("--pipeline", choices=PIPELINES, default="resident", help="how batches reach the network (default: resident)")
+    add("--device", type=_device, default="auto", metavar="auto|cpu|cuda[:N]", help="default: auto, a GPU if one works")
+    add("--cells", metavar="IDS", help="exact ids, comma-separated: mnist-lenet5,digits-snn500 (default: all)")
+    add(
+        "--data-dir",
+        metavar="PATH",
+        help=f"torchvision root of mnist and cifar10 (default: $NETS_DATA or ./{DEFAULT_DATA_DIR})",
+    )
+    add("--rounds", type=_whole(1, 1_000), metavar="N", help="timed rounds a cell (default: the protocol's 3)")
+    add("--epochs", type=_whole(1, 10_000), metavar="N", help="epochs a round; makes the protocol custom")
+    add("--batch-size", type=_whole(1, 1_000_000), metavar="N", help="images a step; makes the protocol custom")
+    add("--lr", type=_rate, metavar="RATE", help="learning rate; makes the protocol custom")
+    add("--seed", type=_whole(0, 2**32 - 1_001), metavar="N", help="round i uses seed N + i (default: 0)")
+    add("--require-gpu", action="store_true", help="stop at once if no GPU works")
+    add("--require-data", action="store_true", help="fail, not skip, a cell whose data is missing")
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Check the options. Raises pytest.UsageError, one sentence."""
+    option = config.getoption
+    try:
+        cells = select(option("--cells"))
+    except ValueError as error:
+        raise pytest.UsageError(f"--cells: {error}") from None
+    options = Options(
+        protocol=option("--protocol"),
+        pipeline=option("--pipeline"),
+        device=option("--device"),
+        cells=cells,
+        data_dir=_data_dir(option("--data-dir")),
+        rounds=option("--rounds"),
+        epochs=option("--epochs"),
+        batch_size=option("--batch-size"),
+        lr=option("--lr"),
+        seed=option("--seed"),
+        require_gpu=option("--require-gpu"),
+        require_data=option("--require-data"),
+    )
+    if options.require_gpu and options.device == "cpu":
+        raise pytest.UsageError("--require-gpu contradicts --device cpu")
+    if options.require_gpu or options.device.startswith("cuda"):
+        _demand_gpu(options)
+    return options
+
+
+def _demand_gpu(options: Options) -> None:
+    from nets.machine import DeviceError, choose_device
+
+    try:
+        choose_device("cuda" if options.device == "auto" else options.device)
+    except DeviceError as error:
+        also = " (--require-gpu)" if options.require_gpu else ""
+        raise pytest.UsageError(f"{error}{also}") from None
+
+
+def _data_dir(given: str | None) -> Path:
+    """The data folder; one that was named must be there, so that a slip of the pen doesn't start a download."""
+    source = "--data-dir" if given is not None else "$NETS_DATA"
+    named = given if given is not None else os.environ.get("NETS_DATA")
+    if not named:
+        return Path(DEFAULT_DATA_DIR)
+    path = Path(named).expanduser()
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise pytest.UsageError(f"{source}: {path} {what}; make it to have the data downloaded into it")
+    return path
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,18}", text) or not low <= int(text) <= high:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high:,}")
+        return int(text)
+
+    return parse
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1_000:
+        raise ArgumentTypeError(f"{text!r} is not a number above 0 and at most 1000")
+    return value
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", text):
+        raise ArgumentTypeError(f"{text!r} is not one of auto, cpu, cuda, cuda:N")
+    return text

@@ -1,0 +1,217 @@
+"""The suite's face to pytest: options, fixtures, hooks. `pytest_plugins = ["nets.plugin"]` gives them to any repository.
+
+A test that asks for `cell` runs once a cell. See benchmarks/test_train_eval.py for the whole use.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nets import expectations, hookspecs
+from nets.cells import Cell, Protocol
+from nets.options import Options, add_options, read_options
+from nets.recorder import RUN, Recorder
+
+if TYPE_CHECKING:
+    import torch
+
+    from nets.datasets import Data
+    from nets.gpu import GpuMonitor
+    from nets.measure import CellRun
+    from nets.pipelines import Loaders, Pipeline
+    from nets.results import Result
+
+OPTIONS = pytest.StashKey[Options]()
+RECORDER = pytest.StashKey[Recorder]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    add_options(parser)
+    parser.addini("nets_bands", "accuracy bands, relative to the rootdir (default: bands.toml beside the test)")
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the suite's own hooks."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options, and register what keeps the records."""
+    config.stash[OPTIONS] = read_options(config)
+    config.stash[RECORDER] = Recorder(config, config.stash[OPTIONS])
+    register = config.pluginmanager.register
+    register(config.stash[RECORDER], "nets-recorder")
+    register(expectations.AccuracyInBand(), "nets-accuracy")
+    register(expectations.NetworkAsPublished(), "nets-network")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say how and on what the cells run."""
+    options, device = config.stash[OPTIONS], config.stash[RECORDER].setting.device
+    lines = [f"nets: protocol {options.protocol}, pipeline {options.pipeline}, {device.type}: {device.name}"]
+    if device.type == "cpu":
+        lines.append(f"nets: no figure of a GPU: {config.stash[RECORDER].setting.gpu_missing_because}")
+    return lines
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One case a cell, its id `dataset-model`."""
+    if "cell" in metafunc.fixturenames:
+        cells = metafunc.config.stash[OPTIONS].cells
+        metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Turn a user's mistake, and memory that ran out, into a sentence."""
+    if RUN not in pyfuncitem.stash:
+        return (yield)
+    import torch
+
+    from nets.cells import UnknownName
+    from nets.measure import WrongOutput
+    from nets.structure import UnknownStructure
+
+    try:
+        return (yield)
+    except (WrongOutput, UnknownName, UnknownStructure) as error:
+        because = str(error)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        traceback.clear_frames(error.__traceback__)  # they hold the network and its activations
+        because = f"{pyfuncitem.stash[RUN].cell.id}: out of memory: {error or 'the host has no more'}"
+    pytest.fail(because, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def nets_options(pytestconfig: pytest.Config) -> Options:
+    """The session's options."""
+    return pytestconfig.stash[OPTIONS]
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> torch.device:
+    """The device that the cells run on."""
+    return pytestconfig.stash[RECORDER].device
+
+
+@pytest.fixture(scope="session")
+def pipeline(nets_options: Options) -> Pipeline:
+    """The session's pipeline."""
+    from nets.pipelines import pipeline as named
+
+    return named(nets_options.pipeline)
+
+
+@pytest.fixture
+def protocol(cell: Cell, nets_options: Options) -> Protocol:
+    """How the cell is trained."""
+    return nets_options.protocol_of(cell)
+
+
+@pytest.fixture(scope="session")
+def _load(nets_options: Options) -> Callable[[str], Data]:
+    """Loads a data set; the last one is kept, since cells of one data set follow each other."""
+    from nets.datasets import load
+
+    kept: dict[str, Data] = {}
+
+    def loaded(name: str) -> Data:
+        if name not in kept:
+            kept.clear()
+            kept[name] = load(name, nets_options.data_dir)
+        return kept[name]
+
+    return loaded
+
+
+@pytest.fixture
+def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options) -> Data:
+    """The cell's data set. Missing data skips the cell, or fails it with `--require-data`; altered data fails it."""
+    from nets.datasets import DataError, DataMissing
+
+    try:
+        return _load(cell.dataset)
+    except DataMissing as error:
+        if nets_options.require_data:
+            pytest.fail(f"{error} (--require-data)", pytrace=False)
+        pytest.skip(str(error))
+    except DataError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def loaders(data: Data, protocol: Protocol, pipeline: Pipeline, device: torch.device) -> Loaders:
+    """Training and test batches: on the device already with the resident pipeline, DataLoaders with the article's."""
+    return pipeline.loaders(data, protocol, device)
+
+
+@pytest.fixture
+def gpu_monitor(pytestconfig: pytest.Config, device: torch.device) -> GpuMonitor | None:
+    """Watches the GPU over the timed regions; None on a CPU."""
+    from nets.gpu import monitor_of
+
+    return monitor_of(pytestconfig.stash[RECORDER].setting.device, device.index)
+
+
+@pytest.fixture
+def cell_run(
+    request: pytest.FixtureRequest,
+    cell: Cell,
+    data: Data,
+    loaders: Loaders,
+    protocol: Protocol,
+    pipeline: Pipeline,
+    device: torch.device,
+    gpu_monitor: GpuMonitor | None,
+    benchmark: Any,
+) -> Iterator[CellRun]:
+    """The cell's rounds, for `benchmark.pedantic`: `setup`, `timed`, `teardown`, and `protocol.rounds` of them."""
+    from nets import progress
+    from nets.measure import CellRun
+
+    config = request.config
+    config.stash[RECORDER].enable_under_xdist(benchmark)
+    line = progress.ProgressLine(config, cell, protocol) if progress.wanted(config) else None
+    run = CellRun(
+        cell,
+        protocol,
+        pipeline,
+        data,
+        loaders,
+        device,
+        watch=gpu_monitor.watch if gpu_monitor is not None else nullcontext,
+        progress=line,
+    )
+    request.node.stash[RUN] = run
+    yield run
+    run.close()
+    if line is not None:
+        line.clear()
+
+
+@pytest.fixture
+def judge(
+    request: pytest.FixtureRequest, benchmark: Any, gpu_monitor: GpuMonitor | None
+) -> Callable[[CellRun], Result]:
+    """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
+
+    def judged(run: CellRun) -> Result:
+        result = request.config.stash[RECORDER].judge(request.node, run, gpu_monitor, _bands_file(request))
+        benchmark.extra_info = result.to_json()
+        if result.outcome.failures:
+            pytest.fail("\n".join(result.outcome.failures), pytrace=False)
+        return result
+
+    return judged
+
+
+def _bands_file(request: pytest.FixtureRequest) -> Path:
+    named: str = request.config.getini("nets_bands")
+    return request.config.rootpath / named if named else request.path.with_name("bands.toml")

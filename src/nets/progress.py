@@ -1,0 +1,68 @@
+"""One line on a terminal while a cell trains; nothing anywhere else."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+
+import pytest
+
+from nets.cells import Cell, Protocol
+from nets.pipelines import Pass
+
+EVERY_S = 0.2
+
+
+def wanted(config: pytest.Config) -> bool:
+    """Whether a person is watching: a terminal, and neither a CI log nor a worker's pipe."""
+    if os.environ.get("CI") or hasattr(config, "workerinput"):
+        return False
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter is not None and reporter.isatty
+
+
+class ProgressLine:
+    """Writes over its own line after an epoch, at most every 0.2 s, past pytest's capture."""
+
+    def __init__(self, config: pytest.Config, cell: Cell, protocol: Protocol) -> None:
+        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._cell = cell
+        self._protocol = protocol
+        self._started = perf_counter()
+        self._written = 0.0
+        self._write(text_before(cell, protocol), first=True)
+
+    def __call__(self, n_round: int, n_epoch: int, trained: Pass) -> None:
+        """After every epoch."""
+        now = perf_counter()
+        if now - self._written >= EVERY_S:
+            self._written = now
+            self._write(text(self._cell, self._protocol, n_round, n_epoch, trained, now - self._started))
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        self._write("")
+
+    def _write(self, line: str, *, first: bool = False) -> None:
+        with self._capture.global_and_fixture_disabled():
+            if first:
+                self._reporter.ensure_newline()
+            width = self._reporter._tw.fullwidth - 1
+            self._reporter._tw.write(f"\r\x1b[K{line[:width]}", flush=True)
+
+
+def text_before(cell: Cell, protocol: Protocol) -> str:
+    """What stands there until the first epoch is over."""
+    return f"{cell.id}  round 1/{protocol.rounds}  epoch 1/{protocol.epochs}  …"
+
+
+def text(cell: Cell, protocol: Protocol, n_round: int, n_epoch: int, trained: Pass, elapsed_s: float) -> str:
+    """The line after epoch `n_epoch` of round `n_round`, both from 0."""
+    done = n_round * protocol.epochs + n_epoch + 1
+    left_s = elapsed_s / done * (protocol.rounds * protocol.epochs - done)
+    minutes, seconds = divmod(round(left_s), 60)
+    return (
+        f"{cell.id}  round {n_round + 1}/{protocol.rounds}  epoch {n_epoch + 1}/{protocol.epochs}  "
+        f"loss {trained.loss:.4f}  accuracy {trained.accuracy:.4f}  left {minutes}:{seconds:02d}"
+    )

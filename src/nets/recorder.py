@@ -1,0 +1,289 @@
+"""Keeps the session's records: from each cell's report to the journal, and from the journal to out.json.
+
+A finished cell's record travels in its report's `user_properties`, so that it arrives at the controller the same way
+with xdist's workers as without. pytest-benchmark's own session is given the benchmarks back at the end, which keeps
+its table, its storage and its comparisons at work; the JSON file is written here, atomically.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nets import files, timings
+from nets.cells import Cell
+from nets.journal import Entry, Journal
+from nets.options import Options
+from nets.results import SCHEMA, Result, Unusable
+
+if TYPE_CHECKING:
+    import torch
+
+    from nets.assemble import Setting
+    from nets.bands import Bands
+    from nets.gpu import GpuMonitor
+    from nets.measure import CellRun
+
+RECORD, SKIPPED = "nets", "nets-skipped"
+
+RUN = pytest.StashKey["CellRun"]()
+RESULT = pytest.StashKey[Result]()
+
+
+class Recorder:
+    """One a session, on the controller and on each worker."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self._config = config
+        self._options = options
+        self._is_worker = hasattr(config, "workerinput")
+        self._bands: dict[Path, Bands | str] = {}
+        self._planned: dict[str, str] = {}
+        self._skipped: dict[str, str] = {}
+        self._interrupted = False
+        self._json: Path | None = None if self._is_worker else config.getoption("benchmark_json", None)
+        if self._json is not None:
+            _demand_writable(self._json)
+        self.journal = Journal(self._json.with_name(f"{self._json.name}.journal") if self._json is not None else None)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device that was asked for."""
+        from nets.machine import choose_device
+
+        return choose_device(self._options.device)
+
+    @cached_property
+    def setting(self) -> Setting:
+        """What is the same for every cell of this process."""
+        from nets import assemble
+
+        return assemble.setting(self._options.pipeline, self.device)
+
+    def enable_under_xdist(self, benchmark: Any) -> None:
+        """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
+        if os.environ.get("PYTEST_XDIST_WORKER") and not self._config.getoption("benchmark_disable"):
+            benchmark.disabled = False
+
+    def judge(self, item: pytest.Item, run: CellRun, monitor: GpuMonitor | None, bands_file: Path) -> Result:
+        """The record of a cell's rounds, with what every `pytest_nets_check` hook says of it."""
+        from nets import assemble
+
+        result = assemble.result(run, run.protocol.rounds, self.setting, monitor, self._read_bands(bands_file))
+        failures = self._check(item, run.cell, result)
+        result = result.judged("failed" if failures else "passed", failures)
+        item.stash[RESULT] = result
+        return result
+
+    def _check(self, item: pytest.Item, cell: Cell, result: Result) -> list[str]:
+        """Ask every plug-in by itself, so that one that raises doesn't silence the others."""
+        manager = self._config.pluginmanager
+        name = "pytest_nets_check"
+        askers = [impl.plugin for impl in item.ihook.pytest_nets_check.get_hookimpls()]
+        failures: list[str] = []
+        for asker in reversed(askers):
+            hook = manager.subset_hook_caller(name, [other for other in askers if other is not asker])
+            try:
+                answers = hook(cell=cell, result=result)
+            except AssertionError as error:
+                answers = [f"{cell.id}: {error}"]
+            for answer in answers:
+                failures += [answer] if isinstance(answer, str) else list(answer or ())
+        return failures
+
+    def _read_bands(self, path: Path) -> Bands | str:
+        from nets import bands
+
+        if path not in self._bands:
+            if not path.is_file():
+                self._bands[path] = f"there is no {path.name} beside the test"
+            else:
+                try:
+                    self._bands[path] = bands.read(path)
+                except Unusable as error:
+                    pytest.fail(str(error), pytrace=False)
+        return self._bands[path]
+
+    # --- from the worker, or the one process there is, to the controller
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+        """Put a cell's record, or why it was skipped, into its report."""
+        report: pytest.TestReport = yield
+        cell = cell_of(item)
+        if cell is None or call.when == "teardown":
+            return report
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            report.user_properties.append((SKIPPED, reason.removeprefix("Skipped: ")))
+        elif call.when == "call" or report.failed:
+            report.user_properties.append((RECORD, self._entry(item, cell, call).to_json()))
+        return report
+
+    def _entry(self, item: pytest.Item, cell: Cell, call: pytest.CallInfo[None]) -> Entry:
+        from nets import assemble
+
+        because = _sentence(call.excinfo)
+        result = item.stash.get(RESULT, None)
+        if result is None:
+            funcargs: dict[str, Any] = getattr(item, "funcargs", {})
+            result = assemble.unfinished(
+                cell,
+                self._options.protocol_of(cell),
+                self.setting,
+                item.stash.get(RUN, None),
+                because=because or "the test never made a record: it didn't call `judge`",
+                data=funcargs.get("data"),
+            )
+            return Entry(nodeid=item.nodeid, result=result, benchmark=None)
+        if because is not None and result.outcome.status == "passed":
+            result = result.judged("failed", [because])
+        timing = timings.of(item, n_rounds=len(result.rounds), params={"cell": cell.id})
+        return Entry(nodeid=item.nodeid, result=result, benchmark=timing)
+
+    # --- on the controller
+
+    def pytest_sessionstart(self) -> None:
+        """Take the JSON file over from pytest-benchmark, which writes it in place and only if all went well."""
+        if not self._is_worker:
+            self._benchmarks.json = None
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
+        self._planned = {item.nodeid: cell.id for item in session.items if (cell := cell_of(item)) is not None}
+        others = [i for i in session.items if "benchmark" in getattr(i, "fixturenames", ()) and cell_of(i) is None]
+        if not others:
+            self._benchmarks.xdist_benchmark_found = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """The same on xdist's controller, which collects nothing itself."""
+        known = {cell.id for cell in self._options.cells}
+        parts = {nodeid: nodeid.rpartition("[")[2].removesuffix("]") for nodeid in ids}
+        self._planned.update({nodeid: part for nodeid, part in parts.items() if part in known})
+        self._benchmarks.xdist_benchmark_found = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Journal a finished cell."""
+        if self._is_worker:
+            return
+        for name, value in report.user_properties:
+            if name == RECORD:
+                self.journal.append(Entry.from_json(str(value), report.nodeid))
+            elif name == SKIPPED:
+                self._skipped[report.nodeid] = str(value)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C."""
+        self._interrupted = True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
+        """Make the file from the journal; a session whose every cell was skipped has not passed."""
+        if not self._is_worker and not self._config.getoption("collectonly", False):
+            entries = self._entries()
+            if self._planned and not entries and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+            self._benchmarks.benchmarks = timings.merged(self._benchmarks.benchmarks, entries)
+            if self._json is not None and (self._planned or self._benchmarks.benchmarks):
+                self._write(self._json)
+        return (yield)
+
+    def _entries(self) -> tuple[Entry, ...]:
+        """The journal's, the last of each test."""
+        return tuple({entry.nodeid: entry for entry in self.journal.entries()}.values())
+
+    def _write(self, path: Path) -> None:
+        hook, config, benchmarks = self._config.hook, self._config, self._benchmarks
+        machine_info = benchmarks.get_machine_info()
+        commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
+        hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
+        output_json = hook.pytest_benchmark_generate_json(
+            config=config,
+            benchmarks=benchmarks.benchmarks,
+            include_data=True,
+            machine_info=machine_info,
+            commit_info=commit_info,
+        )
+        hook.pytest_benchmark_update_json(config=config, benchmarks=benchmarks.benchmarks, output_json=output_json)
+        files.replace(path, json.dumps(output_json, allow_nan=False, indent=4, default=str) + "\n")
+        self.journal.remove()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+        """Add what has no timing: cells that broke off, were skipped, or never began."""
+        entries = self._entries()
+        seen = {entry.nodeid for entry in entries}
+        because = "the run was interrupted" if self._interrupted else "the run ended before it"
+        output_json["nets"] = {
+            "schema": SCHEMA,
+            "interrupted": self._interrupted,
+            "unfinished": [entry.result.to_json() for entry in entries if entry.benchmark is None],
+            "not_run": [
+                {"cell": cell, "because": self._skipped.get(nodeid, because)}
+                for nodeid, cell in self._planned.items()
+                if nodeid not in seen
+            ],
+        }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+        """Add what decides the figures, beside pytest-benchmark's own facts."""
+        from nets.machine import facts
+
+        machine_info["nets"] = facts(self.setting.device, self.setting.execution)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The article's table, and what went wrong."""
+        entries = self._entries() if not self._is_worker else ()
+        if not entries:
+            return
+        from nets.report.terminal import summary
+
+        terminalreporter.section("nets")
+        for line in summary(
+            [entry.result for entry in entries],
+            width=terminalreporter._tw.fullwidth,
+            color=terminalreporter.hasmarkup,
+        ):
+            terminalreporter.write_line(line)
+        if self._json is not None:
+            terminalreporter.write_line(f"records: {self._json}")
+
+    @property
+    def _benchmarks(self) -> Any:
+        """pytest-benchmark's session."""
+        return self._config._benchmarksession  # type: ignore[attr-defined]  # its only handle
+
+
+def cell_of(item: pytest.Item) -> Cell | None:
+    """The cell that a test measures; None for any other test."""
+    if "cell_run" not in getattr(item, "fixturenames", ()):
+        return None
+    cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
+    return cell if isinstance(cell, Cell) else None
+
+
+def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
+    if raised is None:
+        return None
+    if isinstance(raised.value, pytest.fail.Exception):
+        return str(raised.value.msg)
+    return raised.exconly()
+
+
+def _demand_writable(path: Path) -> None:
+    """Refuse, before the first cell trains, a JSON file that could not be written after the last. Raises UsageError."""
+    folder = path.parent
+    if path.is_dir():
+        raise pytest.UsageError(f"--benchmark-json: {path} is a folder")
+    if not folder.is_dir():
+        raise pytest.UsageError(f"--benchmark-json: the folder {folder} does not exist; make it first")
+    if not os.access(folder, os.W_OK):
+        raise pytest.UsageError(f"--benchmark-json: the folder {folder} can't be written to")

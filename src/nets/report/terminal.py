@@ -1,0 +1,96 @@
+"""The terminal's tables, from records alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nets.cells import CELLS
+from nets.results import Result
+
+PUBLISHED = {cell.id: cell.published for cell in CELLS}
+
+
+def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
+    """The article's table with the article's own figures beside ours, and below it whatever failed; lines of text."""
+    out = io.StringIO()
+    grid = table(results)
+    needed = Console(width=1_000).measure(grid).maximum  # a terminal that wraps a row beats a row that is cut
+    console = Console(
+        file=out, width=max(width, needed), force_terminal=color, color_system="standard" if color else None
+    )
+    console.print(_caption(results))
+    console.print(grid)
+    for result in results:
+        for failure in result.outcome.failures:
+            console.print(Text(f"{result.outcome.status}: {failure}", style="red"), soft_wrap=True)
+    disturbed = [result.id for result in results if any(round_.disturbed for round_ in result.rounds)]
+    if disturbed:
+        console.print(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
+    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+
+
+def table(results: Sequence[Result]) -> Table:
+    """One row a cell: dataset, network, layers, parameters, time, accuracy, type, GPU utilization."""
+    compared = any(PUBLISHED.get(result.id) for result in results)
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("dataset", "network"):
+        grid.add_column(heading, no_wrap=True)
+    for heading in ("layers", "trainable\nparameters", "time (s)", "test\naccuracy"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_column("type", no_wrap=True)
+    grid.add_column("GPU\nutilization", justify="right", no_wrap=True)
+    grid.add_column("outcome", no_wrap=True)
+    if compared:
+        for heading in ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util."):
+            grid.add_column(heading, justify="right", no_wrap=True, style="dim")
+    for result in results:
+        grid.add_row(*_row(result), *(_published(result) if compared else ()))
+    return grid
+
+
+def _caption(results: Iterable[Result]) -> str:
+    """What all rows share."""
+    first = next(iter(results))
+    rounds = sorted({len(result.rounds) for result in results})
+    counted = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
+    return (
+        f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device.type}: {first.device.name}, "
+        f"mean of {counted} rounds ± standard deviation"
+    )
+
+
+def _row(result: Result) -> tuple[str | Text, ...]:
+    network, depth = result.network, result.depth
+    return (
+        result.cell.dataset,
+        result.cell.model,
+        "–" if network is None else str(network.layers),
+        "–" if network is None else f"{network.parameters:,}",
+        "–" if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
+        _accuracy(result),
+        "–" if depth is None else depth.classical,
+        "–" if result.gpu is None or result.gpu.utilization_pct is None else f"{result.gpu.utilization_pct:.1f} %",
+        Text(result.outcome.status, style="green" if result.outcome.status == "passed" else "red"),
+    )
+
+
+def _accuracy(result: Result) -> str:
+    if result.accuracy is None:
+        return "–"
+    spread = "" if result.accuracy.std is None else f" ± {result.accuracy.std:.4f}"
+    return f"{result.accuracy.mean:.4f}{spread}"
+
+
+def _published(result: Result) -> tuple[str, str, str]:
+    published = PUBLISHED.get(result.id)
+    if published is None:
+        return "", "", ""
+    used = "–" if published.gpu_utilization_pct is None else f"{published.gpu_utilization_pct:.2f} %"
+    return f"{published.time_s:.2f}", f"{published.accuracy:.4f}", used

@@ -1,0 +1,56 @@
+"""A run's JSON file -> its records; a file that is not one is refused by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nets.results import Result, Unusable, parse
+
+MAX_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """What one run left: the records with a timing, those of cells that broke off, and (cell, reason) of the others."""
+
+    results: tuple[Result, ...]
+    unfinished: tuple[Result, ...]
+    not_run: tuple[tuple[str, str], ...]
+
+
+def read(path: Path) -> ResultFile:
+    """Read what `pytest benchmarks/ --benchmark-json` wrote. Raises Unusable, naming the file and the field."""
+    content = _json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        raise Unusable(f"{path}: not a pytest-benchmark file: it has no list 'benchmarks'")
+    block = content.get("nets")
+    if not isinstance(block, dict):
+        raise Unusable(f"{path}: written by pytest-benchmark, but not by nets: it has no field 'nets'")
+    return ResultFile(
+        results=tuple(
+            parse(benchmark.get("extra_info") if isinstance(benchmark, dict) else None, f"{path}: benchmarks.{i}")
+            for i, benchmark in enumerate(content["benchmarks"])
+        ),
+        unfinished=tuple(
+            parse(record, f"{path}: nets.unfinished.{i}") for i, record in enumerate(block.get("unfinished", []))
+        ),
+        not_run=tuple((str(each.get("cell")), str(each.get("because"))) for each in block.get("not_run", [])),
+    )
+
+
+def _json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Unusable(f"{path}: {path.stat().st_size:,} bytes; a run's file has at most {MAX_BYTES:,}")
+        return json.loads(path.read_bytes(), parse_constant=_refuse)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Unusable(f"{path}: not JSON: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}, which JSON doesn't know")
