@@ -113,7 +113,7 @@ class GpuMonitor:
                 return
 
     def _take_samples(self, since_us: int) -> int:
-        """Keep the driver's samples newer than `since_us` (microseconds of the wall clock); return the newest's time."""
+        """Keep the driver's samples newer than `since_us` (wall clock, microseconds); return the newest one's."""
         nvml = self._nvml
         try:
             kind, samples = nvml.nvmlDeviceGetSamples(self._handle, nvml.NVML_GPU_UTILIZATION_SAMPLES, since_us)

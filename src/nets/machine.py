@@ -145,7 +145,7 @@ def no_gpu_because() -> str:
 
 def device_facts(device: torch.device) -> Device:
     """What `device` is; the driver's version is added by `nets.gpu`."""
-    from nets.results import Device, Execution
+    from nets.results import Device
 
     if device.type == "cpu":
         return Device(type="cpu", name=cpu_name())

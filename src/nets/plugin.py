@@ -1,12 +1,12 @@
-"""The suite's face to pytest: options, fixtures, hooks. `pytest_plugins = ["nets.plugin"]` gives them to any repository.
+"""The suite's face to pytest: options, fixtures, hooks, for any repository: `pytest_plugins = ["nets.plugin"]`.
 
-A test that asks for `cell` runs once a cell. See benchmarks/test_train_eval.py for the whole use.
+A test that asks for `cell_run` runs once a cell. See benchmarks/test_train_eval.py for the whole use.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,14 +62,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One case a cell, its id `dataset-model`."""
-    if "cell" in metafunc.fixturenames:
+    """One case a cell, its id `dataset-model`, for every test that asks for `cell_run`."""
+    if "cell_run" in metafunc.fixturenames:
         cells = metafunc.config.stash[OPTIONS].cells
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Turn a user's mistake, and memory that ran out, into a sentence."""
     if RUN not in pyfuncitem.stash:
         return (yield)

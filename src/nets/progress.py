@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from time import perf_counter
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,15 @@ def wanted(config: pytest.Config) -> bool:
     if os.environ.get("CI") or hasattr(config, "workerinput"):
         return False
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    return reporter is not None and reporter.isatty
+    return reporter is not None and bool(reporter.isatty)
 
 
 class ProgressLine:
     """Writes over its own line after an epoch, at most every 0.2 s, past pytest's capture."""
 
     def __init__(self, config: pytest.Config, cell: Cell, protocol: Protocol) -> None:
-        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         self._cell = cell
         self._protocol = protocol
         self._started = perf_counter()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,9 +113,11 @@ class Recorder:
     # --- from the worker, or the one process there is, to the controller
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put a cell's record, or why it was skipped, into its report."""
-        report: pytest.TestReport = yield
+        report = yield
         cell = cell_of(item)
         if cell is None or call.when == "teardown":
             return report
@@ -184,7 +186,7 @@ class Recorder:
         self._interrupted = True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Make the file from the journal; a session whose every cell was skipped has not passed."""
         if not self._is_worker and not self._config.getoption("collectonly", False):
             entries = self._entries()

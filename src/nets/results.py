@@ -180,7 +180,7 @@ class Outcome(Record):
 class Result(Record):
     """The whole truth about one cell of one run."""
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     kind: Literal["train_eval", "side_by_side"] = "train_eval"
     cell: CellFacts
     protocol: Protocol

@@ -85,7 +85,7 @@ class _Layers(TorchDispatchMode):
     """Follows the input through every operation; keeps, for each storage, the weight operations behind it."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
         self._depth: dict[int, int] = {_storage(images): 0}
         self._kept: list[Tensor] = [images]  # a freed storage's address would be given out again
 
@@ -112,4 +112,5 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    address: int = tensor.untyped_storage()._cdata
+    return address

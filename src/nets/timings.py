@@ -1,4 +1,4 @@
-"""pytest-benchmark's timings of a cell: taken from its fixture, carried as plain JSON, and given back to its session."""
+"""pytest-benchmark's timing of a cell: taken from its fixture, carried as plain JSON, given back to its session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def of(item: pytest.Item, *, n_rounds: int, params: dict[str, str]) -> dict[str,
 
 
 def restored(entry: Entry) -> Metadata | None:
-    """What `of` took, as an object of pytest-benchmark's, with the record as its `extra_info`; None without a timing."""
+    """What `of` took as pytest-benchmark's own object, the record as its `extra_info`; None without a timing."""
     timing = entry.benchmark
     if timing is None:
         return None

@@ -7,7 +7,6 @@ a file lock keeps two runs apart. A file that is there but differs from the publ
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
@@ -125,7 +124,7 @@ def _check(name: str, source: Source, root: Path) -> None:
 
 
 def _download(name: str, source: Source, root: Path) -> None:
-    """Let torchvision download into a folder of its own, then move the missing files to their place, one run at a time."""
+    """Let torchvision download into a folder of its own, then move in what is missing; one run at a time."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with (
@@ -138,7 +137,7 @@ def _download(name: str, source: Source, root: Path) -> None:
             _fetch(source, Path(folder))
             for file in absent:
                 (root / file).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(Path(folder) / file, root / file)
+                (Path(folder) / file).replace(root / file)
     except Timeout as error:
         raise DataMissing(f"{name}: another run has held {error.lock_file} for {LOCK_TIMEOUT_S:.0f} s") from error
     except (OSError, RuntimeError) as error:
