@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import importlib
 import os
-import shutil
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
-import sklearn.datasets  # noqa: F401  # a nested pytest forgets what it imported: import the slow ones here, once
+import sklearn.datasets
 import sklearn.model_selection  # noqa: F401
-import torch._dynamo  # noqa: F401
+import torch._dynamo
 import torchvision  # noqa: F401
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+import nets
+from tests.suite import REPOSITORY, Suite
+
+# a nested pytest forgets the modules that it was the first to import: all of them are imported here, once
+for module in pkgutil.walk_packages(nets.__path__, "nets."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
@@ -37,55 +42,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network in this test")
 
     monkeypatch.setattr("socket.create_connection", refuse)
-
-
-class Suite:
-    """A repository with the suite's one line and its benchmark; `run` runs pytest on it in this process."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester = pytester
-        self.path = pytester.path
-        self.out = self.path / "out.json"
-        pytester.makeini("[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider\n")
-        self.conftest()
-        (self.path / "benchmarks").mkdir()
-        shutil.copy(REPOSITORY / "benchmarks" / "test_train_eval.py", self.path / "benchmarks")
-
-    def conftest(self, text: str = "") -> None:
-        """Write the conftest: the one line, and `text`."""
-        self.pytester.makeconftest('pytest_plugins = ["nets.plugin"]\n' + text)
-
-    def bands(self, cell: str, accuracies: list[float]) -> None:
-        """Write a bands file with reference runs of one cell under `quick`."""
-        protocol = {"digits": (10, 100), "shapes": (2, 4)}[cell.partition("-")[0]]
-        (self.path / "benchmarks" / "bands.toml").write_text(
-            f'schema = 1\n[[runs]]\ncell = "{cell}"\nprotocol = "quick"\nepochs = {protocol[0]}\n'
-            f'batch_size = {protocol[1]}\nlr = 0.001\nsource = "a test"\npipeline = "resident"\ntorch = "0"\n'
-            f'device = "none"\nseeds = {list(range(len(accuracies)))}\naccuracies = {accuracies}\n'
-        )
-
-    def run(self, *arguments: str, subprocess: bool = False) -> pytest.RunResult:
-        """Run `pytest benchmarks/` with a JSON file."""
-        every = ("benchmarks", "--device", "cpu", "--benchmark-json", str(self.out), *arguments)
-        return self.pytester.runpytest_subprocess(*every) if subprocess else self.pytester.runpytest_inprocess(*every)
-
-    def content(self) -> dict[str, Any]:
-        """The JSON file, every record in it held against the schema."""
-        content: dict[str, Any] = json.loads(self.out.read_text(), parse_constant=pytest.fail)
-        schema = json.loads((REPOSITORY / "src" / "nets" / "record.schema.json").read_text())
-        for record in [b["extra_info"] for b in content["benchmarks"]] + content["nets"]["unfinished"]:
-            jsonschema.validate(record, schema)
-        assert not list(self.path.glob("*.journal"))
-        return content
-
-    def outcomes(self) -> dict[str, tuple[str, list[str]]]:
-        """Status and failures of each cell, timed or not."""
-        content = self.content()
-        records = [b["extra_info"] for b in content["benchmarks"]] + content["nets"]["unfinished"]
-        return {
-            f"{r['cell']['dataset']}-{r['cell']['model']}": (r["outcome"]["status"], r["outcome"]["failures"])
-            for r in records
-        }
 
 
 @pytest.fixture

@@ -112,12 +112,14 @@ class Recorder:
 
     # --- from the worker, or the one process there is, to the controller
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put a cell's record, or why it was skipped, into its report."""
         report = yield
+        if call.when == "setup" and report.failed and "benchmark" in getattr(item, "funcargs", {}):
+            item.funcargs["benchmark"].skipped = True  # spares a warning that it was not used
         cell = cell_of(item)
         if cell is None or call.when == "teardown":
             return report
