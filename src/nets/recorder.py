@@ -118,8 +118,9 @@ class Recorder:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put a cell's record, or why it was skipped, into its report."""
         report = yield
-        if call.when == "setup" and report.failed and "benchmark" in getattr(item, "funcargs", {}):
-            item.funcargs["benchmark"].skipped = True  # spares a warning that it was not used
+        funcargs: dict[str, Any] = getattr(item, "funcargs", {})
+        if call.when == "setup" and report.failed and "benchmark" in funcargs:
+            funcargs["benchmark"].skipped = True  # spares a warning that it was not used
         cell = cell_of(item)
         if cell is None or call.when == "teardown":
             return report

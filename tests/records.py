@@ -1,0 +1,55 @@
+"""A small valid record, for tests of what is made from records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nets.cells import protocol_for
+from nets.results import (
+    Accuracy,
+    CellFacts,
+    Cpu,
+    Depth,
+    Device,
+    Execution,
+    Network,
+    Outcome,
+    Result,
+    Round,
+    Where,
+)
+
+EXECUTION = Execution(mode="eager", memory_format="channels_last", tf32=None, threads=1, wait_policy="passive")
+
+
+def one_round(seed: int = 0, **changes: Any) -> Round:
+    """A round that took 2 s."""
+    values: dict[str, Any] = {
+        "seed": seed, "setup_s": 0.1, "train_s": 1.5, "eval_s": 0.5, "accuracy": 0.9, "loss": 0.3, "train_loss": (0.5,),
+        "train_accuracy": (0.8,), "others_cpu_s": 0.0, "disturbed": False,
+    }  # fmt: skip
+    return Round(**{**values, **changes})
+
+
+def record(dataset: str = "mnist", model: str = "lenet5", **changes: Any) -> Result:
+    """A passed cell of one round on a CPU."""
+    values: dict[str, Any] = {
+        "cell": CellFacts(model=model, dataset=dataset, n_train=60_000, n_test=10_000, data_sha256="0" * 64),
+        "protocol": protocol_for("quick", "mnist").repeated(rounds=1),
+        "pipeline": "resident",
+        "execution": EXECUTION,
+        "device": Device(type="cpu", name="a CPU"),
+        "where": Where(host="a host", worker=None, n_workers=1),
+        "network": Network(parameters=61_706, layers=5, hidden_layers=4, macs_per_image=416_520),
+        "rounds": (one_round(),),
+        "accuracy": Accuracy(mean=0.9, std=None, min=0.9, max=0.9),
+        "band": None,
+        "band_missing_because": "no reference runs",
+        "gpu": None,
+        "gpu_missing_because": "ran on the CPU",
+        "trace_missing_because": "not taken",
+        "cpu": Cpu(core_s=1.9, rss_peak_bytes=1_000_000),
+        "depth": Depth(classical="deep", cost_aware=None, criteria=None, reference=None, because="4 hidden layers"),
+        "outcome": Outcome(status="passed"),
+    }  # fmt: skip
+    return Result(**{**values, **changes})

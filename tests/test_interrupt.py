@@ -1,0 +1,105 @@
+"""Ctrl-C, killed runs and workers: what is finished is on the disk, and the file tells the truth."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nets import journal
+from tests.suite import Suite
+
+CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1", "--rounds", "2")
+
+# raises `signal` in the given cell's given round (from 0)
+SIGNAL_IN = """
+import os, signal
+from nets.measure import CellRun
+timed = CellRun.timed
+def broken(self):
+    timed(self)
+    if self.cell.id == "{cell}" and len(self.rounds) == {n_round} + 1:
+        os.kill(os.getpid(), signal.{signal})
+CellRun.timed = broken
+"""
+
+SIGNAL_BETWEEN = """
+import os, signal
+def pytest_runtest_logfinish(nodeid):
+    if "digits-snn500" in nodeid:
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize(
+    ("conftest", "finished"),
+    [
+        pytest.param(SIGNAL_IN.format(cell="digits-snn500", n_round=0, signal="SIGINT"), [], id="first round"),
+        pytest.param(
+            SIGNAL_IN.format(cell="digits-cnn3l", n_round=1, signal="SIGINT"), ["digits-snn500"], id="later round"
+        ),
+        pytest.param(SIGNAL_BETWEEN, ["digits-snn500"], id="between cells"),
+    ],
+)
+def test_ctrl_c(suite: Suite, conftest: str, finished: list[str]) -> None:
+    """Ctrl-C keeps the finished cells, whole, drops the half one, and names the cells that didn't run."""
+    suite.conftest(conftest)
+    result = suite.run(*CELLS, subprocess=True)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "min()" not in result.stdout.str() + result.stderr.str()
+    content = suite.content()
+    assert [b["params"]["cell"] for b in content["benchmarks"]] == finished
+    assert content["nets"]["interrupted"] is True
+    assert [(n["cell"], n["because"]) for n in content["nets"]["not_run"]] == [
+        (cell, "the run was interrupted")
+        for cell in ("digits-snn500", "digits-cnn3l", "digits-lenet5")
+        if cell not in finished
+    ]
+
+
+def test_killed(suite: Suite) -> None:
+    """A run that is killed outright leaves the finished cells in its journal, and an older file untouched."""
+    suite.out.write_text("an older file")
+    suite.conftest(SIGNAL_IN.format(cell="digits-lenet5", n_round=0, signal="SIGKILL"))
+    suite.run(*CELLS, subprocess=True)
+    entries = journal.read(suite.path / "out.json.journal")
+    assert [entry.result.id for entry in entries] == ["digits-snn500", "digits-cnn3l"]
+    assert suite.out.read_text() == "an older file"
+
+
+def test_two_workers(suite: Suite) -> None:
+    """With -n 2 the same file comes out, with the worker in each record and both kept apart from each other's cells."""
+    result = suite.run(*CELLS, "-n", "2", subprocess=True)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*digits*snn500*397,510*passed*"])
+    assert "automatically disabled" not in result.stderr.str()
+    content = suite.content()
+    records = {b["params"]["cell"]: b["extra_info"] for b in content["benchmarks"]}
+    assert sorted(records) == ["digits-cnn3l", "digits-lenet5", "digits-snn500"]
+    assert {r["where"]["worker"] for r in records.values()} == {"gw0", "gw1"}
+    assert all(r["where"]["n_workers"] == 2 for r in records.values())
+    assert all(b["stats"]["rounds"] == 2 for b in content["benchmarks"])
+    assert content["nets"]["not_run"] == []
+
+
+def test_two_workers_and_a_failure(suite: Suite) -> None:
+    """A cell that breaks off on a worker is in the file too."""
+    suite.conftest("import nets.measure as m\nm.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n")
+    result = suite.run(*CELLS, "-n", "2", subprocess=True)
+    result.assert_outcomes(passed=2, failed=1)
+    assert suite.outcomes()["digits-lenet5"] == ("error", ["unknown model 'lenet5'; known: snn500, cnn3l"])
+
+
+def test_the_journal_is_written_before_the_next_cell(suite: Suite) -> None:
+    """When a cell begins, the one before it is on the disk."""
+    suite.conftest(
+        "import json, pathlib\n"
+        "def pytest_runtest_logstart(nodeid):\n"
+        "    path = pathlib.Path('out.json.journal')\n"
+        "    lines = path.read_text().splitlines() if path.exists() else []\n"
+        "    with open('seen', 'a') as seen:\n"
+        "        seen.write(json.dumps([json.loads(line)['nodeid'] for line in lines]) + '\\n')\n"
+    )
+    suite.run(*CELLS)
+    seen = [json.loads(line) for line in (suite.path / "seen").read_text().splitlines()]
+    assert [len(lines) for lines in seen] == [0, 1, 2]

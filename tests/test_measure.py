@@ -1,0 +1,128 @@
+"""One round: what it leaves alone, what it frees, what it notices."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from nets import datasets, measure
+from nets.cells import Cell, UnknownName, protocol_for
+from nets.machine import CpuUse
+from nets.measure import CellRun, preserved_rng
+from nets.pipelines import ResidentPipeline
+
+CPU = torch.device("cpu")
+PROTOCOL = protocol_for("quick", "digits").changed(epochs=1)
+
+
+def cell_run(model: str = "snn500", **options: object) -> CellRun:
+    """A run of a small cell."""
+    data = datasets.load("digits", Path())
+    way = ResidentPipeline()
+    loaders = way.loaders(data, PROTOCOL, CPU)
+    return CellRun(Cell("digits", model), PROTOCOL, way, data, loaders, CPU, **options)  # type: ignore[arg-type]
+
+
+def test_warming_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without the warm-up a round ends with the same loss to the last bit."""
+    warm = cell_run().round()
+    monkeypatch.setattr(CellRun, "_warm_up", lambda self, model: None)
+    cold = cell_run().round()
+    assert (warm.loss, warm.accuracy, warm.train_loss) == (cold.loss, cold.accuracy, cold.train_loss)
+
+
+def test_rounds_are_independent() -> None:
+    """Round i is the first round of seed + i: nothing carries over from the rounds before."""
+    run = cell_run()
+    first, second = run.round(), run.round()
+    assert (first.seed, second.seed) == (0, 1)
+    assert first.loss != second.loss
+    alone = cell_run()
+    alone.protocol = PROTOCOL.repeated(seed=1)
+    assert alone.round().loss == second.loss
+
+
+def test_a_round_s_network_is_freed() -> None:
+    """When the next round is set up, the last one's network is gone: peak memory is of one network."""
+    run = cell_run()
+    run.setup()
+    assert run._trial is not None
+    network = weakref.ref(run._trial.model)
+    run.timed()
+    run.teardown()
+    gc.collect()
+    assert network() is None
+
+
+def test_the_watch_is_around_the_timed_region() -> None:
+    """The watch begins after the set-up and ends with the round, also when the round breaks off."""
+    events: list[str] = []
+
+    @contextmanager
+    def watch() -> Iterator[None]:
+        events.append("watch")
+        yield
+        events.append("end")
+
+    run = cell_run(watch=watch, progress=lambda *_: events.append("epoch"))
+    run.round()
+    assert events == ["watch", "epoch", "end"]
+    run.setup()
+    run.close()
+    assert events == ["watch", "epoch", "end", "watch", "end"]
+
+
+@pytest.mark.parametrize(("others_s", "disturbed"), [(0.0, False), (0.04, False), (5.0, True)])
+def test_disturbed(monkeypatch: pytest.MonkeyPatch, others_s: float, disturbed: bool) -> None:
+    """A round during which other processes used the CPU is marked; a clock tick is not enough."""
+    clocks = iter([CpuUse(own_s=0.0, machine_s=0.0), CpuUse(own_s=1.0, machine_s=1.0 + others_s)])
+    monkeypatch.setattr(measure, "cpu_use", lambda: next(clocks))
+    round_ = cell_run().round()
+    assert round_.others_cpu_s == pytest.approx(others_s)
+    assert round_.disturbed is disturbed
+
+
+def test_disturbance_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the machine's CPU time can't be read, a round is neither disturbed nor undisturbed."""
+    monkeypatch.setattr(measure, "cpu_use", lambda: CpuUse(own_s=0.0, machine_s=None))
+    assert cell_run().round().disturbed is None
+
+
+def test_peak_memory_is_the_cell_s() -> None:
+    """The peak is set back for each cell: what an earlier one used doesn't count."""
+    big = torch.ones(400_000_000 // 4)
+    del big
+    cpu = cell_run().cpu()
+    if cpu.rss_peak_bytes is None:
+        pytest.skip(cpu.rss_missing_because or "")
+    before = cpu.rss_peak_bytes
+    run = cell_run()
+    big = torch.ones(400_000_000 // 4)
+    del big
+    after = run.cpu().rss_peak_bytes
+    assert after is not None
+    assert after - before > 300_000_000
+
+
+def test_preserved_rng() -> None:
+    """Numbers drawn inside don't move the generator outside."""
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    with preserved_rng(CPU):
+        torch.rand(100)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_unknown_model() -> None:
+    """A model that isn't registered is refused, with the known ones; timing without a set-up is a mistake."""
+    with pytest.raises(UnknownName, match="unknown model 'resnet'; known: snn500, cnn3l, lenet5"):
+        cell_run("resnet").round()
+    with pytest.raises(RuntimeError, match="needs setup"):
+        cell_run().timed()

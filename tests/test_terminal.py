@@ -1,0 +1,62 @@
+"""What the person sees at the end, and while a cell trains."""
+
+from __future__ import annotations
+
+from nets.cells import CELLS, protocol_for
+from nets.pipelines import Pass
+from nets.progress import text
+from nets.report.terminal import summary
+from nets.results import Accuracy, Gpu, Outcome
+from tests.records import one_round, record
+
+
+def rendered(*results: object) -> str:
+    """The summary without colours."""
+    return "\n".join(summary(results, width=80, color=False))  # type: ignore[arg-type]  # records
+
+
+def test_the_article_s_table() -> None:
+    """A row has the article's columns, with the article's own figures beside ours for its own cells alone."""
+    gpu = Gpu(
+        window="timed", utilization_pct=91.5, memory_peak_bytes=1, energy_j=1.0, power_w=1.0, valid=True, reasons=()
+    )
+    text = rendered(
+        record(rounds=(one_round(), one_round(1)), accuracy=Accuracy(mean=0.98, std=0.001, min=0.9, max=1.0), gpu=gpu),
+        record(dataset="digits"),
+    )
+    ours, embedded = (line.split() for line in text.splitlines() if "lenet5" in line)
+    assert ours[:4] == ["mnist", "lenet5", "5", "61,706"]
+    assert ours[4:] == ["2.00", "0.9800", "±", "0.0010", "deep", "91.5", "%", "passed", "199.33", "0.9891", "2.39", "%"]
+    assert embedded[-1] == "passed"
+    assert "article:" in text
+
+
+def test_failures_are_listed() -> None:
+    """What failed stands below the table in full, and a cell without rounds has dashes, not zeros."""
+    broken = record(
+        rounds=(), accuracy=None, network=None, depth=None, outcome=Outcome(status="error", failures=("out of memory",))
+    )
+    text = rendered(broken)
+    row = next(line for line in text.splitlines() if "lenet5" in line)
+    assert " 0" not in row.partition("199.33")[0]
+    assert "error: out of memory" in text
+
+
+def test_disturbed_cells_are_named() -> None:
+    """A cell that was disturbed while it was timed is named."""
+    assert "disturbed by other processes while timed: mnist-lenet5" in rendered(
+        record(rounds=(one_round(disturbed=True),))
+    )
+    assert "disturbed" not in rendered(record())
+
+
+def test_markup_in_a_record_is_text() -> None:
+    """A record's text can't colour the terminal."""
+    assert "[red]x[/red]" in rendered(record(outcome=Outcome(status="failed", failures=("[red]x[/red]",))))
+
+
+def test_progress() -> None:
+    """The line says round, epoch, loss, accuracy and the time left, from what has passed so far."""
+    protocol = protocol_for("article", "mnist")
+    line = text(CELLS[0], protocol, n_round=1, n_epoch=9, trained=Pass(loss=0.25, accuracy=0.5), elapsed_s=60)
+    assert line == "mnist-snn500  round 2/3  epoch 10/20  loss 0.2500  accuracy 0.5000  left 1:00"
