@@ -14,6 +14,7 @@ CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1",
 # raises `signal` in the given cell's given round (from 0)
 SIGNAL_IN = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is ignored
 from nets.measure import CellRun
 timed = CellRun.timed
 def broken(self):
@@ -25,6 +26,7 @@ CellRun.timed = broken
 
 SIGNAL_BETWEEN = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is ignored
 def pytest_runtest_logfinish(nodeid):
     if "digits-snn500" in nodeid:
         os.kill(os.getpid(), signal.SIGINT)
@@ -60,11 +62,44 @@ def test_ctrl_c(suite: Suite, conftest: str, finished: list[str]) -> None:
 def test_killed(suite: Suite) -> None:
     """A run that is killed outright leaves the finished cells in its journal, and an older file untouched."""
     suite.out.write_text("an older file")
-    suite.conftest(SIGNAL_IN.format(cell="digits-lenet5", n_round=0, signal="SIGKILL"))
-    suite.run(*CELLS, subprocess=True)
+    killed_in(suite, "digits-lenet5")
     entries = journal.read(suite.path / "out.json.journal")
     assert [entry.result.id for entry in entries] == ["digits-snn500", "digits-cnn3l"]
     assert suite.out.read_text() == "an older file"
+
+
+def killed_in(suite: Suite, cell: str) -> None:
+    """A run that is killed while it trains `cell`."""
+    suite.conftest(SIGNAL_IN.format(cell=cell, n_round=0, signal="SIGKILL"))
+    suite.run(*CELLS, subprocess=True)
+    suite.conftest()
+
+
+def test_resume(suite: Suite) -> None:
+    """--resume runs what the killed run had not finished, and the file holds all of it."""
+    killed_in(suite, "digits-lenet5")
+    result = suite.run(*CELLS, "--resume")
+    result.assert_outcomes(passed=1, deselected=2)
+    assert result.ret == pytest.ExitCode.OK
+    content = suite.content()
+    assert [b["params"]["cell"] for b in content["benchmarks"]] == ["digits-snn500", "digits-cnn3l", "digits-lenet5"]
+    assert content["nets"]["not_run"] == []
+
+
+def test_resume_with_other_settings(suite: Suite) -> None:
+    """A cell that was made under another seed is run again, and its new record replaces the old one."""
+    killed_in(suite, "digits-cnn3l")
+    suite.run(*CELLS, "--seed", "4", "--resume", "-n", "2", subprocess=True).assert_outcomes(passed=3)
+    assert {b["extra_info"]["protocol"]["seed"] for b in suite.content()["benchmarks"]} == {4}
+
+
+def test_without_resume_an_old_journal_is_set_aside(suite: Suite) -> None:
+    """Another run doesn't take over what a killed one left, nor lose it."""
+    killed_in(suite, "digits-cnn3l")
+    suite.run("--cells", "digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=1)
+    assert [b["params"]["cell"] for b in suite.content()["benchmarks"]] == ["digits-lenet5"]
+    (entry,) = journal.read(suite.path / "out.json.journal.old")
+    assert entry.result.id == "digits-snn500"
 
 
 def test_two_workers(suite: Suite) -> None:

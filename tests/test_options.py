@@ -72,3 +72,9 @@ def test_exact_selection(suite: Suite) -> None:
     result = suite.run("--cells", "digits-lenet5,mnist-snn500", "--collect-only", "-q")
     found = [line.partition("[")[2].rstrip("]") for line in result.outlines if "::" in line]
     assert found == ["mnist-snn500", "digits-lenet5"]
+
+
+def test_resume_needs_a_file(pytester: pytest.Pytester, suite: Suite) -> None:
+    """--resume without a JSON file has nothing to go on from."""
+    result = pytester.runpytest_inprocess("benchmarks", "--device", "cpu", "--resume")
+    result.stderr.fnmatch_lines(["*--resume needs the --benchmark-json*"])

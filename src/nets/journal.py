@@ -70,6 +70,11 @@ class Journal:
             return tuple(self._entries)
         return tuple(read(self._path))
 
+    def set_aside(self) -> None:
+        """Rename what a killed session left, so that it is neither lost nor mixed with this one's."""
+        if self._path is not None and self._path.exists():
+            self._path.replace(self._path.with_name(f"{self._path.name}.old"))
+
     def remove(self) -> None:
         """Remove the file, its entries now being elsewhere."""
         if self._path is not None:

@@ -33,6 +33,7 @@ class Options:
     seed: int | None
     require_gpu: bool
     require_data: bool
+    resume: bool
 
     def protocol_of(self, cell: Cell) -> Protocol:
         """The protocol a cell is trained under, with what the command line changes."""
@@ -62,6 +63,7 @@ def add_options(parser: pytest.Parser) -> None:
     add("--lr", type=_rate, metavar="RATE", help="learning rate; makes the protocol custom")
     add("--seed", type=_whole(0, 2**32 - 1_001), metavar="N", help="round i uses seed N + i (default: 0)")
     add("--require-gpu", action="store_true", help="stop at once if no GPU works")
+    add("--resume", action="store_true", help="go on with the run that was killed before it wrote its --benchmark-json")
     add("--require-data", action="store_true", help="fail, not skip, a cell whose data is missing")
 
 
@@ -85,9 +87,12 @@ def read_options(config: pytest.Config) -> Options:
         seed=option("--seed"),
         require_gpu=option("--require-gpu"),
         require_data=option("--require-data"),
+        resume=option("--resume"),
     )
     if options.require_gpu and options.device == "cpu":
         raise pytest.UsageError("--require-gpu contradicts --device cpu")
+    if options.resume and option("benchmark_json", None) is None:
+        raise pytest.UsageError("--resume needs the --benchmark-json of the run that was killed")
     if options.require_gpu or options.device.startswith("cuda"):
         _demand_gpu(options)
     return options

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from nets.gpu import GpuMonitor
     from nets.measure import CellRun
     from nets.pipelines import Loaders, Pipeline
+    from nets.progress import ProgressLine
     from nets.results import Result
 
 OPTIONS = pytest.StashKey[Options]()
 RECORDER = pytest.StashKey[Recorder]()
+PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -86,6 +88,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     except (torch.OutOfMemoryError, MemoryError) as error:
         traceback.clear_frames(error.__traceback__)  # they hold the network and its activations
         because = f"{pyfuncitem.stash[RUN].cell.id}: out of memory: {error or 'the host has no more'}"
+    finally:
+        if PROGRESS in pyfuncitem.stash:
+            pyfuncitem.stash[PROGRESS].clear()
     pytest.fail(because, pytrace=False)
 
 
@@ -190,10 +195,10 @@ def cell_run(
         progress=line,
     )
     request.node.stash[RUN] = run
+    if line is not None:
+        request.node.stash[PROGRESS] = line
     yield run
     run.close()
-    if line is not None:
-        line.clear()
 
 
 @pytest.fixture

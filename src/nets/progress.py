@@ -23,16 +23,16 @@ def wanted(config: pytest.Config) -> bool:
 
 
 class ProgressLine:
-    """Writes over its own line after an epoch, at most every 0.2 s, past pytest's capture."""
+    """One line below pytest's own, rewritten after an epoch at most every 0.2 s, past pytest's capture."""
 
     def __init__(self, config: pytest.Config, cell: Cell, protocol: Protocol) -> None:
-        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._terminal: Any = config.get_terminal_writer()
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         self._cell = cell
         self._protocol = protocol
         self._started = perf_counter()
         self._written = 0.0
-        self._write(text_before(cell, protocol), first=True)
+        self._write(text_before(cell, protocol))
 
     def __call__(self, n_round: int, n_epoch: int, trained: Pass) -> None:
         """After every epoch."""
@@ -42,15 +42,15 @@ class ProgressLine:
             self._write(text(self._cell, self._protocol, n_round, n_epoch, trained, now - self._started))
 
     def clear(self) -> None:
-        """Leave an empty line."""
+        """Leave the line empty."""
         self._write("")
 
-    def _write(self, line: str, *, first: bool = False) -> None:
+    def _write(self, line: str) -> None:
+        """Go down, write, and come back up to where pytest goes on writing."""
+        column = self._terminal.width_of_current_line + 1
         with self._capture.global_and_fixture_disabled():
-            if first:
-                self._reporter.ensure_newline()
-            width = self._reporter._tw.fullwidth - 1
-            self._reporter._tw.write(f"\r\x1b[K{line[:width]}", flush=True)
+            self._terminal._file.write(f"\n\r\x1b[K{line[: self._terminal.fullwidth - 1]}\x1b[A\x1b[{column}G")
+            self._terminal.flush()
 
 
 def text_before(cell: Cell, protocol: Protocol) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 RECORD, SKIPPED = "nets", "nets-skipped"
 
-RUN = pytest.StashKey["CellRun"]()
+RUN: pytest.StashKey[CellRun] = pytest.StashKey()
 RESULT = pytest.StashKey[Result]()
 
 
@@ -47,10 +47,13 @@ class Recorder:
         self._planned: dict[str, str] = {}
         self._skipped: dict[str, str] = {}
         self._interrupted = False
-        self._json: Path | None = None if self._is_worker else config.getoption("benchmark_json", None)
-        if self._json is not None:
+        self._resumed = False
+        self._json: Path | None = config.getoption("benchmark_json", None)
+        if self._json is not None and not self._is_worker:
             _demand_writable(self._json)
         self.journal = Journal(self._json.with_name(f"{self._json.name}.journal") if self._json is not None else None)
+        if not self._is_worker and not options.resume:
+            self.journal.set_aside()
 
     @cached_property
     def device(self) -> torch.device:
@@ -159,6 +162,29 @@ class Recorder:
         if not self._is_worker:
             self._benchmarks.json = None
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """With --resume, leave out the cells that passed, made alike, in the run that was killed."""
+        if not self._options.resume:
+            return
+        done = {entry.nodeid for entry in self.journal.entries() if self._is_alike(entry.result)}
+        again = [item for item in items if item.nodeid in done]
+        if again:
+            self._resumed = True
+            self._config.hook.pytest_deselected(items=again)
+            items[:] = [item for item in items if item.nodeid not in done]
+
+    def _is_alike(self, result: Result) -> bool:
+        """Whether this session would make the same record again, but for chance."""
+        cells = {cell.id: cell for cell in self._options.cells}
+        return (
+            result.outcome.status == "passed"
+            and result.id in cells
+            and result.protocol == self._options.protocol_of(cells[result.id])
+            and result.pipeline == self._options.pipeline
+            and result.execution == self.setting.execution
+            and result.device.name == self.setting.device.name
+        )
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
         self._planned = {item.nodeid: cell.id for item in session.items if (cell := cell_of(item)) is not None}
@@ -195,6 +221,8 @@ class Recorder:
             entries = self._entries()
             if self._planned and not entries and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+            if self._resumed and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+                session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
             self._benchmarks.benchmarks = timings.merged(self._benchmarks.benchmarks, entries)
             if self._json is not None and (self._planned or self._benchmarks.benchmarks):
                 self._write(self._json)
