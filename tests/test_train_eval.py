@@ -173,7 +173,14 @@ def test_a_wrong_output(suite: Suite, models: Replace, builder: Callable[..., nn
     assert outcomes["digits-lenet5"] == ("passed", [])
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("tried to allocate 99 GiB"), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 99 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+        MemoryError(),
+    ],
+)
 def test_out_of_memory(suite: Suite, models: Replace, error: BaseException) -> None:
     """A cell that runs out of memory in mid-training fails alone; the rounds it had finished are kept."""
 

@@ -5,7 +5,6 @@ A test that asks for `cell_run` runs once a cell. See benchmarks/test_train_eval
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -79,14 +78,18 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
     from nets.cells import UnknownName
     from nets.measure import WrongOutput
+    from nets.results import Unusable
     from nets.structure import UnknownStructure
 
     try:
         return (yield)
-    except (WrongOutput, UnknownName, UnknownStructure) as error:
+    except (WrongOutput, UnknownName, UnknownStructure, Unusable) as error:
         because = str(error)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        traceback.clear_frames(error.__traceback__)  # they hold the network and its activations
+    except (MemoryError, RuntimeError) as error:
+        # torch has a type for the GPU's memory; the CPU's allocator raises a plain RuntimeError
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not known and "can't allocate memory" not in str(error):
+            raise
         because = f"{pyfuncitem.stash[RUN].cell.id}: out of memory: {error or 'the host has no more'}"
     finally:
         if PROGRESS in pyfuncitem.stash:
@@ -206,9 +209,12 @@ def judge(
     request: pytest.FixtureRequest, benchmark: Any, gpu_monitor: GpuMonitor | None
 ) -> Callable[[CellRun], Result]:
     """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
+    from nets import judgement
 
     def judged(run: CellRun) -> Result:
-        result = request.config.stash[RECORDER].judge(request.node, run, gpu_monitor, _bands_file(request))
+        result = judgement.judge(
+            request.node, run, request.config.stash[RECORDER].setting, gpu_monitor, _bands_file(request)
+        )
         benchmark.extra_info = result.to_json()
         if result.outcome.failures:
             pytest.fail("\n".join(result.outcome.failures), pytrace=False)

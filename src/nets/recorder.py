@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,20 +21,17 @@ from nets import files, timings
 from nets.cells import Cell
 from nets.journal import Entry, Journal
 from nets.options import Options
-from nets.results import SCHEMA, Result, Unusable
+from nets.results import SCHEMA, Result
 
 if TYPE_CHECKING:
     import torch
 
     from nets.assemble import Setting
-    from nets.bands import Bands
-    from nets.gpu import GpuMonitor
     from nets.measure import CellRun
 
 RECORD, SKIPPED = "nets", "nets-skipped"
 
 RUN: pytest.StashKey[CellRun] = pytest.StashKey()
-RESULT = pytest.StashKey[Result]()
 
 
 class Recorder:
@@ -43,7 +41,6 @@ class Recorder:
         self._config = config
         self._options = options
         self._is_worker = hasattr(config, "workerinput")
-        self._bands: dict[Path, Bands | str] = {}
         self._planned: dict[str, str] = {}
         self._skipped: dict[str, str] = {}
         self._interrupted = False
@@ -74,45 +71,6 @@ class Recorder:
         if os.environ.get("PYTEST_XDIST_WORKER") and not self._config.getoption("benchmark_disable"):
             benchmark.disabled = False
 
-    def judge(self, item: pytest.Item, run: CellRun, monitor: GpuMonitor | None, bands_file: Path) -> Result:
-        """The record of a cell's rounds, with what every `pytest_nets_check` hook says of it."""
-        from nets import assemble
-
-        result = assemble.result(run, run.protocol.rounds, self.setting, monitor, self._read_bands(bands_file))
-        failures = self._check(item, run.cell, result)
-        result = result.judged("failed" if failures else "passed", failures)
-        item.stash[RESULT] = result
-        return result
-
-    def _check(self, item: pytest.Item, cell: Cell, result: Result) -> list[str]:
-        """Ask every plug-in by itself, so that one that raises doesn't silence the others."""
-        manager = self._config.pluginmanager
-        name = "pytest_nets_check"
-        askers = [impl.plugin for impl in item.ihook.pytest_nets_check.get_hookimpls()]
-        failures: list[str] = []
-        for asker in reversed(askers):
-            hook = manager.subset_hook_caller(name, [other for other in askers if other is not asker])
-            try:
-                answers = hook(cell=cell, result=result)
-            except AssertionError as error:
-                answers = [f"{cell.id}: {error}"]
-            for answer in answers:
-                failures += [answer] if isinstance(answer, str) else list(answer or ())
-        return failures
-
-    def _read_bands(self, path: Path) -> Bands | str:
-        from nets import bands
-
-        if path not in self._bands:
-            if not path.is_file():
-                self._bands[path] = f"there is no {path.name} beside the test"
-            else:
-                try:
-                    self._bands[path] = bands.read(path)
-                except Unusable as error:
-                    pytest.fail(str(error), pytrace=False)
-        return self._bands[path]
-
     # --- from the worker, or the one process there is, to the controller
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -125,6 +83,8 @@ class Recorder:
         if call.when == "setup" and report.failed and "benchmark" in funcargs:
             funcargs["benchmark"].skipped = True  # spares a warning that it was not used
         cell = cell_of(item)
+        if call.excinfo is not None and not self._config.getoption("usepdb", False):
+            traceback.clear_frames(call.excinfo.tb)  # they hold the network, and the report is made
         if cell is None or call.when == "teardown":
             return report
         if report.skipped:
@@ -138,6 +98,8 @@ class Recorder:
         from nets import assemble
 
         because = _sentence(call.excinfo)
+        from nets.judgement import RESULT
+
         result = item.stash.get(RESULT, None)
         if result is None:
             funcargs: dict[str, Any] = getattr(item, "funcargs", {})
