@@ -125,6 +125,18 @@ def test_two_workers_and_a_failure(suite: Suite) -> None:
     assert suite.outcomes()["digits-lenet5"] == ("error", ["unknown model 'lenet5'; known: snn500, cnn3l"])
 
 
+def test_a_worker_that_crashes(suite: Suite) -> None:
+    """A worker that dies in mid-cell costs that cell alone, and the file says so."""
+    suite.conftest(SIGNAL_IN.format(cell="digits-cnn3l", n_round=0, signal="SIGKILL"))
+    result = suite.run(*CELLS, "-n", "2", subprocess=True)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    content = suite.content()
+    assert sorted(b["params"]["cell"] for b in content["benchmarks"]) == ["digits-lenet5", "digits-snn500"]
+    (lost,) = content["nets"]["not_run"]
+    assert lost["cell"] == "digits-cnn3l"
+    assert "crashed" in lost["because"]
+
+
 def test_the_journal_is_written_before_the_next_cell(suite: Suite) -> None:
     """When a cell begins, the one before it is on the disk."""
     suite.conftest(

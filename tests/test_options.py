@@ -31,6 +31,7 @@ from tests.suite import Suite
         (["--data-dir", "conftest.py"], "*--data-dir: conftest.py is not a folder*"),
         (["--benchmark-json", "nowhere/out.json"], "*--benchmark-json: the folder nowhere does not exist*"),
         (["--benchmark-json", "benchmarks"], "*--benchmark-json: benchmarks is a folder*"),
+        (["--benchmark-json", "/dev/null"], "*--benchmark-json: /dev/null is not a plain file*"),
     ],
 )
 def test_refused(suite: Suite, arguments: list[str], message: str) -> None:

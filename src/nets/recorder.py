@@ -42,7 +42,7 @@ class Recorder:
         self._options = options
         self._is_worker = hasattr(config, "workerinput")
         self._planned: dict[str, str] = {}
-        self._skipped: dict[str, str] = {}
+        self._not_run: dict[str, str] = {}
         self._interrupted = False
         self._resumed = False
         self._json: Path | None = config.getoption("benchmark_json", None)
@@ -83,10 +83,10 @@ class Recorder:
         if call.when == "setup" and report.failed and "benchmark" in funcargs:
             funcargs["benchmark"].skipped = True  # spares a warning that it was not used
         cell = cell_of(item)
-        if call.excinfo is not None and not self._config.getoption("usepdb", False):
-            traceback.clear_frames(call.excinfo.tb)  # they hold the network, and the report is made
         if cell is None or call.when == "teardown":
             return report
+        if call.excinfo is not None and not self._config.getoption("usepdb", False):
+            traceback.clear_frames(call.excinfo.tb)  # they hold the network, and the report is made
         if report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             report.user_properties.append((SKIPPED, reason.removeprefix("Skipped: ")))
@@ -96,10 +96,9 @@ class Recorder:
 
     def _entry(self, item: pytest.Item, cell: Cell, call: pytest.CallInfo[None]) -> Entry:
         from nets import assemble
-
-        because = _sentence(call.excinfo)
         from nets.judgement import RESULT
 
+        because = _sentence(call.excinfo)
         result = item.stash.get(RESULT, None)
         if result is None:
             funcargs: dict[str, Any] = getattr(item, "funcargs", {})
@@ -166,11 +165,13 @@ class Recorder:
         """Journal a finished cell."""
         if self._is_worker:
             return
-        for name, value in report.user_properties:
-            if name == RECORD:
-                self.journal.append(Entry.from_json(str(value), report.nodeid))
-            elif name == SKIPPED:
-                self._skipped[report.nodeid] = str(value)
+        properties = dict(report.user_properties)
+        if RECORD in properties:
+            self.journal.append(Entry.from_json(str(properties[RECORD]), report.nodeid))
+        elif SKIPPED in properties:
+            self._not_run[report.nodeid] = str(properties[SKIPPED])
+        elif report.failed and report.when != "teardown":  # a worker that crashed makes no record
+            self._not_run[report.nodeid] = " ".join(str(report.longrepr).split())
 
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C."""
@@ -221,7 +222,7 @@ class Recorder:
             "interrupted": self._interrupted,
             "unfinished": [entry.result.to_json() for entry in entries if entry.benchmark is None],
             "not_run": [
-                {"cell": cell, "because": self._skipped.get(nodeid, because)}
+                {"cell": cell, "because": self._not_run.get(nodeid, because)}
                 for nodeid, cell in self._planned.items()
                 if nodeid not in seen
             ],
@@ -278,6 +279,8 @@ def _demand_writable(path: Path) -> None:
     folder = path.parent
     if path.is_dir():
         raise pytest.UsageError(f"--benchmark-json: {path} is a folder")
+    if path.exists() and not path.is_file():
+        raise pytest.UsageError(f"--benchmark-json: {path} is not a plain file, and would be replaced by one")
     if not folder.is_dir():
         raise pytest.UsageError(f"--benchmark-json: the folder {folder} does not exist; make it first")
     if not os.access(folder, os.W_OK):
