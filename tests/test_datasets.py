@@ -19,7 +19,7 @@ from nets.pipelines import ArticlePipeline
 
 SHA256 = {
     "digits": "2fe1b49f555a",
-    "shapes": "1b71c4d6fd29",
+    "shapes": "2ff76b1b2d70",
     "mnist": "1e35582d42a9",
     "cifar10": "9048fcbac9c0",
 }
@@ -126,10 +126,12 @@ def test_no_network(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    """A data folder whose place is taken by a file is missing data with a reason, not a traceback."""
+    """A data folder that can't be written to is refused at once, with the reason: it is no reason to skip."""
     (tmp_path / "file").touch()
-    with pytest.raises(DataMissing, match="mnist: not in"):
-        datasets.load("mnist", tmp_path / "file" / "data")
+    for folder in (tmp_path / "file" / "data", Path("/proc")):
+        with pytest.raises(DataError, match=r"mnist: not in .*can't be written to") as raised:
+            datasets.load("mnist", folder)
+        assert not isinstance(raised.value, DataMissing)
 
 
 def test_only_missing_files_are_moved_in(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,9 +95,9 @@ def watched(nvml: Nvml, monkeypatch: pytest.MonkeyPatch, uuid: str = UUID) -> tu
 
 def test_a_healthy_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples inside the window are averaged, energy is per region, power is over the watched time."""
-    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.15)
-    monitor, use = watched(Nvml(), monkeypatch)
-    assert monitor.driver == "580.1"
+    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.05)
+    _, use = watched(Nvml(), monkeypatch)
+    assert gpu.driver() == "580.1"
     assert use is not None
     assert (use.utilization_pct, use.memory_peak_bytes, use.memory_used_peak_bytes) == (50.0, 2_000, 3_000)
     assert use.power_w == pytest.approx(100, rel=0.1)
@@ -111,7 +111,7 @@ def test_too_short_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     assert use is not None
     assert use.utilization_pct is use.energy_j is use.power_w is None
     assert not use.valid
-    assert "less than the 3 s" in use.reasons[0]
+    assert "of the 3 s that NVML needs" in use.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_too_short_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_figure_that_is_missing(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], reason: str) -> None:
     """What the driver refuses, or what spoils a figure, is named, and the use is not valid."""
-    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.15)
+    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.05)
     _, use = watched(Nvml(**answers), monkeypatch)
     assert use is not None
     assert not use.valid
@@ -135,7 +135,7 @@ def test_a_figure_that_is_missing(monkeypatch: pytest.MonkeyPatch, answers: dict
 
 def test_polling_where_samples_are_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without samples the rates are polled."""
-    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.15)
+    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.05)
     answers = {
         "nvmlDeviceGetSamples": NotSupported("Not Supported"),
         "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=30),
@@ -147,7 +147,7 @@ def test_polling_where_samples_are_unsupported(monkeypatch: pytest.MonkeyPatch) 
 
 def test_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that comes to the GPU in mid-round makes the figures invalid."""
-    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.15)
+    monkeypatch.setattr(gpu, "MIN_WINDOW_S", 0.05)
     seen = iter([[7], [7, 8], [7, 8], [7, 8]])
     processes = lambda nvml, handle: [SimpleNamespace(pid=pid) for pid in next(seen)]  # noqa: E731
     _, use = watched(Nvml(nvmlDeviceGetComputeRunningProcesses=processes), monkeypatch)
@@ -164,6 +164,7 @@ def test_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     monitor = GpuMonitor(UUID, peak_memory=lambda: 0, reset_peak_memory=lambda: None)
     assert monitor.missing_because == "NVML: nvidia-ml-py is not installed"
+    assert gpu.driver() is None
 
 
 def test_a_cpu_has_no_monitor() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -62,28 +63,99 @@ def test_ctrl_c(suite: Suite, conftest: str, finished: list[str]) -> None:
 def test_killed(suite: Suite) -> None:
     """A run that is killed outright leaves the finished cells in its journal, and an older file untouched."""
     suite.out.write_text("an older file")
-    killed_in(suite, "digits-lenet5")
+    suite.conftest(SIGNAL_IN.format(cell="digits-lenet5", n_round=0, signal="SIGKILL"))
+    suite.run(*CELLS, subprocess=True)
     entries = journal.read(suite.path / "out.json.journal")
     assert [entry.result.id for entry in entries] == ["digits-snn500", "digits-cnn3l"]
     assert suite.out.read_text() == "an older file"
 
 
-def killed_in(suite: Suite, cell: str) -> None:
-    """A run that is killed while it trains `cell`."""
-    suite.conftest(SIGNAL_IN.format(cell=cell, n_round=0, signal="SIGKILL"))
-    suite.run(*CELLS, subprocess=True)
-    suite.conftest()
+@pytest.fixture
+def leave(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Leave behind what a run does that is killed after some cells: see test_killed."""
+
+    def left(cells: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.Journal, "remove", lambda self: None)
+            suite.run("--cells", cells, "--epochs", "1", "--rounds", "2")
+        suite.out.unlink()
+
+    return left
 
 
-def test_resume(suite: Suite) -> None:
-    """--resume runs what the killed run had not finished, and the file holds all of it."""
-    killed_in(suite, "digits-lenet5")
+def test_resume(suite: Suite, leave: Callable[[str], None]) -> None:
+    """--resume runs what the killed run had not finished, and file and table hold all of it."""
+    leave("digits-snn500,digits-cnn3l")
     result = suite.run(*CELLS, "--resume")
     result.assert_outcomes(passed=1, deselected=2)
     assert result.ret == pytest.ExitCode.OK
     content = suite.content()
     assert [b["params"]["cell"] for b in content["benchmarks"]] == ["digits-snn500", "digits-cnn3l", "digits-lenet5"]
     assert content["nets"]["not_run"] == []
+    result.stdout.fnmatch_lines(["*digits*snn500*397,510*passed*", "*digits*lenet5*61,706*passed*"])
+
+
+def test_resume_after_a_half_written_line(suite: Suite, leave: Callable[[str], None]) -> None:
+    """What a kill left half written is cut off, and a session that only looks takes nothing away."""
+    leave("digits-snn500")
+    with (suite.path / "out.json.journal").open("a") as stream:
+        stream.write('{"nodeid": "half')
+    suite.run(*CELLS, "--collect-only")
+    suite.run(*CELLS, "--resume").assert_outcomes(passed=2, deselected=1)
+    assert len(suite.content()["benchmarks"]) == 3
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_resume_with_nothing_left(suite: Suite, leave: Callable[[str], None], workers: tuple[str, ...]) -> None:
+    """If the killed run had finished every cell, resuming writes the file and passes."""
+    leave("digits-snn500")
+    only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
+    result = suite.run(*only, "--resume", *workers, subprocess=bool(workers))
+    assert result.ret == pytest.ExitCode.OK
+    assert len(suite.content()["benchmarks"]) == 1
+
+
+def test_resume_a_foreign_journal(suite: Suite) -> None:
+    """A journal that is not one is refused before anything runs."""
+    (suite.path / "out.json.journal").write_text("[]\n")
+    result = suite.run(*CELLS, "--resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--resume: *line 1: not a journal's line*"])
+
+
+def test_resume_with_other_settings(suite: Suite, leave: Callable[[str], None]) -> None:
+    """A cell that was made under another seed is run again, and its new record replaces the old one."""
+    leave("digits-snn500")
+    suite.run(*CELLS, "--seed", "4", "--resume").assert_outcomes(passed=3)
+    assert [b["extra_info"]["protocol"]["seed"] for b in suite.content()["benchmarks"]] == [4, 4, 4]
+
+
+def test_without_resume_an_old_journal_is_set_aside(suite: Suite, leave: Callable[[str], None]) -> None:
+    """Another run doesn't take over what a killed one left, nor lose it."""
+    leave("digits-snn500")
+    suite.run("--cells", "digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=1)
+    assert [b["params"]["cell"] for b in suite.content()["benchmarks"]] == ["digits-lenet5"]
+    (entry,) = journal.read(suite.path / "out.json.journal.old")
+    assert entry.result.id == "digits-snn500"
+
+
+def test_ctrl_c_with_workers(suite: Suite) -> None:
+    """With -n 2 the workers write nothing themselves: after Ctrl-C the file holds the finished cells, whole."""
+    suite.conftest(
+        "import os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def pytest_runtest_logreport(report):\n"
+        "    if report.when == 'call' and not os.environ.get('PYTEST_XDIST_WORKER'):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    cells = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--rounds", "2", "-n", "2")
+    result = suite.run(*cells, "--benchmark-autosave", subprocess=True)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    content = suite.content()
+    assert len(content["benchmarks"]) + len(content["nets"]["not_run"]) == 3
+    assert len(content["benchmarks"]) >= 1
+    assert content["nets"]["interrupted"] is True
+    assert len(list((suite.path / ".benchmarks").rglob("*.json"))) == 1
 
 
 def test_resume_with_other_settings(suite: Suite) -> None:
@@ -103,26 +175,21 @@ def test_without_resume_an_old_journal_is_set_aside(suite: Suite) -> None:
 
 
 def test_two_workers(suite: Suite) -> None:
-    """With -n 2 the same file comes out, with the worker in each record and both kept apart from each other's cells."""
+    """With -n 2 the same file comes out, with the worker in each record, and a cell that broke off on one too."""
+    suite.conftest("import nets.measure as m\nm.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n")
     result = suite.run(*CELLS, "-n", "2", subprocess=True)
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*digits*snn500*397,510*passed*"])
     assert "automatically disabled" not in result.stderr.str()
     content = suite.content()
     records = {b["params"]["cell"]: b["extra_info"] for b in content["benchmarks"]}
-    assert sorted(records) == ["digits-cnn3l", "digits-lenet5", "digits-snn500"]
-    assert {r["where"]["worker"] for r in records.values()} == {"gw0", "gw1"}
-    assert all(r["where"]["n_workers"] == 2 for r in records.values())
+    assert sorted(records) == ["digits-cnn3l", "digits-snn500"]
+    everything = [*records.values(), *content["nets"]["unfinished"]]
+    assert {r["where"]["worker"] for r in everything} == {"gw0", "gw1"}
+    assert all(r["where"]["n_workers"] == 2 for r in everything)
     assert all(b["stats"]["rounds"] == 2 for b in content["benchmarks"])
-    assert content["nets"]["not_run"] == []
-
-
-def test_two_workers_and_a_failure(suite: Suite) -> None:
-    """A cell that breaks off on a worker is in the file too."""
-    suite.conftest("import nets.measure as m\nm.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n")
-    result = suite.run(*CELLS, "-n", "2", subprocess=True)
-    result.assert_outcomes(passed=2, failed=1)
     assert suite.outcomes()["digits-lenet5"] == ("error", ["unknown model 'lenet5'; known: snn500, cnn3l"])
+    assert content["nets"]["not_run"] == []
 
 
 def test_a_worker_that_crashes(suite: Suite) -> None:

@@ -27,10 +27,13 @@ from tests.suite import Suite
         (["--lr", "nan"], "*--lr: 'nan' is not a number above 0*"),
         (["--device", "tpu"], "*--device: 'tpu' is not one of auto, cpu, cuda, cuda:N*"),
         (["--require-gpu"], "*--require-gpu contradicts --device cpu*"),
+        (["--data-dir", ""], "*--data-dir: no folder is named*"),
+        (["--benchmark-json", "/proc/out.json"], "*--benchmark-json: the folder /proc can't be written to*"),
+        (["--resume"], "*--resume: *out.json.journal: *No such file*"),
         (["--data-dir", "nowhere"], "*--data-dir: nowhere does not exist; make it*"),
         (["--data-dir", "conftest.py"], "*--data-dir: conftest.py is not a folder*"),
-        (["--benchmark-json", "nowhere/out.json"], "*--benchmark-json: the folder nowhere does not exist*"),
-        (["--benchmark-json", "benchmarks"], "*--benchmark-json: benchmarks is a folder*"),
+        (["--benchmark-json", "nowhere/out.json"], "*--benchmark-json: the folder */nowhere does not exist*"),
+        (["--benchmark-json", "benchmarks"], "*--benchmark-json: */benchmarks is a folder*"),
         (["--benchmark-json", "/dev/null"], "*--benchmark-json: /dev/null is not a plain file*"),
     ],
 )
@@ -79,3 +82,9 @@ def test_resume_needs_a_file(pytester: pytest.Pytester, suite: Suite) -> None:
     """--resume without a JSON file has nothing to go on from."""
     result = pytester.runpytest_inprocess("benchmarks", "--device", "cpu", "--resume")
     result.stderr.fnmatch_lines(["*--resume needs the --benchmark-json*"])
+
+
+def test_without_pytest_benchmark(pytester: pytest.Pytester, suite: Suite) -> None:
+    """Without pytest-benchmark there is nothing to time with, and a sentence says so."""
+    result = pytester.runpytest_inprocess("benchmarks", "--device", "cpu", "-p", "no:benchmark")
+    result.stderr.fnmatch_lines(["*nets needs pytest-benchmark*"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nets import resultfiles
 from nets.models import snn500
 from tests.suite import Suite
 
@@ -43,7 +45,7 @@ def test_the_record(suite: Suite) -> None:
     assert record["outcome"] == {"status": "passed", "failures": []}
     assert content["nets"]["unfinished"] == content["nets"]["not_run"] == []
     facts = content["machine_info"]["nets"]
-    assert facts["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert facts["versions"]["torch"] == torch.__version__
     assert facts["threads"] == 1
 
 
@@ -129,6 +131,25 @@ def test_one_parameter_too_many(suite: Suite, models: Replace) -> None:
     assert suite.outcomes()["digits-snn500"][1] == ["digits-snn500: parameters: expected 397,510, found 397,511"]
 
 
+class _Odd(nn.Module):
+    """SNN500 with something done to its output, which may depend on the mode."""
+
+    def __init__(self, image: tuple[int, int, int], n: int, change: Callable[[Tensor, bool], object]) -> None:
+        super().__init__()
+        self.model = snn500(image, n)
+        self.change = change
+
+    def forward(self, images: Tensor) -> object:
+        return self.change(self.model(images), self.training)
+
+
+class _First(nn.Module):
+    """The first step of what an LSTM returns."""
+
+    def forward(self, outputs: tuple[Tensor, object]) -> Tensor:
+        return outputs[0][:, 0]
+
+
 class _NotANumber(nn.Module):
     def __init__(self, image: tuple[int, int, int], n_classes: int) -> None:
         super().__init__()
@@ -158,7 +179,14 @@ def test_a_loss_that_is_not_finite(suite: Suite, models: Replace) -> None:
     [
         (lambda image, n: nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), "has the shape (100, 7), not (100, 10)"),
         (lambda image, n: nn.Linear(28, 10), "has the shape (100, 1, 28, 10), not (100, 10)"),
-        (lambda image, n: nn.LSTM(28, 10), "LSTM"),
+        (lambda image, n: nn.Flatten(), "has no trainable parameter"),
+        (lambda image, n: _Odd(image, n, lambda logits, training: (logits,)), "returned a tuple, not one tensor"),
+        (lambda image, n: _Odd(image, n, lambda logits, training: logits.long()), "is torch.int64, not a floating"),
+        (
+            lambda image, n: _Odd(image, n, lambda logits, training: logits if training else logits.repeat(1, 2)),
+            "has the shape (360, 20), not (360, 10)",
+        ),
+        (lambda image, n: nn.Sequential(nn.Flatten(2), nn.LSTM(784, 10), _First()), "fused operation"),
     ],
 )
 def test_a_wrong_output(suite: Suite, models: Replace, builder: Callable[..., nn.Module], message: str) -> None:
@@ -223,6 +251,74 @@ def test_a_user_s_own_check(suite: Suite) -> None:
     assert len(failures) == 2
     assert any("too many parameters for us" in failure for failure in failures)
     assert any("is above its band" in failure for failure in failures)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise KeyError('oops')", "a check raised KeyError: 'oops'"),
+        ("pytest.fail('no good')", "a check raised Failed: no good"),
+        ("pytest.skip('later')", "a check raised Skipped: later"),
+        ("return True", "a check returned True, neither a sentence nor a list of them"),
+        ("return 'too slow'", "too slow"),
+        ("return ['too slow']", "too slow"),
+        ("return ''", None),
+        ("return []", None),
+    ],
+)
+def test_what_a_check_may_do(suite: Suite, body: str, message: str | None) -> None:
+    """Whatever a check returns or raises, the record is kept whole, and a mistake in the check is a failure."""
+    suite.conftest(f"import pytest\ndef pytest_nets_check(result):\n    {body}\n")
+    suite.run(*SHORT, "--rounds", "1")
+    status, failures = suite.outcomes()["digits-snn500"]
+    assert status == ("passed" if message is None else "failed")
+    assert len(suite.content()["benchmarks"]) == 1
+    if message is not None:
+        assert message in failures[0]
+
+
+def test_a_check_of_another_folder(suite: Suite) -> None:
+    """A conftest's check holds for the cells of its own folder, once."""
+    for name in ("a", "b"):
+        (suite.path / "benchmarks" / name).mkdir()
+        (suite.path / "benchmarks" / name / "conftest.py").write_text(
+            f"def pytest_nets_check(result):\n    return 'check of {name}'\n"
+        )
+    (suite.path / "benchmarks" / "test_train_eval.py").rename(suite.path / "benchmarks" / "a" / "test_train_eval.py")
+    (suite.path / "benchmarks" / "b" / "test_b.py").write_text("def test_b(): pass\n")
+    suite.run(*SHORT, "--rounds", "1").assert_outcomes(passed=1, failed=1)
+    assert suite.outcomes()["digits-snn500"][1] == ["check of a"]
+
+
+def test_other_benchmarks_beside(suite: Suite) -> None:
+    """A repository's own benchmarks stay in the file, also one by `cell` and one with a NaN, and are no cells."""
+    (suite.path / "benchmarks" / "test_mine.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('cell', ['a', 'b'])\n"
+        "def test_mine(benchmark, cell):\n"
+        "    benchmark.extra_info['x'] = float('nan')\n"
+        "    benchmark.pedantic(int, rounds=1)\n"
+    )
+    suite.run(*SHORT, "--rounds", "1").assert_outcomes(passed=3)
+    content = json.loads(suite.out.read_text(), parse_constant=pytest.fail)
+    assert sorted(b["name"] for b in content["benchmarks"]) == [
+        "test_mine[a]",
+        "test_mine[b]",
+        "test_train_eval[digits-snn500]",
+    ]
+    assert [result.id for result in resultfiles.read(suite.out).results] == ["digits-snn500"]
+
+
+def test_expected_failures_keep_their_record(suite: Suite) -> None:
+    """A cell that is marked xfail and fails has run: its record says how it failed."""
+    suite.conftest(
+        "import pytest\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    for item in items: item.add_marker(pytest.mark.xfail(reason='known'))\n"
+        "def pytest_nets_check(): return 'known to be bad'\n"
+    )
+    suite.run(*SHORT, "--rounds", "1").assert_outcomes(xfailed=1)
+    assert suite.outcomes()["digits-snn500"] == ("failed", ["known to be bad"])
 
 
 def test_an_assertion_after_the_record(suite: Suite) -> None:

@@ -12,8 +12,8 @@ import torch
 from nets import bands, depth
 from nets.bands import Bands
 from nets.cells import Cell, Protocol
-from nets.gpu import GpuMonitor
-from nets.machine import device_facts, no_gpu_because, wait_policy
+from nets.gpu import GpuMonitor, driver
+from nets.machine import CPU_THREADS, device_facts, no_gpu_because, wait_policy
 from nets.measure import CellRun, preserved_rng
 from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
 from nets.structure import Structure, structure
@@ -35,7 +35,7 @@ class Setting:
 
 def setting(pipeline: str, device: torch.device) -> Setting:
     """Look at the process and the device."""
-    facts = device_facts(device)
+    facts = device_facts(device).model_copy(update={"driver": driver() if device.type == "cuda" else None})
     on_cpu = device.type == "cpu"
     return Setting(
         pipeline=pipeline,
@@ -44,7 +44,7 @@ def setting(pipeline: str, device: torch.device) -> Setting:
             mode="eager",
             memory_format="channels_last" if pipeline == "resident" else "contiguous",
             tf32=None if on_cpu else torch.backends.cudnn.allow_tf32,
-            threads=torch.get_num_threads(),
+            threads=CPU_THREADS if on_cpu else torch.get_num_threads(),
             wait_policy=wait_policy(),
         ),
         where=Where(
@@ -103,7 +103,7 @@ def result(run: CellRun, rounds: int, setting: Setting, monitor: GpuMonitor | No
         protocol=protocol,
         pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
         execution=setting.execution,
-        device=setting.device.model_copy(update={"driver": monitor.driver if monitor is not None else None}),
+        device=setting.device,
         where=setting.where,
         network=Network(
             parameters=network.parameters,

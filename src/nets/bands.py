@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from scipy.special import stdtrit
 
 from nets.cells import Protocol
-from nets.results import Accuracy, Band, BandVerdict, Record, Unusable
+from nets.results import Accuracy, Band, BandVerdict, Record, Unusable, first_fault
 
 ALPHA = 0.001
 SCHEMA = 1
@@ -76,9 +76,7 @@ def read(path: Path) -> Bands:
     try:
         return Bands.model_validate(table, strict=False)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise Unusable(f"{path}: field '{field}': {first['msg']}") from error
+        raise Unusable(f"{path}: {first_fault(error)}") from error
 
 
 def interval(reference: Sequence[float], n_rounds: int, alpha: float = ALPHA) -> tuple[float, float]:

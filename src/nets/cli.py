@@ -57,7 +57,7 @@ def bands(
             file,
             say=typer.echo,
         )
-    except (ValueError, DataError, DeviceError, Unusable) as error:
+    except (ValueError, OSError, DataError, DeviceError, Unusable) as error:
         typer.echo(f"nets bands: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:

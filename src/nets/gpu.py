@@ -28,7 +28,6 @@ class GpuMonitor:
 
     def __init__(self, uuid: str, *, peak_memory: Callable[[], int], reset_peak_memory: Callable[[], None]) -> None:
         self.missing_because: str | None = None
-        self.driver: str | None = None
         self._peak_memory = peak_memory
         self._reset_peak_memory = reset_peak_memory
         self._reasons: set[str] = set()
@@ -42,7 +41,6 @@ class GpuMonitor:
 
             self._nvml = pynvml
             pynvml.nvmlInit()
-            self.driver = _text(pynvml.nvmlSystemGetDriverVersion())
             self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
         except ImportError:
             self.missing_because = "NVML: nvidia-ml-py is not installed"
@@ -81,14 +79,15 @@ class GpuMonitor:
         reasons = set(self._reasons)
         watched_s = sum(self._watched_s)
         utilization = fmean(self._samples) if self._samples else None
-        if watched_s < MIN_WINDOW_S:
-            reasons.add(f"watched for {watched_s:.2f} s, less than the {MIN_WINDOW_S:.0f} s that NVML's window needs")
+        shortest_s = min(self._watched_s, default=0.0)
+        if shortest_s < MIN_WINDOW_S:
+            reasons.add(f"a region lasted {shortest_s:.2f} s of the {MIN_WINDOW_S:.0f} s that NVML needs")
             utilization = None
         elif utilization is None:
             reasons.add("NVML gave no utilization sample")
         energies = [joules for joules in self._energy_j if joules is not None]
         energy_j = None
-        if energies and len(energies) == len(self._energy_j) and watched_s >= MIN_WINDOW_S:
+        if energies and len(energies) == len(self._energy_j) and shortest_s >= MIN_WINDOW_S:
             energy_j = fmean(energies)
         return Gpu(
             window="timed",
@@ -163,8 +162,18 @@ class GpuMonitor:
             return None
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def driver() -> str | None:
+    """The driver's version; None where NVML doesn't answer."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        version: str | bytes = pynvml.nvmlSystemGetDriverVersion()
+    except ImportError:
+        return None
+    except pynvml.NVMLError:
+        return None
+    return version.decode() if isinstance(version, bytes) else version
 
 
 def monitor_of(device: Device, index: int | None) -> GpuMonitor | None:

@@ -1,6 +1,6 @@
 """Finished cells, appended and fsynced one by one; the final file is made from them.
 
-One line of JSON a cell. A line that a killed process left half written is passed over.
+One line of JSON a cell. A line that a killed process left half written is passed over, and cut off before the next.
 """
 
 from __future__ import annotations
@@ -45,44 +45,61 @@ class Entry:
 
 
 class Journal:
-    """The journal of one session; without a path the entries are kept in memory alone."""
+    """The journal of one session: its entries in memory and, with a path, on the disk.
 
-    def __init__(self, path: Path | None) -> None:
+    Nothing on the disk is touched before the first append. With `resume` the entries of the session that was killed
+    are taken over, and the file goes on after its last whole line; else what it left is renamed, never overwritten.
+    Raises Unusable for a journal to resume that is not one, or is not there.
+    """
+
+    def __init__(self, path: Path | None, *, resume: bool = False) -> None:
         self._path = path
+        self._resume = resume
+        self._begun = False
         self._entries: list[Entry] = []
+        if resume and path is not None:
+            self._entries += read(path)
 
     def append(self, entry: Entry) -> None:
         """Keep an entry; it is on the disk when this returns."""
+        if not self._begun:
+            self._begin()
         self._entries.append(entry)
         if self._path is None:
             return
-        new = not self._path.exists()
         with self._path.open("a") as stream:
             stream.write(entry.to_json() + "\n")
             stream.flush()
             os.fsync(stream.fileno())
-        if new:
-            sync_folder(self._path.parent)
 
     def entries(self) -> tuple[Entry, ...]:
-        """What has been appended, from the disk where there is a path."""
-        if self._path is None or not self._path.exists():
-            return tuple(self._entries)
-        return tuple(read(self._path))
-
-    def set_aside(self) -> None:
-        """Rename what a killed session left, so that it is neither lost nor mixed with this one's."""
-        if self._path is not None and self._path.exists():
-            self._path.replace(self._path.with_name(f"{self._path.name}.old"))
+        """The last entry of each test, in the order of their first."""
+        return tuple({entry.nodeid: entry for entry in self._entries}.values())
 
     def remove(self) -> None:
         """Remove the file, its entries now being elsewhere."""
-        if self._path is not None:
+        if self._path is not None and (self._begun or self._resume):
             self._path.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        self._begun = True
+        if self._path is None:
+            return
+        if self._resume:
+            whole = self._path.read_bytes().rpartition(b"\n")
+            os.truncate(self._path, len(whole[0]) + len(whole[1]))
+        elif self._path.exists():
+            self._path.replace(self._path.with_name(f"{self._path.name}.old"))
+        self._path.touch()
+        sync_folder(self._path.parent)
 
 
 def read(path: Path) -> Iterator[Entry]:
-    """The entries of a journal's file. Raises Unusable for a whole line that is not one."""
-    for number, line in enumerate(path.read_text().splitlines(keepends=True), start=1):
+    """The entries of a journal's file. Raises Unusable for a whole line that is not one, or a missing file."""
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    for number, line in enumerate(lines, start=1):
         if line.endswith("\n"):
             yield Entry.from_json(line, f"{path}, line {number}")

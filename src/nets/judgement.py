@@ -39,14 +39,26 @@ _read = lru_cache(bands.read)
 def _ask(item: pytest.Item, cell: Cell, result: Result) -> list[str]:
     """Call every plug-in's hook by itself, so that one that asserts doesn't silence the others."""
     manager = item.config.pluginmanager
-    askers = [impl.plugin for impl in item.ihook.pytest_nets_check.get_hookimpls()]
+    everyone = [impl.plugin for impl in manager.hook.pytest_nets_check.get_hookimpls()]
+    here = [impl.plugin for impl in item.ihook.pytest_nets_check.get_hookimpls()]  # not other folders' conftests
     failures: list[str] = []
-    for asker in reversed(askers):
-        hook = manager.subset_hook_caller("pytest_nets_check", [other for other in askers if other is not asker])
+    for asker in reversed(here):
+        hook = manager.subset_hook_caller("pytest_nets_check", [other for other in everyone if other is not asker])
         try:
             answers = hook(cell=cell, result=result)
         except AssertionError as error:
-            answers = [f"{cell.id}: {error}"]
-        for answer in answers:
-            failures += [answer] if isinstance(answer, str) else list(answer or ())
+            failures.append(f"{cell.id}: {error}")
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+            failures.append(f"{cell.id}: a check raised {type(error).__name__}: {error}")
+        else:
+            failures += [sentence for answer in answers for sentence in _sentences(cell, answer)]
     return failures
+
+
+def _sentences(cell: Cell, answer: object) -> list[str]:
+    """What a check returned, as sentences."""
+    if isinstance(answer, str):
+        return [answer] if answer else []
+    if isinstance(answer, (list, tuple)) and all(isinstance(each, str) for each in answer):
+        return list(answer)
+    return [f"{cell.id}: a check returned {answer!r}, neither a sentence nor a list of them"]

@@ -104,22 +104,44 @@ class RssPeak:
         return None
 
 
+CPU_THREADS = 1
+"""Threads of a round on a CPU: two are slower for three of the article's five cells (docs/decisions.md)."""
+
+
+class Threads:
+    """Torch's CPU threads: one for a round, and the caller's number again after it."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+
+    def set(self, device: torch.device) -> None:
+        """Take the number that rounds on `device` use."""
+        import torch
+
+        if device.type == "cpu":
+            self._before = torch.get_num_threads()
+            torch.set_num_threads(CPU_THREADS)
+
+    def put_back(self) -> None:
+        """Give the caller's number back."""
+        import torch
+
+        if self._before is not None:
+            torch.set_num_threads(self._before)
+            self._before = None
+
+
 class DeviceError(Exception):
     """A device that was asked for and does not work here; the message says why."""
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that works. Raises DeviceError.
-
-    On a CPU one thread is used: measured on two cores at the article's batch sizes, two threads are slower for
-    three of the five cells and at best 1.4 times faster (docs/decisions.md).
-    """
+    """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that works. Raises DeviceError."""
     import torch
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
         raise DeviceError(f"unknown device {wanted!r}; known: auto, cpu, cuda, cuda:N")
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        torch.set_num_threads(1)
         return torch.device("cpu")
     # a count of devices proves nothing: with a broken driver it can be positive
     if not torch.cuda.is_available():
@@ -167,7 +189,7 @@ def facts(device: Device, execution: Execution) -> dict[str, object]:
     import torch
 
     return {
-        "versions": versions(),
+        "versions": {**versions(), "torch": torch.__version__},
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
         "device": device.model_dump(),

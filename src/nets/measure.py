@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from nets.cells import Cell, Protocol, UnknownName
 from nets.datasets import Data
-from nets.machine import CpuUse, RssPeak, cpu_use
+from nets.machine import CpuUse, RssPeak, Threads, cpu_use
 from nets.models import MODELS
 from nets.pipelines import Loaders, Pass, Pipeline
 from nets.results import Cpu, Round, finite
@@ -36,8 +36,8 @@ Progress = Callable[[int, int, Pass], None]
 """Called after every epoch with the round's and the epoch's number, both from 0, and the epoch's means."""
 
 
-class WrongOutput(Exception):
-    """A network whose output is not (N, n_classes)."""
+class UnfitNetwork(Exception):
+    """A network that can't be trained here: without parameters, or whose output is not (N, n_classes) logits."""
 
 
 @dataclass(slots=True)
@@ -80,6 +80,7 @@ class CellRun:
         self._watch = watch
         self._progress = progress
         self._trial: _Trial | None = None
+        self._threads = Threads()
         self._core_s = 0.0
         self._rss = RssPeak()
 
@@ -92,6 +93,7 @@ class CellRun:
     def setup(self) -> None:
         """Seed, build, place and warm up the next round's network; nothing of it is timed."""
         self.teardown()
+        self._threads.set(self.device)
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
@@ -125,6 +127,7 @@ class CellRun:
 
     def teardown(self) -> None:
         """End the watch and free the round's network, so that the next round's peak memory is its own."""
+        self._threads.put_back()
         if self._trial is not None:
             self._trial.watch.close()
             self._trial = None
@@ -170,6 +173,8 @@ class CellRun:
 
     def _warm_up(self, model: nn.Module) -> None:
         """A few training steps of a scratch copy, on batches that no shuffling was drawn for; one evaluation batch."""
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
         scratch = copy.deepcopy(model)
         optimizer = self.pipeline.optimizer(scratch, self.protocol)
         for images, labels in islice(iter(self._loaders.test), 1):
@@ -182,19 +187,21 @@ class CellRun:
                 F.cross_entropy(outputs, labels[:n]).backward()
                 optimizer.step()
             with torch.no_grad():
-                scratch.eval()(images)
+                self._check_output(scratch.eval()(images), len(images))
 
     def _check_output(self, outputs: object, n: int) -> None:
         wanted = (n, self.data.n_classes)
         if not isinstance(outputs, torch.Tensor):
-            raise WrongOutput(
+            raise UnfitNetwork(
                 f"{self.cell.id}: the network returned a {type(outputs).__name__}, not one tensor {wanted}"
             )
         if outputs.shape != wanted:
-            raise WrongOutput(
+            raise UnfitNetwork(
                 f"{self.cell.id}: the network's output has the shape {tuple(outputs.shape)}, not {wanted}: "
                 f"(batch size, classes)"
             )
+        if not outputs.is_floating_point():
+            raise UnfitNetwork(f"{self.cell.id}: the network's output is {outputs.dtype}, not a floating-point type")
 
     def _synchronise(self) -> None:
         if self.device.type == "cuda":

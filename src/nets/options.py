@@ -110,6 +110,8 @@ def _demand_gpu(options: Options) -> None:
 
 def _data_dir(given: str | None) -> Path:
     """The data folder; one that was named must be there, so that a slip of the pen doesn't start a download."""
+    if given == "":
+        raise pytest.UsageError("--data-dir: no folder is named")
     source = "--data-dir" if given is not None else "$NETS_DATA"
     named = given if given is not None else os.environ.get("NETS_DATA")
     if not named:

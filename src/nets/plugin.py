@@ -45,6 +45,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and register what keeps the records."""
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise pytest.UsageError("nets needs pytest-benchmark, and it is not loaded (-p no:benchmark?)")
     config.stash[OPTIONS] = read_options(config)
     config.stash[RECORDER] = Recorder(config, config.stash[OPTIONS])
     register = config.pluginmanager.register
@@ -77,13 +79,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     import torch
 
     from nets.cells import UnknownName
-    from nets.measure import WrongOutput
+    from nets.measure import UnfitNetwork
     from nets.results import Unusable
     from nets.structure import UnknownStructure
 
     try:
         return (yield)
-    except (WrongOutput, UnknownName, UnknownStructure, Unusable) as error:
+    except (UnfitNetwork, UnknownName, UnknownStructure, Unusable) as error:
         because = str(error)
     except (MemoryError, RuntimeError) as error:
         # torch has a type for the GPU's memory; the CPU's allocator raises a plain RuntimeError

@@ -19,7 +19,8 @@ def wanted(config: pytest.Config) -> bool:
     if os.environ.get("CI") or hasattr(config, "workerinput"):
         return False
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    return reporter is not None and bool(reporter.isatty)
+    watched = reporter is not None and bool(reporter.isatty)
+    return watched and config.pluginmanager.hasplugin("capturemanager")
 
 
 class ProgressLine:

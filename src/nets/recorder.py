@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import tempfile
 import traceback
 from collections.abc import Generator, Sequence
 from functools import cached_property
@@ -21,7 +23,7 @@ from nets import files, timings
 from nets.cells import Cell
 from nets.journal import Entry, Journal
 from nets.options import Options
-from nets.results import SCHEMA, Result
+from nets.results import SCHEMA, Result, Unusable, finite
 
 if TYPE_CHECKING:
     import torch
@@ -44,13 +46,13 @@ class Recorder:
         self._planned: dict[str, str] = {}
         self._not_run: dict[str, str] = {}
         self._interrupted = False
-        self._resumed = False
-        self._json: Path | None = config.getoption("benchmark_json", None)
+        self._others_ran = False
+        self._json: Path | None = None
+        if (path := config.getoption("benchmark_json", None)) is not None:
+            self._json = Path(path).resolve()  # tests may change the folder
         if self._json is not None and not self._is_worker:
             _demand_writable(self._json)
-        self.journal = Journal(self._json.with_name(f"{self._json.name}.journal") if self._json is not None else None)
-        if not self._is_worker and not options.resume:
-            self.journal.set_aside()
+        self.journal = _journal(self._json, resume=options.resume)
 
     @cached_property
     def device(self) -> torch.device:
@@ -87,10 +89,10 @@ class Recorder:
             return report
         if call.excinfo is not None and not self._config.getoption("usepdb", False):
             traceback.clear_frames(call.excinfo.tb)  # they hold the network, and the report is made
-        if report.skipped:
+        if report.skipped and not hasattr(report, "wasxfail"):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             report.user_properties.append((SKIPPED, reason.removeprefix("Skipped: ")))
-        elif call.when == "call" or report.failed:
+        elif call.when == "call" or not report.passed:
             report.user_properties.append((RECORD, self._entry(item, cell, call).to_json()))
         return report
 
@@ -119,9 +121,13 @@ class Recorder:
     # --- on the controller
 
     def pytest_sessionstart(self) -> None:
-        """Take the JSON file over from pytest-benchmark, which writes it in place and only if all went well."""
-        if not self._is_worker:
-            self._benchmarks.json = None
+        """Take the JSON file over from pytest-benchmark, which writes it in place and only if all went well.
+
+        On a worker it must write nothing at all: the controller does.
+        """
+        self._benchmarks.json = None
+        if self._is_worker:
+            self._benchmarks.save = self._benchmarks.autosave = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """With --resume, leave out the cells that passed, made alike, in the run that was killed."""
@@ -130,7 +136,6 @@ class Recorder:
         done = {entry.nodeid for entry in self.journal.entries() if self._is_alike(entry.result)}
         again = [item for item in items if item.nodeid in done]
         if again:
-            self._resumed = True
             self._config.hook.pytest_deselected(items=again)
             items[:] = [item for item in items if item.nodeid not in done]
 
@@ -159,11 +164,15 @@ class Recorder:
         known = {cell.id for cell in self._options.cells}
         parts = {nodeid: nodeid.rpartition("[")[2].removesuffix("]") for nodeid in ids}
         self._planned.update({nodeid: part for nodeid, part in parts.items() if part in known})
-        self._benchmarks.xdist_benchmark_found = False
+        if len(self._planned) == len(parts):
+            self._benchmarks.xdist_benchmark_found = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Journal a finished cell."""
         if self._is_worker:
+            return
+        if report.nodeid not in self._planned:
+            self._others_ran |= report.when == "call" and report.passed
             return
         properties = dict(report.user_properties)
         if RECORD in properties:
@@ -181,19 +190,16 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Make the file from the journal; a session whose every cell was skipped has not passed."""
         if not self._is_worker and not self._config.getoption("collectonly", False):
-            entries = self._entries()
-            if self._planned and not entries and session.exitstatus == pytest.ExitCode.OK:
+            self._interrupted |= isinstance(sys.exc_info()[1], KeyboardInterrupt)  # a second Ctrl-C, in mid-handling
+            entries = self.journal.entries()
+            if self._planned and not entries and not self._others_ran and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-            if self._resumed and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            if self._options.resume and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
                 session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
             self._benchmarks.benchmarks = timings.merged(self._benchmarks.benchmarks, entries)
             if self._json is not None and (self._planned or self._benchmarks.benchmarks):
                 self._write(self._json)
         return (yield)
-
-    def _entries(self) -> tuple[Entry, ...]:
-        """The journal's, the last of each test."""
-        return tuple({entry.nodeid: entry for entry in self.journal.entries()}.values())
 
     def _write(self, path: Path) -> None:
         hook, config, benchmarks = self._config.hook, self._config, self._benchmarks
@@ -208,13 +214,13 @@ class Recorder:
             commit_info=commit_info,
         )
         hook.pytest_benchmark_update_json(config=config, benchmarks=benchmarks.benchmarks, output_json=output_json)
-        files.replace(path, json.dumps(output_json, allow_nan=False, indent=4, default=str) + "\n")
+        files.replace(path, json.dumps(_finite(output_json), allow_nan=False, indent=4, default=str) + "\n")
         self.journal.remove()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Add what has no timing: cells that broke off, were skipped, or never began."""
-        entries = self._entries()
+        entries = self.journal.entries()
         seen = {entry.nodeid for entry in entries}
         because = "the run was interrupted" if self._interrupted else "the run ended before it"
         output_json["nets"] = {
@@ -237,7 +243,7 @@ class Recorder:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The article's table, and what went wrong."""
-        entries = self._entries() if not self._is_worker else ()
+        entries = self.journal.entries() if not self._is_worker else ()
         if not entries:
             return
         from nets.report.terminal import summary
@@ -274,6 +280,17 @@ def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
     return raised.exconly()
 
 
+def _finite(value: Any) -> Any:
+    """The same, with null for every number that is not finite: another benchmark may hold one."""
+    if isinstance(value, float):
+        return finite(value)
+    if isinstance(value, dict):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return value
+
+
 def _demand_writable(path: Path) -> None:
     """Refuse, before the first cell trains, a JSON file that could not be written after the last. Raises UsageError."""
     folder = path.parent
@@ -283,5 +300,20 @@ def _demand_writable(path: Path) -> None:
         raise pytest.UsageError(f"--benchmark-json: {path} is not a plain file, and would be replaced by one")
     if not folder.is_dir():
         raise pytest.UsageError(f"--benchmark-json: the folder {folder} does not exist; make it first")
-    if not os.access(folder, os.W_OK):
-        raise pytest.UsageError(f"--benchmark-json: the folder {folder} can't be written to")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise pytest.UsageError(f"--benchmark-json: {path} can't be written to")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"--benchmark-json: the folder {folder} can't be written to: {error.strerror}"
+        ) from None
+
+
+def _journal(path: Path | None, *, resume: bool) -> Journal:
+    """The journal beside the JSON file. Raises UsageError for one that can't be resumed."""
+    try:
+        return Journal(path.with_name(f"{path.name}.journal") if path is not None else None, resume=resume)
+    except Unusable as error:
+        raise pytest.UsageError(f"--resume: {error}") from None

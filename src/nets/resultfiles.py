@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nets.results import Result, Unusable, parse
+from pydantic import BaseModel, ValidationError
+
+from nets.results import Result, Unusable, first_fault, parse
 
 MAX_BYTES = 200_000_000
 
@@ -29,16 +31,32 @@ def read(path: Path) -> ResultFile:
     block = content.get("nets")
     if not isinstance(block, dict):
         raise Unusable(f"{path}: written by pytest-benchmark, but not by nets: it has no field 'nets'")
+    try:
+        rest = _Block.model_validate(block)
+    except ValidationError as error:
+        raise Unusable(f"{path}: {first_fault(error, 'nets.')}") from error
+    records = [
+        (i, benchmark["extra_info"])
+        for i, benchmark in enumerate(content["benchmarks"])
+        if isinstance(benchmark, dict) and "schema" in (benchmark.get("extra_info") or {})
+    ]  # a benchmark that is no cell's may stand beside
     return ResultFile(
-        results=tuple(
-            parse(benchmark.get("extra_info") if isinstance(benchmark, dict) else None, f"{path}: benchmarks.{i}")
-            for i, benchmark in enumerate(content["benchmarks"])
-        ),
-        unfinished=tuple(
-            parse(record, f"{path}: nets.unfinished.{i}") for i, record in enumerate(block.get("unfinished", []))
-        ),
-        not_run=tuple((str(each.get("cell")), str(each.get("because"))) for each in block.get("not_run", [])),
+        results=tuple(parse(record, f"{path}: benchmarks.{i}") for i, record in records),
+        unfinished=tuple(parse(record, f"{path}: nets.unfinished.{i}") for i, record in enumerate(rest.unfinished)),
+        not_run=tuple((each.cell, each.because) for each in rest.not_run),
     )
+
+
+class _NotRun(BaseModel):
+    cell: str
+    because: str
+
+
+class _Block(BaseModel):
+    """What the recorder writes beside the benchmarks."""
+
+    unfinished: list[dict[str, Any]] = []
+    not_run: list[_NotRun] = []
 
 
 def _json(path: Path) -> Any:
@@ -48,7 +66,7 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_bytes(), parse_constant=_refuse)
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unusable(f"{path}: not JSON: {error}") from error
 
 

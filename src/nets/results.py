@@ -229,9 +229,14 @@ def parse(record: object, source: str) -> Result:
     try:
         return Result.model_validate_json(json.dumps(record))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise Unusable(f"{source}: field '{field}': {first['msg']} (found {first['input']!r:.80})") from error
+        raise Unusable(f"{source}: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError, prefix: str = "") -> str:
+    """The first field that doesn't fit, what is wrong with it, and what was found there."""
+    first = error.errors(include_url=False)[0]
+    field = prefix + ".".join(str(part) for part in first["loc"])
+    return f"field '{field}': {first['msg']} (found {first['input']!r:.80})"
 
 
 def json_schema() -> dict[str, Any]:

@@ -39,6 +39,20 @@ class UnknownStructure(Exception):
     """A network whose layers can't be counted; the message says what stands in the way."""
 
 
+# blocks with weights inside, which can't be seen through
+_FUSED = frozenset(
+    {
+        "mkldnn_rnn_layer",
+        "_cudnn_rnn",
+        "miopen_rnn",
+        "_thnn_fused_lstm_cell",
+        "_thnn_fused_gru_cell",
+        "_transformer_encoder_layer_fwd",
+        "_native_multi_head_attention",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
     """What a network is made of. `macs_per_image`: multiply-accumulates of one image's forward pass."""
@@ -57,7 +71,7 @@ def structure(model: nn.Module, image: ImageShape) -> Structure:
     """Look at `model` by passing one image (1, C, H, W) of zeros through it, in evaluation mode.
 
     Parameters are the trainable ones. Source of the operations: torch.utils.flop_counter, two per multiply-accumulate.
-    Raises UnknownStructure where no weight operation leads from the input to the output.
+    Raises UnknownStructure for a fused block, and where no weight operation leads from the input to the output.
     """
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
@@ -94,6 +108,9 @@ class _Layers(TorchDispatchMode):
         return self._depth.get(_storage(tensor))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in _FUSED:
+            raise UnknownStructure(f"the layers inside the fused operation {name} can't be counted")
         out = func(*args, **(kwargs or {}))
         depths = [self.depth(tensor) for tensor in _tensors((args, kwargs))]
         reached = max((depth for depth in depths if depth is not None), default=None)

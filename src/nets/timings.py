@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.stats import Metadata
 
+from nets.cells import Cell
 from nets.journal import Entry
 
 
@@ -45,7 +46,10 @@ def merged(benchmarks: Iterable[Any], entries: Iterable[Entry]) -> list[Any]:
     """The complete benchmarks of a session: others' as they are, the cells' from the journal."""
     cells = [benchmark for entry in entries if (benchmark := restored(entry)) is not None]
     ours = {entry.fullname for entry in cells}
-    others = [
-        b for b in benchmarks if b and not b.has_error and b.fullname not in ours and "cell" not in (b.params or {})
-    ]
+    others = [b for b in benchmarks if b and not b.has_error and b.fullname not in ours and not _is_cell(b)]
     return others + cells
+
+
+def _is_cell(benchmark: Any) -> bool:
+    """Whether it is a cell's, complete or not: the journal has it if it is."""
+    return isinstance((benchmark.params or {}).get("cell"), Cell)

@@ -51,24 +51,19 @@ def draw(rng: np.random.Generator, n: int) -> Split:
         inside[chosen] = _inside(label, x[chosen], y[chosen])
     figure, ground = _colours(rng, n)
     clean = np.where(inside[:, None], figure[:, :, None, None], ground[:, :, None, None])
-    # the sum of four uniform integers is close to a normal one, of standard deviation 52 here
-    noise = rng.integers(-45, 46, size=(4, n, 3, SIZE, SIZE), dtype=np.int16).sum(axis=0, dtype=np.int16)
+    # the sum of four uniform integers is close to a normal one, of standard deviation 104 here
+    noise = rng.integers(-90, 91, size=(4, n, 3, SIZE, SIZE), dtype=np.int16).sum(axis=0, dtype=np.int16)
     pixels = np.clip(clean + noise, 0, 255).astype(np.uint8)
     return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
 
 
 def _own_axes(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
     """Each pixel's coordinates (n, SIZE, SIZE) in the figure's own axes: centre at 0, extent 1."""
-    centre = rng.integers(10 * 16, 22 * 16 + 1, size=(2, n)) / 16
-    radius = rng.integers(6 * 16, 10 * 16 + 1, size=n) / 16
+    centre = rng.integers(13 * 16, 19 * 16 + 1, size=(2, n)) / 16
+    radius = rng.integers(8 * 16, 10 * 16 + 1, size=n) / 16
     tilt = rng.integers(-48, 49, size=n) / 128  # tangent: up to 20 degrees either way
-    quarter = rng.integers(0, 4, size=n)
     cos = 1 / np.sqrt(1 + tilt * tilt)
     sin = tilt * cos
-    cos, sin = (
-        np.choose(quarter, [cos, -sin, -cos, sin]),
-        np.choose(quarter, [sin, cos, -sin, -cos]),
-    )
     pixel = np.arange(SIZE) + 0.5
     dx = pixel[None, None, :] - centre[0][:, None, None]
     dy = pixel[None, :, None] - centre[1][:, None, None]

@@ -127,17 +127,18 @@ def _download(name: str, source: Source, root: Path) -> None:
     """Let torchvision download into a folder of its own, then move in what is missing; one run at a time."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with (
-            FileLock(root / f".{name}.lock", timeout=LOCK_TIMEOUT_S),
-            tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as folder,
-        ):
+        folder = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root)
+    except OSError as error:
+        raise DataError(f"{name}: not in {root}, and the folder can't be written to: {error.strerror}") from error
+    try:
+        with folder, FileLock(root / f".{name}.lock", timeout=LOCK_TIMEOUT_S):
             absent = _absent(source, root)  # another run may have fetched them meanwhile
             if not absent:
                 return
-            _fetch(source, Path(folder))
+            _fetch(source, Path(folder.name))
             for file in absent:
                 (root / file).parent.mkdir(parents=True, exist_ok=True)
-                (Path(folder) / file).replace(root / file)
+                (Path(folder.name) / file).replace(root / file)
     except Timeout as error:
         raise DataMissing(f"{name}: another run has held {error.lock_file} for {LOCK_TIMEOUT_S:.0f} s") from error
     except (OSError, RuntimeError) as error:

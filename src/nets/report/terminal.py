@@ -51,16 +51,17 @@ def table(results: Sequence[Result]) -> Table:
         for heading in ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util."):
             grid.add_column(heading, justify="right", no_wrap=True, style="dim")
     for result in results:
-        grid.add_row(*_row(result), *(_published(result) if compared else ()))
+        cells = (*_row(result), *(_published(result) if compared else ()))
+        grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))  # a str would be markup
     return grid
 
 
-def _caption(results: Iterable[Result]) -> str:
+def _caption(results: Iterable[Result]) -> Text:
     """What all rows share."""
     first = next(iter(results))
     rounds = sorted({len(result.rounds) for result in results})
     counted = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
-    return (
+    return Text(
         f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device.type}: {first.device.name}, "
         f"mean of {counted} rounds ± standard deviation"
     )
