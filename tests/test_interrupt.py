@@ -158,22 +158,6 @@ def test_ctrl_c_with_workers(suite: Suite) -> None:
     assert len(list((suite.path / ".benchmarks").rglob("*.json"))) == 1
 
 
-def test_resume_with_other_settings(suite: Suite) -> None:
-    """A cell that was made under another seed is run again, and its new record replaces the old one."""
-    killed_in(suite, "digits-cnn3l")
-    suite.run(*CELLS, "--seed", "4", "--resume", "-n", "2", subprocess=True).assert_outcomes(passed=3)
-    assert {b["extra_info"]["protocol"]["seed"] for b in suite.content()["benchmarks"]} == {4}
-
-
-def test_without_resume_an_old_journal_is_set_aside(suite: Suite) -> None:
-    """Another run doesn't take over what a killed one left, nor lose it."""
-    killed_in(suite, "digits-cnn3l")
-    suite.run("--cells", "digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=1)
-    assert [b["params"]["cell"] for b in suite.content()["benchmarks"]] == ["digits-lenet5"]
-    (entry,) = journal.read(suite.path / "out.json.journal.old")
-    assert entry.result.id == "digits-snn500"
-
-
 def test_two_workers(suite: Suite) -> None:
     """With -n 2 the same file comes out, with the worker in each record, and a cell that broke off on one too."""
     suite.conftest("import nets.measure as m\nm.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n")
