@@ -321,6 +321,20 @@ def test_expected_failures_keep_their_record(suite: Suite) -> None:
     assert suite.outcomes()["digits-snn500"] == ("failed", ["known to be bad"])
 
 
+def test_a_finished_cell_is_let_go(suite: Suite) -> None:
+    """When a cell begins, nothing of the cells before it is in memory: its data set, batches and networks are gone."""
+    suite.conftest(
+        "import gc\n"
+        "from nets.measure import CellRun\n"
+        "def pytest_runtest_logstart(nodeid):\n"
+        "    gc.collect()\n"
+        "    with open('alive', 'a') as alive:\n"
+        "        alive.write(f'{sum(isinstance(each, CellRun) for each in gc.get_objects())}\\n')\n"
+    )
+    suite.run("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=2)
+    assert (suite.path / "alive").read_text().split() == ["0", "0"]
+
+
 def test_an_assertion_after_the_record(suite: Suite) -> None:
     """A test that fails after its record was made is a failure in the file too."""
     test = suite.path / "benchmarks" / "test_train_eval.py"

@@ -204,6 +204,7 @@ def cell_run(
         request.node.stash[PROGRESS] = line
     yield run
     run.close()
+    del request.node.stash[RUN]  # pytest keeps every test to the end, and this one holds its data set
 
 
 @pytest.fixture

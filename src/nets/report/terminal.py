@@ -27,6 +27,8 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     )
     console.print(_caption(results))
     console.print(grid)
+    if any(PUBLISHED.get(result.id) for result in results):
+        console.print(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
     for result in results:
         for failure in result.outcome.failures:
             console.print(Text(f"{result.outcome.status}: {failure}", style="red"), soft_wrap=True)
