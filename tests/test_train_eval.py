@@ -329,7 +329,7 @@ def test_a_finished_cell_is_let_go(suite: Suite) -> None:
         "def pytest_runtest_logstart(nodeid):\n"
         "    gc.collect()\n"
         "    with open('alive', 'a') as alive:\n"
-        "        alive.write(f'{sum(isinstance(each, CellRun) for each in gc.get_objects())}\\n')\n"
+        "        alive.write(f'{sum(type(each) is CellRun for each in gc.get_objects())}\\n')\n"
     )
     suite.run("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=2)
     assert (suite.path / "alive").read_text().split() == ["0", "0"]
