@@ -5,7 +5,7 @@ from __future__ import annotations
 from nets.cells import CELLS, protocol_for
 from nets.pipelines import Pass
 from nets.progress import text
-from nets.report.terminal import summary
+from nets.report.terminal import not_run, summary
 from nets.results import Accuracy, Gpu, Outcome
 from tests.records import one_round, record
 
@@ -48,6 +48,13 @@ def test_disturbed_cells_are_named() -> None:
         record(rounds=(one_round(disturbed=True),))
     )
     assert "disturbed" not in rendered(record())
+
+
+def test_cells_that_did_not_run() -> None:
+    """Cells that did not run for the same reason share a line; without any result there is no table."""
+    missing = [("mnist-a", "no data"), ("mnist-b", "no data"), ("digits-c", "interrupted")]
+    assert not_run(missing) == ["not run: mnist-a, mnist-b: no data", "not run: digits-c: interrupted"]
+    assert summary([], width=80, color=False) == []
 
 
 def test_markup_in_a_record_is_text() -> None:

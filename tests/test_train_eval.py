@@ -363,6 +363,7 @@ def test_missing_data_skips_or_fails(suite: Suite) -> None:
     assert result.ret == pytest.ExitCode.OK
     (missing,) = suite.content()["nets"]["not_run"]
     assert missing["cell"] == "mnist-snn500"
+    result.stdout.fnmatch_lines(["not run: mnist-snn500: mnist: not in data, and it could not be downloaded: *"])
     assert "could not be downloaded: " in missing["because"]
     result = suite.run(*cells, "--require-data")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -377,6 +378,7 @@ def test_nothing_ran_is_no_pass(suite: Suite) -> None:
     result = suite.run("--cells", "mnist-snn500")
     result.assert_outcomes(skipped=1)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["not run: mnist-snn500: *"])
     assert suite.content()["benchmarks"] == []
 
 

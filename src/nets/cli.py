@@ -74,7 +74,7 @@ def report(
     from sys import stdout
 
     from nets import resultfiles
-    from nets.report.terminal import summary
+    from nets.report.terminal import not_run, summary
     from nets.results import Unusable
 
     try:
@@ -83,10 +83,8 @@ def report(
         typer.echo(f"nets report: {error}", err=True)
         raise typer.Exit(3) from None
     results = [*found.results, *found.unfinished]
-    if results:
-        typer.echo("\n".join(summary(results, width=get_terminal_size().columns, color=stdout.isatty())))
-    for cell, because in found.not_run:
-        typer.echo(f"not run: {cell}: {because}")
+    lines = summary(results, width=get_terminal_size().columns, color=stdout.isatty())
+    typer.echo("\n".join([*lines, *not_run(found.not_run)]))
 
 
 def main() -> None:

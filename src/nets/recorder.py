@@ -221,18 +221,20 @@ class Recorder:
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Add what has no timing: cells that broke off, were skipped, or never began."""
         entries = self.journal.entries()
-        seen = {entry.nodeid for entry in entries}
-        because = "the run was interrupted" if self._interrupted else "the run ended before it"
         output_json["nets"] = {
             "schema": SCHEMA,
             "interrupted": self._interrupted,
             "unfinished": [entry.result.to_json() for entry in entries if entry.benchmark is None],
-            "not_run": [
-                {"cell": cell, "because": self._not_run.get(nodeid, because)}
-                for nodeid, cell in self._planned.items()
-                if nodeid not in seen
-            ],
+            "not_run": [{"cell": cell, "because": because} for cell, because in self._missing()],
         }
+
+    def _missing(self) -> list[tuple[str, str]]:
+        """The planned cells without a record, and why."""
+        seen = {entry.nodeid for entry in self.journal.entries()}
+        because = "the run was interrupted" if self._interrupted else "the run ended before it"
+        return [
+            (cell, self._not_run.get(nodeid, because)) for nodeid, cell in self._planned.items() if nodeid not in seen
+        ]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
@@ -242,18 +244,15 @@ class Recorder:
         machine_info["nets"] = facts(self.setting.device, self.setting.execution)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The article's table, and what went wrong."""
-        entries = self.journal.entries() if not self._is_worker else ()
-        if not entries:
+        """The article's table, what went wrong, and what did not run."""
+        if self._is_worker or self._config.getoption("collectonly", False) or not self._planned:
             return
-        from nets.report.terminal import summary
+        from nets.report.terminal import not_run, summary
 
         terminalreporter.section("nets")
-        for line in summary(
-            [entry.result for entry in entries],
-            width=terminalreporter._tw.fullwidth,
-            color=terminalreporter.hasmarkup,
-        ):
+        width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
+        results = [entry.result for entry in self.journal.entries()]
+        for line in [*summary(results, width=width, color=color), *not_run(self._missing())]:
             terminalreporter.write_line(line)
         if self._json is not None:
             terminalreporter.write_line(f"records: {self._json}")

@@ -19,6 +19,8 @@ PUBLISHED = {cell.id: cell.published for cell in CELLS}
 
 def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     """The article's table with the article's own figures beside ours, and below it whatever failed; lines of text."""
+    if not results:
+        return []
     out = io.StringIO()
     grid = table(results)
     needed = Console(width=1_000).measure(grid).maximum  # a terminal that wraps a row beats a row that is cut
@@ -36,6 +38,14 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     if disturbed:
         console.print(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
     return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+
+
+def not_run(missing: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each reason why cells did not run."""
+    cells: dict[str, list[str]] = {}
+    for cell, because in missing:
+        cells.setdefault(because, []).append(cell)
+    return [f"not run: {', '.join(ids)}: {because}" for because, ids in cells.items()]
 
 
 def table(results: Sequence[Result]) -> Table:
