@@ -159,10 +159,16 @@ def test_ctrl_c_with_workers(suite: Suite) -> None:
 
 
 def test_two_workers(suite: Suite) -> None:
-    """With -n 2 the same file comes out, with the worker in each record, and a cell that broke off on one too."""
+    """With -n 2 the same file comes out, with the worker in each record, and a cell that broke off on one too.
+
+    Another test whose parameter is named like a cell is none.
+    """
+    (suite.path / "benchmarks" / "test_other.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('x', ['digits-snn500'])\ndef test_other(x): pass\n"
+    )
     suite.conftest("import nets.measure as m\nm.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n")
     result = suite.run(*CELLS, "-n", "2", subprocess=True)
-    result.assert_outcomes(passed=2, failed=1)
+    result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*digits*snn500*397,510*passed*"])
     assert "automatically disabled" not in result.stderr.str()
     content = suite.content()

@@ -332,7 +332,8 @@ def test_a_finished_cell_is_let_go(suite: Suite) -> None:
         "        alive.write(f'{sum(type(each) is CellRun for each in gc.get_objects())}\\n')\n"
     )
     suite.run("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=2)
-    assert (suite.path / "alive").read_text().split() == ["0", "0"]
+    before, between = (suite.path / "alive").read_text().split()
+    assert between == before  # other tests of this process may have left one
 
 
 def test_an_assertion_after_the_record(suite: Suite) -> None:

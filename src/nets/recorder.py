@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nets.assemble import Setting
     from nets.measure import CellRun
 
-RECORD, SKIPPED = "nets", "nets-skipped"
+CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
 
 RUN: pytest.StashKey[CellRun] = pytest.StashKey()
 
@@ -43,7 +43,8 @@ class Recorder:
         self._config = config
         self._options = options
         self._is_worker = hasattr(config, "workerinput")
-        self._planned: dict[str, str] = {}
+        self._collected: dict[str, str] = {}
+        self._cell_tests: set[str] = set()
         self._not_run: dict[str, str] = {}
         self._interrupted = False
         self._others_ran = False
@@ -87,6 +88,8 @@ class Recorder:
         cell = cell_of(item)
         if cell is None or call.when == "teardown":
             return report
+        if call.when == "setup":
+            report.user_properties.append((CELL, cell.id))
         if call.excinfo is not None and not self._config.getoption("usepdb", False):
             traceback.clear_frames(call.excinfo.tb)  # they hold the network, and the report is made
         if report.skipped and not hasattr(report, "wasxfail"):
@@ -153,34 +156,42 @@ class Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
-        self._planned = {item.nodeid: cell.id for item in session.items if (cell := cell_of(item)) is not None}
+        self._collected = {item.nodeid: cell.id for item in session.items if (cell := cell_of(item)) is not None}
+        self._cell_tests = {_function(nodeid) for nodeid in self._collected}
         others = [i for i in session.items if "benchmark" in getattr(i, "fixturenames", ()) and cell_of(i) is None]
         if not others:
             self._benchmarks.xdist_benchmark_found = False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """The same on xdist's controller, which collects nothing itself."""
+        """The same on xdist's controller, which learns ids alone; what is a cell's test is known when one is set up."""
         known = {cell.id for cell in self._options.cells}
         parts = {nodeid: nodeid.rpartition("[")[2].removesuffix("]") for nodeid in ids}
-        self._planned.update({nodeid: part for nodeid, part in parts.items() if part in known})
-        if len(self._planned) == len(parts):
+        self._collected.update({nodeid: part for nodeid, part in parts.items() if part in known})
+        if len(self._collected) == len(parts):
             self._benchmarks.xdist_benchmark_found = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Journal a finished cell."""
         if self._is_worker:
             return
+        properties = dict(report.user_properties)
+        if CELL in properties:
+            self._cell_tests.add(_function(report.nodeid))
         if report.nodeid not in self._planned:
             self._others_ran |= report.when == "call" and report.passed
             return
-        properties = dict(report.user_properties)
         if RECORD in properties:
             self.journal.append(Entry.from_json(str(properties[RECORD]), report.nodeid))
         elif SKIPPED in properties:
             self._not_run[report.nodeid] = str(properties[SKIPPED])
         elif report.failed and report.when != "teardown":  # a worker that crashed makes no record
             self._not_run[report.nodeid] = " ".join(str(report.longrepr).split())
+
+    @property
+    def _planned(self) -> dict[str, str]:
+        """Test id -> cell, of the cells that this session was to run."""
+        return {nodeid: cell for nodeid, cell in self._collected.items() if _function(nodeid) in self._cell_tests}
 
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C."""
@@ -261,6 +272,11 @@ class Recorder:
     def _benchmarks(self) -> Any:
         """pytest-benchmark's session."""
         return self._config._benchmarksession  # type: ignore[attr-defined]  # its only handle
+
+
+def _function(nodeid: str) -> str:
+    """A test's id without its parameters."""
+    return nodeid.partition("[")[0]
 
 
 def cell_of(item: pytest.Item) -> Cell | None:
