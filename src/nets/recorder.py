@@ -7,10 +7,8 @@ its table, its storage and its comparisons at work; the JSON file is written her
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Generator, Sequence
 from functools import cached_property
@@ -19,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets import files, timings
+from nets import outfile, timings
 from nets.cells import Cell
 from nets.journal import Entry, Journal
 from nets.options import Options
-from nets.results import SCHEMA, Result, Unusable, finite
+from nets.results import SCHEMA, Result, Unusable
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +50,7 @@ class Recorder:
         if (path := config.getoption("benchmark_json", None)) is not None:
             self._json = Path(path).resolve()  # tests may change the folder
         if self._json is not None and not self._is_worker:
-            _demand_writable(self._json)
+            outfile.demand_writable(self._json)
         self.journal = _journal(self._json, resume=options.resume)
 
     @cached_property
@@ -209,24 +207,9 @@ class Recorder:
                 session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
             self._benchmarks.benchmarks = timings.merged(self._benchmarks.benchmarks, entries)
             if self._json is not None and (self._planned or self._benchmarks.benchmarks):
-                self._write(self._json)
+                outfile.write(self._json, self._config, self._benchmarks)
+                self.journal.remove()
         return (yield)
-
-    def _write(self, path: Path) -> None:
-        hook, config, benchmarks = self._config.hook, self._config, self._benchmarks
-        machine_info = benchmarks.get_machine_info()
-        commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
-        hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
-        output_json = hook.pytest_benchmark_generate_json(
-            config=config,
-            benchmarks=benchmarks.benchmarks,
-            include_data=True,
-            machine_info=machine_info,
-            commit_info=commit_info,
-        )
-        hook.pytest_benchmark_update_json(config=config, benchmarks=benchmarks.benchmarks, output_json=output_json)
-        files.replace(path, json.dumps(_finite(output_json), allow_nan=False, indent=4, default=str) + "\n")
-        self.journal.remove()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
@@ -293,37 +276,6 @@ def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
     if isinstance(raised.value, pytest.fail.Exception):
         return str(raised.value.msg)
     return raised.exconly()
-
-
-def _finite(value: Any) -> Any:
-    """The same, with null for every number that is not finite: another benchmark may hold one."""
-    if isinstance(value, float):
-        return finite(value)
-    if isinstance(value, dict):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return value
-
-
-def _demand_writable(path: Path) -> None:
-    """Refuse, before the first cell trains, a JSON file that could not be written after the last. Raises UsageError."""
-    folder = path.parent
-    if path.is_dir():
-        raise pytest.UsageError(f"--benchmark-json: {path} is a folder")
-    if path.exists() and not path.is_file():
-        raise pytest.UsageError(f"--benchmark-json: {path} is not a plain file, and would be replaced by one")
-    if not folder.is_dir():
-        raise pytest.UsageError(f"--benchmark-json: the folder {folder} does not exist; make it first")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise pytest.UsageError(f"--benchmark-json: {path} can't be written to")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise pytest.UsageError(
-            f"--benchmark-json: the folder {folder} can't be written to: {error.strerror}"
-        ) from None
 
 
 def _journal(path: Path | None, *, resume: bool) -> Journal:
