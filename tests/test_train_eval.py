@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nets import resultfiles
 from nets.models import snn500
 from tests.suite import Suite
 
@@ -237,90 +234,6 @@ def test_out_of_memory(suite: Suite, models: Replace, error: BaseException) -> N
     assert [b["params"]["cell"] for b in suite.content()["benchmarks"]] == ["digits-lenet5"]
 
 
-def test_a_user_s_own_check(suite: Suite) -> None:
-    """A conftest can add checks, by returning sentences or by asserting; one that asserts silences no other."""
-    suite.conftest(
-        "def pytest_nets_check(cell, result):\n"
-        "    assert cell.id == result.id\n"
-        "    assert result.network.parameters < 1000, 'too many parameters for us'\n"
-    )
-    suite.bands("digits-snn500", [0.5, 0.51, 0.505])
-    suite.run(*QUICK).assert_outcomes(failed=1)
-    status, failures = suite.outcomes()["digits-snn500"]
-    assert status == "failed"
-    assert len(failures) == 2
-    assert any("too many parameters for us" in failure for failure in failures)
-    assert any("is above its band" in failure for failure in failures)
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ("raise KeyError('oops')", "a check raised KeyError: 'oops'"),
-        ("pytest.fail('no good')", "a check raised Failed: no good"),
-        ("pytest.skip('later')", "a check raised Skipped: later"),
-        ("return True", "a check returned True, neither a sentence nor a list of them"),
-        ("return 'too slow'", "too slow"),
-        ("return ['too slow']", "too slow"),
-        ("return ''", None),
-        ("return []", None),
-    ],
-)
-def test_what_a_check_may_do(suite: Suite, body: str, message: str | None) -> None:
-    """Whatever a check returns or raises, the record is kept whole, and a mistake in the check is a failure."""
-    suite.conftest(f"import pytest\ndef pytest_nets_check(result):\n    {body}\n")
-    suite.run(*SHORT, "--rounds", "1")
-    status, failures = suite.outcomes()["digits-snn500"]
-    assert status == ("passed" if message is None else "failed")
-    assert len(suite.content()["benchmarks"]) == 1
-    if message is not None:
-        assert message in failures[0]
-
-
-def test_a_check_of_another_folder(suite: Suite) -> None:
-    """A conftest's check holds for the cells of its own folder, once."""
-    for name in ("a", "b"):
-        (suite.path / "benchmarks" / name).mkdir()
-        (suite.path / "benchmarks" / name / "conftest.py").write_text(
-            f"def pytest_nets_check(result):\n    return 'check of {name}'\n"
-        )
-    (suite.path / "benchmarks" / "test_train_eval.py").rename(suite.path / "benchmarks" / "a" / "test_train_eval.py")
-    (suite.path / "benchmarks" / "b" / "test_b.py").write_text("def test_b(): pass\n")
-    suite.run(*SHORT, "--rounds", "1").assert_outcomes(passed=1, failed=1)
-    assert suite.outcomes()["digits-snn500"][1] == ["check of a"]
-
-
-def test_other_benchmarks_beside(suite: Suite) -> None:
-    """A repository's own benchmarks stay in the file, also one by `cell` and one with a NaN, and are no cells."""
-    (suite.path / "benchmarks" / "test_mine.py").write_text(
-        "import pytest\n"
-        "@pytest.mark.parametrize('cell', ['a', 'b'])\n"
-        "def test_mine(benchmark, cell):\n"
-        "    benchmark.extra_info['x'] = float('nan')\n"
-        "    benchmark.pedantic(int, rounds=1)\n"
-    )
-    suite.run(*SHORT, "--rounds", "1").assert_outcomes(passed=3)
-    content = json.loads(suite.out.read_text(), parse_constant=pytest.fail)
-    assert sorted(b["name"] for b in content["benchmarks"]) == [
-        "test_mine[a]",
-        "test_mine[b]",
-        "test_train_eval[digits-snn500]",
-    ]
-    assert [result.id for result in resultfiles.read(suite.out).results] == ["digits-snn500"]
-
-
-def test_expected_failures_keep_their_record(suite: Suite) -> None:
-    """A cell that is marked xfail and fails has run: its record says how it failed."""
-    suite.conftest(
-        "import pytest\n"
-        "def pytest_collection_modifyitems(items):\n"
-        "    for item in items: item.add_marker(pytest.mark.xfail(reason='known'))\n"
-        "def pytest_nets_check(): return 'known to be bad'\n"
-    )
-    suite.run(*SHORT, "--rounds", "1").assert_outcomes(xfailed=1)
-    assert suite.outcomes()["digits-snn500"] == ("failed", ["known to be bad"])
-
-
 def test_a_finished_cell_is_let_go(suite: Suite) -> None:
     """When a cell begins, nothing of the cells before it is in memory: its data set, batches and networks are gone."""
     suite.conftest(
@@ -334,25 +247,6 @@ def test_a_finished_cell_is_let_go(suite: Suite) -> None:
     suite.run("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=2)
     before, between = (suite.path / "alive").read_text().split()
     assert between == before  # other tests of this process may have left one
-
-
-def test_an_assertion_after_the_record(suite: Suite) -> None:
-    """A test that fails after its record was made is a failure in the file too."""
-    test = suite.path / "benchmarks" / "test_train_eval.py"
-    test.write_text(test.read_text() + "    assert cell_run.rounds == [], 'an afterthought'\n")
-    suite.run(*SHORT).assert_outcomes(failed=1)
-    status, failures = suite.outcomes()["digits-snn500"]
-    assert status == "failed"
-    assert "an afterthought" in failures[0]
-
-
-def test_malformed_bands(suite: Suite) -> None:
-    """A bands file that can't be read is an error that names the file, not a missing band."""
-    (suite.path / "benchmarks" / "bands.toml").write_text("schema = 1\n[[runs]]\ncell = 3\n")
-    suite.run(*SHORT).assert_outcomes(failed=1)
-    status, failures = suite.outcomes()["digits-snn500"]
-    assert status == "error"
-    assert "bands.toml: field 'runs.0.cell'" in failures[0]
 
 
 @pytest.mark.usefixtures("no_network")
@@ -401,33 +295,6 @@ def test_both_pipelines(suite: Suite) -> None:
     record = suite.content()["benchmarks"][0]["extra_info"]
     assert record["pipeline"] == "article"
     assert record["accuracy"]["mean"] > 0.6
-
-
-def test_pytest_benchmark_reads_the_file(suite: Suite) -> None:
-    """The file is a plain pytest-benchmark file: it can be saved, compared with, and listed by its own command."""
-    first = suite.run(*SHORT, "--benchmark-save", "one")
-    first.assert_outcomes(passed=1)
-    second = suite.run(*SHORT, "--benchmark-compare", "--benchmark-compare-fail", "mean:10000%")
-    second.assert_outcomes(passed=1)
-    second.stdout.fnmatch_lines(["*digits-snn500*NOW*"])
-    listed = suite.pytester.run(sys.executable, "-m", "pytest_benchmark", "compare", str(suite.out))
-    assert listed.ret == 0
-    listed.stdout.fnmatch_lines(["*digits-snn500*"])
-
-
-def test_disabled_benchmarks(suite: Suite) -> None:
-    """With --benchmark-disable a cell runs one round as a smoke test, which is written down as one without a timing."""
-    suite.run(*SHORT, "--benchmark-disable").assert_outcomes(passed=1)
-    content = suite.content()
-    assert content["benchmarks"] == []
-    (record,) = content["nets"]["unfinished"]
-    assert record["protocol"]["rounds"] == len(record["rounds"]) == 1
-
-
-def test_profiling_adds_no_round(suite: Suite) -> None:
-    """--benchmark-cprofile runs once more, and that round is not in the record."""
-    suite.run(*SHORT, "--benchmark-cprofile", "tottime").assert_outcomes(passed=1)
-    assert len(suite.content()["benchmarks"][0]["extra_info"]["rounds"]) == 2
 
 
 def test_no_progress_in_a_log(suite: Suite) -> None:
