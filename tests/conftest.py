@@ -15,6 +15,7 @@ import torch._dynamo
 import torchvision  # noqa: F401
 
 import nets
+from tests.stub_driver import NoCompiler, build
 from tests.suite import REPOSITORY, Suite
 
 # a nested pytest forgets the modules that it was the first to import: all of them are imported here, once
@@ -51,6 +52,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
         if name.startswith("PYTEST_XDIST"):
             monkeypatch.delenv(name)
     monkeypatch.delenv("NETS_DATA", raising=False)
+    monkeypatch.delenv("NETS_CORES", raising=False)
+    monkeypatch.delenv("NETS_CORES", raising=False)
     monkeypatch.setattr("pytest_benchmark.plugin.get_cpu_info", dict)  # a second each time
     return Suite(pytester)
 
@@ -65,3 +68,16 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[..., torc
         monkeypatch.setattr("nets.measure.MODELS", {**MODELS, name: builder})
 
     return replace
+
+
+@pytest.fixture(scope="session")
+def stub_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stub driver's library. Without a C compiler: skipped, but in CI it must be there."""
+    folder = tmp_path_factory.mktemp("nvml")
+    try:
+        build(folder)
+    except NoCompiler as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return folder

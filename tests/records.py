@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from nets.cells import protocol_for
 from nets.results import (
+    GPU_FIGURES,
     Accuracy,
     CellFacts,
     Cpu,
     Depth,
     Device,
     Execution,
+    Gpu,
+    Missing,
     Network,
     Outcome,
     Result,
@@ -31,6 +34,18 @@ def one_round(seed: int = 0, **changes: Any) -> Round:
     return Round(**{**values, **changes})
 
 
+def seen_of_gpu(window: Literal["timed", "soak"] = "timed", reasons: tuple[str, ...] = (), **figures: Any) -> Gpu:
+    """What was seen of a GPU: the given figures, and why the others are missing."""
+    return Gpu(
+        window=window,
+        window_s=4.0,
+        missing=tuple(Missing(figure=name, because="not asked") for name in GPU_FIGURES if name not in figures),
+        valid=not reasons,
+        reasons=reasons,
+        **figures,
+    )
+
+
 def record(dataset: str = "mnist", model: str = "lenet5", **changes: Any) -> Result:
     """A passed cell of one round on a CPU."""
     values: dict[str, Any] = {
@@ -39,7 +54,7 @@ def record(dataset: str = "mnist", model: str = "lenet5", **changes: Any) -> Res
         "pipeline": "resident",
         "execution": EXECUTION,
         "device": Device(type="cpu", name="a CPU"),
-        "where": Where(host="a host", worker=None, n_workers=1),
+        "where": Where(host="a host", worker=None, n_workers=1, n_cores=2),
         "network": Network(parameters=61_706, layers=5, hidden_layers=4, macs_per_image=416_520),
         "rounds": (one_round(),),
         "accuracy": Accuracy(mean=0.9, std=None, min=0.9, max=0.9),
@@ -47,6 +62,7 @@ def record(dataset: str = "mnist", model: str = "lenet5", **changes: Any) -> Res
         "band_missing_because": "no reference runs",
         "gpu": None,
         "gpu_missing_because": "ran on the CPU",
+        "trace": None,
         "trace_missing_because": "not taken",
         "cpu": Cpu(core_s=1.9, rss_peak_bytes=1_000_000),
         "depth": Depth(classical="deep", cost_aware=None, criteria=None, reference=None, because="4 hidden layers"),

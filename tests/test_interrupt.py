@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from nets import journal
+from nets.machine import cores
 from tests.suite import Suite
 
 CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1", "--rounds", "2")
@@ -167,15 +168,19 @@ def test_two_workers(suite: Suite) -> None:
         "import pytest\n@pytest.mark.parametrize('x', ['digits-snn500'])\ndef test_other(x): pass\n"
     )
     suite.conftest("import nets.measure as m\nm.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n")
-    result = suite.run(*CELLS, "-n", "2", subprocess=True)
+    cells = ("--cells", "digits-snn500,digits-lenet5,shapes-cnn3l", "--batch-size", "200", "--epochs", "1")
+    result = suite.run(*cells, "--rounds", "2", "-n", "2", subprocess=True)
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*digits*snn500*397,510*passed*"])
     assert "automatically disabled" not in result.stderr.str()
     content = suite.content()
     records = {b["params"]["cell"]: b["extra_info"] for b in content["benchmarks"]}
-    assert sorted(records) == ["digits-cnn3l", "digits-snn500"]
+    assert sorted(records) == ["digits-snn500", "shapes-cnn3l"]
     everything = [*records.values(), *content["nets"]["unfinished"]]
-    assert {r["where"]["worker"] for r in everything} == {"gw0", "gw1"}
+    workers = {f"{r['cell']['dataset']}-{r['cell']['model']}": r["where"]["worker"] for r in everything}
+    assert workers["digits-snn500"] == workers["digits-lenet5"]  # its depth reference
+    assert set(workers.values()) == {"gw0", "gw1"}
+    assert all(r["where"]["n_cores"] == max(1, len(cores()) // 2) for r in everything)
     assert all(r["where"]["n_workers"] == 2 for r in everything)
     assert all(b["stats"]["rounds"] == 2 for b in content["benchmarks"])
     assert suite.outcomes()["digits-lenet5"] == ("error", ["unknown model 'lenet5'; known: snn500, cnn3l"])

@@ -6,8 +6,8 @@ from nets.cells import CELLS, protocol_for
 from nets.pipelines import Pass
 from nets.progress import text
 from nets.report.terminal import not_run, summary
-from nets.results import Accuracy, Gpu, Outcome
-from tests.records import one_round, record
+from nets.results import Accuracy, Outcome
+from tests.records import one_round, record, seen_of_gpu
 
 
 def rendered(*results: object) -> str:
@@ -17,9 +17,7 @@ def rendered(*results: object) -> str:
 
 def test_the_article_s_table() -> None:
     """A row has the article's columns, with the article's own figures beside ours for its own cells alone."""
-    gpu = Gpu(
-        window="timed", utilization_pct=91.5, memory_peak_bytes=1, energy_j=1.0, power_w=1.0, valid=True, reasons=()
-    )
+    gpu = seen_of_gpu(utilization_pct=91.5)
     text = rendered(
         record(rounds=(one_round(), one_round(1)), accuracy=Accuracy(mean=0.98, std=0.001, min=0.9, max=1.0), gpu=gpu),
         record(dataset="digits"),

@@ -12,11 +12,13 @@ import torch
 from nets import bands, depth
 from nets.bands import Bands
 from nets.cells import Cell, Protocol
-from nets.gpu import GpuMonitor, driver
-from nets.machine import CPU_THREADS, device_facts, no_gpu_because, wait_policy
+from nets.machine import cores, no_gpu_because, threads, wait_policy
 from nets.measure import CellRun, preserved_rng
+from nets.observe import Observed
 from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
+from nets.sidebyside import Side, SideBySide, ratio
 from nets.structure import Structure, structure
+from nets.turns import Turns
 
 if TYPE_CHECKING:
     from nets.datasets import Data
@@ -33,24 +35,24 @@ class Setting:
     gpu_missing_because: str | None
 
 
-def setting(pipeline: str, device: torch.device) -> Setting:
-    """Look at the process and the device."""
-    facts = device_facts(device).model_copy(update={"driver": driver() if device.type == "cuda" else None})
+def setting(pipeline: str, device: Device) -> Setting:
+    """Look at the process that works on the device."""
     on_cpu = device.type == "cpu"
     return Setting(
         pipeline=pipeline,
-        device=facts,
+        device=device,
         execution=Execution(
             mode="eager",
             memory_format="channels_last" if pipeline == "resident" else "contiguous",
             tf32=None if on_cpu else torch.backends.cudnn.allow_tf32,
-            threads=CPU_THREADS if on_cpu else torch.get_num_threads(),
+            threads=threads() if on_cpu else torch.get_num_threads(),
             wait_policy=wait_policy(),
         ),
         where=Where(
             host=platform.node(),
             worker=os.environ.get("PYTEST_XDIST_WORKER"),
             n_workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+            n_cores=len(cores()),
         ),
         gpu_missing_because=f"ran on the CPU: {no_gpu_because()}" if on_cpu else None,
     )
@@ -76,17 +78,15 @@ def unfinished(
         band_missing_because="the cell was not finished",
         gpu=None,
         gpu_missing_because=setting.gpu_missing_because or "the cell was not finished",
-        trace_missing_because=NO_TRACE,
+        trace=None,
+        trace_missing_because=setting.gpu_missing_because or "the cell was not finished",
         cpu=run.cpu() if run is not None else None,
         depth=None,
         outcome=Outcome(status="error", failures=(because,)),
     )
 
 
-NO_TRACE = "this version takes no trace"
-
-
-def result(run: CellRun, rounds: int, setting: Setting, monitor: GpuMonitor | None, bands: Bands | str) -> Result:
+def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, bands: Bands | str) -> Result:
     """The record of a cell whose first `rounds` rounds are done; not judged yet, so `passed`.
 
     `bands` is the bands file, or the reason why there is none. Raises UnknownStructure.
@@ -96,8 +96,6 @@ def result(run: CellRun, rounds: int, setting: Setting, monitor: GpuMonitor | No
     accuracy = Accuracy.of(r.accuracy for r in finished)
     band, band_missing = _band(run.cell, protocol, accuracy, any(r.diverged for r in finished), bands)
     network = _structure(run)
-    gpu = monitor.use() if monitor is not None else None
-    gpu_missing = monitor.missing_because if monitor is not None else setting.gpu_missing_because
     return Result(
         cell=_facts(run.cell, run.data),
         protocol=protocol,
@@ -115,12 +113,28 @@ def result(run: CellRun, rounds: int, setting: Setting, monitor: GpuMonitor | No
         accuracy=accuracy,
         band=band,
         band_missing_because=band_missing,
-        gpu=gpu,
-        gpu_missing_because=gpu_missing,
-        trace_missing_because=NO_TRACE,
-        cpu=run.cpu(),
+        gpu=observed.gpu,
+        gpu_missing_because=observed.gpu_missing_because,
+        trace=observed.trace,
+        trace_missing_because=observed.trace_missing_because,
+        cpu=observed.cpu,
         depth=depth.depth(network.hidden_layers),
         outcome=Outcome(status="passed"),
+    )
+
+
+def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, turns: Turns, *, of: str) -> SideBySide:
+    """The record of two sides' turns at a cell."""
+    first, second = (Side(name=name, seconds=tuple(seconds)) for name, seconds in turns.seconds.items())
+    return SideBySide(
+        of=of,
+        cell=_facts(cell, data),
+        protocol=protocol,
+        execution=setting.execution,
+        device=setting.device,
+        where=setting.where,
+        sides=(first, second),
+        ratio=ratio(first.seconds, second.seconds),
     )
 
 

@@ -1,189 +1,247 @@
-"""The GPU as NVML sees it: the only importer of pynvml.
+"""One GPU through NVML: the only importer of pynvml, and the only place that knows its calls.
 
-Utilization is the driver's own: the share of its window (1/6 to 1 s) in which at least one kernel was running
-(NVML API reference, nvmlDeviceGetSamples and nvmlDeviceGetUtilizationRates). A figure that could not be measured
-is None, and `Gpu.reasons` says why; it is never 0.
+Every call either answers or raises `Refused` with the driver's own words. Source: NVML API reference, nvml.h.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from statistics import fmean
-from typing import Any
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
 
-from nets.results import Device, Gpu
+T = TypeVar("T")
 
-MIN_WINDOW_S = 3.0
-POLL_S = 0.5
+# Reasons of slowed clocks that spoil a figure; idle clocks and the power cap are normal (nvml.h, clocks event reasons).
+_SPOILING = {
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}
+
+# The record's field <- GPM metric (nvml.h, nvmlGpmMetricId_t), all in per cent
+_COUNTERS = {
+    "sm_utilization_pct": 2,
+    "sm_occupancy_pct": 3,
+    "tensor_pct": 5,
+    "dram_bandwidth_pct": 10,
+    "fp32_pct": 12,
+}
 
 
-class GpuMonitor:
-    """Watches one GPU, given by its UUID, over the timed regions of a cell; `use()` sums them up.
+class NoDriver(Exception):
+    """NVML is not here or doesn't start; the message says why."""
 
-    Without NVML, or where the driver doesn't know the UUID, `missing_because` says so and `use()` is None.
-    """
 
-    def __init__(self, uuid: str, *, peak_memory: Callable[[], int], reset_peak_memory: Callable[[], None]) -> None:
-        self.missing_because: str | None = None
-        self._peak_memory = peak_memory
-        self._reset_peak_memory = reset_peak_memory
-        self._reasons: set[str] = set()
-        self._samples: list[float] = []
-        self._used_bytes: list[int] = []
-        self._peaks: list[int] = []
-        self._energy_j: list[float | None] = []
-        self._watched_s: list[float] = []
+class Refused(Exception):
+    """A call that the driver refused; the message is the driver's own. `lost`: the GPU answers nothing any more."""
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the driver says of a GPU; None where it doesn't. Memory in bytes."""
+
+    uuid: str
+    name: str
+    memory_total_bytes: int | None
+    compute_capability: str | None
+    driver: str | None
+    mig: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The driver's utilization (per cent) of its window that ended at `at_us`, wall clock, microseconds."""
+
+    at_us: int
+    pct: float
+
+
+class Gpu:
+    """One GPU, by its UUID as NVML or CUDA writes it. Raises NoDriver, and Refused for a UUID that is unknown."""
+
+    def __init__(self, uuid: str) -> None:
+        self._nvml = _started()
+        bare = uuid.removeprefix("GPU-").removeprefix("MIG-")
         try:
-            import pynvml
+            self._handle = self._call("nvmlDeviceGetHandleByUUID", f"GPU-{bare}", on_handle=False)
+        except Refused:  # CUDA doesn't tell a MIG slice from a GPU
+            self._handle = self._call("nvmlDeviceGetHandleByUUID", f"MIG-{bare}", on_handle=False)
 
-            self._nvml = pynvml
-            pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        except ImportError:
-            self.missing_because = "NVML: nvidia-ml-py is not installed"
-        except pynvml.NVMLError as error:
-            self.missing_because = f"NVML: {error}"
-
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Measure from here to the end of the block."""
-        if self.missing_because is not None:
-            yield
-            return
-        others = self._processes()
-        self._reset_peak_memory()
-        energy_mj = self._asked("energy", self._nvml.nvmlDeviceGetTotalEnergyConsumption)
-        stop = threading.Event()
-        since_us = int(time.time() * 1e6)
-        thread = threading.Thread(target=self._poll, args=(since_us, stop), name="nets-gpu", daemon=True)
-        started = time.perf_counter()
-        thread.start()
-        try:
-            yield
-        finally:
-            self._watched_s.append(time.perf_counter() - started)
-            stop.set()
-            thread.join(timeout=1.0)
-            self._energy_j.append(self._joules_since(energy_mj))
-            self._peaks.append(self._peak_memory())
-            if self._processes() != others:
-                self._reasons.add("another process came to the GPU or left it")
-
-    def use(self) -> Gpu | None:
-        """What was seen in all watched regions together: means over time, energy a region, peaks over all."""
-        if self.missing_because is not None:
-            return None
-        reasons = set(self._reasons)
-        watched_s = sum(self._watched_s)
-        utilization = fmean(self._samples) if self._samples else None
-        shortest_s = min(self._watched_s, default=0.0)
-        if shortest_s < MIN_WINDOW_S:
-            reasons.add(f"a region lasted {shortest_s:.2f} s of the {MIN_WINDOW_S:.0f} s that NVML needs")
-            utilization = None
-        elif utilization is None:
-            reasons.add("NVML gave no utilization sample")
-        energies = [joules for joules in self._energy_j if joules is not None]
-        energy_j = None
-        if energies and len(energies) == len(self._energy_j) and shortest_s >= MIN_WINDOW_S:
-            energy_j = fmean(energies)
-        return Gpu(
-            window="timed",
-            utilization_pct=utilization,
-            memory_peak_bytes=max(self._peaks, default=None),
-            memory_used_peak_bytes=max(self._used_bytes, default=None),
-            energy_j=energy_j,
-            power_w=None if energy_j is None else energy_j * len(energies) / watched_s,
-            valid=not reasons,
-            reasons=tuple(sorted(reasons)),
+    def facts(self) -> Facts:
+        """Name, memory, compute capability, driver, MIG."""
+        return Facts(
+            uuid=_text(self._call("nvmlDeviceGetUUID")),
+            name=_text(self._call("nvmlDeviceGetName")),
+            memory_total_bytes=self._or_none(lambda: int(self._call("nvmlDeviceGetMemoryInfo").total)),
+            compute_capability=self._or_none(
+                lambda: "{}.{}".format(*self._call("nvmlDeviceGetCudaComputeCapability")),
+            ),
+            driver=self._or_none(lambda: _text(self._call("nvmlSystemGetDriverVersion", on_handle=False))),
+            mig=self._or_none(self.mig),
         )
 
-    def _poll(self, since_us: int, stop: threading.Event) -> None:
-        while True:
-            stopped = stop.wait(POLL_S)
-            since_us = self._take_samples(since_us)
-            memory = self._asked("device memory", self._nvml.nvmlDeviceGetMemoryInfo)
-            if memory is not None:
-                self._used_bytes.append(int(memory.used))
-            self._look_for_throttling()
-            if stopped:
-                return
+    def mig(self) -> bool:
+        """Whether the GPU is cut into slices; one that can't be is not."""
+        try:
+            return bool(self._call("nvmlDeviceGetMigMode")[0])
+        except Refused as refused:
+            if refused.lost:
+                raise
+            return False
 
-    def _take_samples(self, since_us: int) -> int:
-        """Keep the driver's samples newer than `since_us` (wall clock, microseconds); return the newest one's."""
+    def samples(self, since_us: int) -> list[Sample]:
+        """The driver's own utilization samples newer than `since_us`, oldest first; none is an empty list.
+
+        A value that is no percentage, or a time that is not newer, is left out.
+        """
         nvml = self._nvml
         try:
-            kind, samples = nvml.nvmlDeviceGetSamples(self._handle, nvml.NVML_GPU_UTILIZATION_SAMPLES, since_us)
-        except nvml.NVMLError_NotFound:  # none since then
-            return since_us
-        except nvml.NVMLError_NotSupported:
-            rates = self._asked("utilization", nvml.nvmlDeviceGetUtilizationRates)
-            if rates is not None:
-                self._samples.append(float(rates.gpu))
-            return since_us
-        except nvml.NVMLError as error:
-            self._reasons.add(f"utilization: {error}")
-            return since_us
+            kind, found = self._call("nvmlDeviceGetSamples", nvml.NVML_GPU_UTILIZATION_SAMPLES, since_us)
+        except _NotFound:
+            return []
+        # nvmlValueType_t -> the union's member
         field = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal"}.get(int(kind), "uiVal")
-        new = [sample for sample in samples if sample.timeStamp > since_us]
-        self._samples.extend(float(getattr(sample.sampleValue, field)) for sample in new)
-        return max((int(sample.timeStamp) for sample in new), default=since_us)
+        read = [Sample(int(each.timeStamp), float(getattr(each.sampleValue, field))) for each in found]
+        fit = [sample for sample in read if sample.at_us > since_us and 0 <= sample.pct <= 100]
+        return sorted(fit, key=lambda sample: sample.at_us)
 
-    def _look_for_throttling(self) -> None:
-        nvml = self._nvml
-        ask = getattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
-        bits = self._asked("throttling", ask or nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
-        # idle and the power cap are normal; these are not
-        bad = (
-            nvml.nvmlClocksThrottleReasonHwSlowdown
-            | nvml.nvmlClocksThrottleReasonSwThermalSlowdown
-            | nvml.nvmlClocksThrottleReasonHwThermalSlowdown
-            | nvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown
-        )
-        if bits is not None and bits & bad:
-            self._reasons.add("the GPU throttled its clocks (heat or power brake)")
+    def utilization_pct(self) -> float:
+        """The driver's latest utilization, for GPUs without samples."""
+        return float(self._call("nvmlDeviceGetUtilizationRates").gpu)
 
-    def _processes(self) -> frozenset[int]:
-        """Process ids on the GPU; in a container they are not ours, so only changes tell anything."""
-        found = self._asked("processes", self._nvml.nvmlDeviceGetComputeRunningProcesses)
-        return frozenset(process.pid for process in found or ())
+    def energy_j(self) -> float:
+        """Joules since the driver was loaded; Volta and later. It ticks about every 100 ms."""
+        return int(self._call("nvmlDeviceGetTotalEnergyConsumption")) / 1e3
 
-    def _joules_since(self, before_mj: Any) -> float | None:
-        now_mj = self._asked("energy", self._nvml.nvmlDeviceGetTotalEnergyConsumption)
-        return None if before_mj is None or now_mj is None else (now_mj - before_mj) / 1e3
+    def memory_used_bytes(self) -> int:
+        """Memory in use on the device, by every process."""
+        return int(self._call("nvmlDeviceGetMemoryInfo").used)
 
-    def _asked(self, what: str, call: Callable[[Any], Any]) -> Any:
+    def sm_clock_mhz(self) -> float:
+        """The SMs' clock now."""
+        return float(self._call("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM))
+
+    def throttled(self) -> tuple[str, ...]:
+        """What slows the clocks now, beyond idling and the power cap."""
         try:
-            return call(self._handle)
-        except self._nvml.NVMLError as error:
-            self._reasons.add(f"{what}: {error}")
+            bits = self._call("nvmlDeviceGetCurrentClocksEventReasons")
+        except Refused:  # its name in older drivers
+            bits = self._call("nvmlDeviceGetCurrentClocksThrottleReasons")
+        return tuple(name for bit, name in _SPOILING.items() if int(bits) & bit)
+
+    def processes(self) -> frozenset[int]:
+        """Ids of the processes that compute on the GPU; seen from within a container they are not ours."""
+        return frozenset(int(each.pid) for each in self._call("nvmlDeviceGetComputeRunningProcesses"))
+
+    def counters(self) -> Counters:
+        """Start the hardware counters. Raises Refused where there are none (before Hopper, or under MIG)."""
+        if not self._call("nvmlGpmQueryDeviceSupport").isSupportedDevice:
+            raise Refused("this GPU has no GPM counters (Hopper and later have)")
+        return Counters(self._call, self._nvml)
+
+    def _call(self, name: str, *arguments: Any, on_handle: bool = True) -> Any:
+        """Call NVML's function `name`, with the handle first. Raises Refused."""
+        given = (self._handle, *arguments) if on_handle else arguments
+        return _ask(self._nvml, name, *given)
+
+    @staticmethod
+    def _or_none(answer: Callable[[], T]) -> T | None:
+        try:
+            return answer()
+        except Refused:
             return None
 
 
-def driver() -> str | None:
-    """The driver's version; None where NVML doesn't answer."""
+class Counters:
+    """GPM's counters from construction to `read()`; `close()` frees the driver's samples."""
+
+    def __init__(self, call: Callable[..., Any], nvml: Any) -> None:
+        self._call = call
+        self._nvml = nvml
+        self._samples = [self._sample()]
+
+    def read(self) -> dict[str, float]:
+        """The record's fields, per cent, means since construction; a counter without a value is absent."""
+        self._samples.append(self._sample())
+        asked = self._nvml.c_nvmlGpmMetricsGet_t()
+        asked.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
+        asked.numMetrics = len(_COUNTERS)
+        asked.sample1, asked.sample2 = self._samples
+        for i, metric in enumerate(_COUNTERS.values()):
+            asked.metrics[i].metricId = metric
+        self._call("nvmlGpmMetricsGet", asked, on_handle=False)
+        values = {name: asked.metrics[i] for i, name in enumerate(_COUNTERS)}
+        return {
+            name: float(metric.value)
+            for name, metric in values.items()
+            if metric.nvmlReturn == self._nvml.NVML_SUCCESS and math.isfinite(metric.value) and 0 <= metric.value <= 100
+        }
+
+    def close(self) -> None:
+        """Free the samples."""
+        for sample in self._samples:
+            with suppress(Refused):  # by a GPU that is lost
+                _ask(self._nvml, "nvmlGpmSampleFree", sample)
+        self._samples.clear()
+
+    def _sample(self) -> Any:
+        sample = self._call("nvmlGpmSampleAlloc", on_handle=False)
+        try:
+            return self._call("nvmlGpmSampleGet", sample)
+        except Refused:
+            _ask(self._nvml, "nvmlGpmSampleFree", sample)
+            raise
+
+
+def uuids() -> tuple[str, ...]:
+    """The UUIDs of all GPUs in NVML's order, which is the PCI bus's. Raises NoDriver and Refused."""
+    nvml = _started()
+    n = int(_ask(nvml, "nvmlDeviceGetCount"))
+    handles = [_ask(nvml, "nvmlDeviceGetHandleByIndex", i) for i in range(n)]
+    return tuple(_text(_ask(nvml, "nvmlDeviceGetUUID", handle)) for handle in handles)
+
+
+class _NotFound(Refused):
+    """Nothing of the kind; often no error at all."""
+
+
+@cache
+def _library() -> Any:
     try:
         import pynvml
-
-        pynvml.nvmlInit()
-        version: str | bytes = pynvml.nvmlSystemGetDriverVersion()
     except ImportError:
-        return None
-    except pynvml.NVMLError:
-        return None
-    return version.decode() if isinstance(version, bytes) else version
+        raise NoDriver("nvidia-ml-py is not installed") from None
+    return pynvml
 
 
-def monitor_of(device: Device, index: int | None) -> GpuMonitor | None:
-    """A monitor for a torch device's GPU; None for a CPU."""
-    if device.type != "cuda" or device.uuid is None:
-        return None
-    import torch
+def _started() -> Any:
+    nvml = _library()
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        raise NoDriver(str(error)) from None
+    return nvml
 
-    return GpuMonitor(
-        device.uuid,
-        peak_memory=lambda: int(torch.cuda.max_memory_allocated(index)),
-        reset_peak_memory=lambda: torch.cuda.reset_peak_memory_stats(index),
-    )
+
+def _ask(nvml: Any, name: str, *arguments: Any) -> Any:
+    try:
+        return getattr(nvml, name)(*arguments)
+    except nvml.NVMLError as error:
+        code = getattr(error, "value", None)
+        kind = _NotFound if code == nvml.NVML_ERROR_NOT_FOUND else Refused
+        lost = code in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED, nvml.NVML_ERROR_UNINITIALIZED)
+        raise kind(str(error), lost=lost) from None
+    except AttributeError:
+        raise Refused(f"this nvidia-ml-py has no {name}") from None
+
+
+def _text(answer: str | bytes) -> str:
+    return answer.decode() if isinstance(answer, bytes) else answer

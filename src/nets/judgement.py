@@ -11,14 +11,14 @@ from nets import assemble, bands
 from nets.assemble import Setting
 from nets.bands import Bands
 from nets.cells import Cell
-from nets.gpu import GpuMonitor
 from nets.measure import CellRun
+from nets.observe import Observed
 from nets.results import Result
 
 RESULT: pytest.StashKey[Result] = pytest.StashKey()
 
 
-def judge(item: pytest.Item, run: CellRun, setting: Setting, monitor: GpuMonitor | None, bands_file: Path) -> Result:
+def judge(item: pytest.Item, run: CellRun, setting: Setting, observed: Observed, bands_file: Path) -> Result:
     """Make the record of a cell's rounds, with what every `pytest_nets_check` hook says of it; keep it in the stash.
 
     Raises Unusable for a bands file that can't be read, UnknownStructure for a network that can't be counted.
@@ -26,7 +26,7 @@ def judge(item: pytest.Item, run: CellRun, setting: Setting, monitor: GpuMonitor
     known: Bands | str = f"there is no {bands_file.name} beside the test"
     if bands_file.is_file():
         known = _read(bands_file)
-    result = assemble.result(run, run.protocol.rounds, setting, monitor, known)
+    result = assemble.result(run, run.protocol.rounds, setting, observed, known)
     failures = _ask(item, run.cell, result)
     result = result.judged("failed" if failures else "passed", failures)
     item.stash[RESULT] = result

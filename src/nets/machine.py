@@ -6,10 +6,11 @@ import os
 import platform
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ def versions() -> dict[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class CpuUse:
-    """CPU seconds so far: this process with its children, and the whole machine."""
+    """CPU seconds so far: this process with its children, and all of the cores that it may use."""
 
     own_s: float
     machine_s: float | None
@@ -69,16 +70,29 @@ class CpuUse:
 
 
 def cpu_use() -> CpuUse:
-    """Read the CPU clocks of this process and of the machine."""
+    """Read the CPU clocks of this process and of its cores; what runs on other cores is no matter."""
     import psutil
 
     own = os.times()
     own_s = own.user + own.system + own.children_user + own.children_system
-    total = psutil.cpu_times()
-    idle_s = total.idle + getattr(total, "iowait", 0.0) + getattr(total, "steal", 0.0)
+    each = psutil.cpu_times(percpu=True)
+    ours = [each[i] for i in cores() if i < len(each)] or each
+    return CpuUse(own_s=own_s, machine_s=sum(_busy_s(core) for core in ours))
+
+
+def _busy_s(core: Any) -> float:
+    idle_s = core.idle + getattr(core, "iowait", 0.0) + getattr(core, "steal", 0.0)
     # guest time is counted in user and nice already (proc(5))
-    guest_s = getattr(total, "guest", 0.0) + getattr(total, "guest_nice", 0.0)
-    return CpuUse(own_s=own_s, machine_s=sum(total) - idle_s - guest_s)
+    guest_s = getattr(core, "guest", 0.0) + getattr(core, "guest_nice", 0.0)
+    busy: float = sum(core) - idle_s - guest_s
+    return busy
+
+
+def cores() -> tuple[int, ...]:
+    """The cores that this process may use, by number."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
 
 
 class RssPeak:
@@ -108,6 +122,11 @@ CPU_THREADS = 1
 """Threads of a round on a CPU: two are slower for three of the article's five cells (docs/decisions.md)."""
 
 
+def threads() -> int:
+    """Threads that a round on a CPU uses: never more than it has cores."""
+    return min(CPU_THREADS, len(cores()))
+
+
 class Threads:
     """Torch's CPU threads: one for a round, and the caller's number again after it."""
 
@@ -120,7 +139,7 @@ class Threads:
 
         if device.type == "cpu":
             self._before = torch.get_num_threads()
-            torch.set_num_threads(CPU_THREADS)
+            torch.set_num_threads(threads())
 
     def put_back(self) -> None:
         """Give the caller's number back."""
@@ -166,21 +185,29 @@ def no_gpu_because() -> str:
 
 
 def device_facts(device: torch.device) -> Device:
-    """What `device` is; the driver's version is added by `nets.gpu`."""
+    """What `device` is, as CUDA and the driver say."""
     from nets.results import Device
 
     if device.type == "cpu":
         return Device(type="cpu", name=cpu_name())
     import torch
 
+    from nets import gpu
+
     properties = torch.cuda.get_device_properties(device)
+    uuid, driver, mig = f"GPU-{properties.uuid}", None, None
+    with suppress(gpu.NoDriver, gpu.Refused):
+        facts = gpu.Gpu(uuid).facts()
+        driver, mig = facts.driver, facts.mig
     return Device(
         type="cuda",
         name=properties.name,
-        uuid=f"GPU-{properties.uuid}",
+        uuid=uuid,
         memory_total_bytes=properties.total_memory,
         compute_capability=f"{properties.major}.{properties.minor}",
         n_sms=properties.multi_processor_count,
+        driver=driver,
+        mig=mig,
     )
 
 

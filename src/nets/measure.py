@@ -76,7 +76,7 @@ class CellRun:
         self.data = data
         self.device = device
         self.rounds: list[Round] = []
-        self._loaders = loaders
+        self.loaders = loaders
         self._watch = watch
         self._progress = progress
         self._trial: _Trial | None = None
@@ -97,11 +97,8 @@ class CellRun:
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
-        model = self.pipeline.place(self.build(), self.device)
-        with preserved_rng(self.device):
-            self._warm_up(model)
-        optimizer = self.pipeline.optimizer(model, self.protocol)
-        self._synchronise()
+        model, optimizer = self._placed()
+        self.synchronise()
         setup_s = perf_counter() - started
         with ExitStack() as stack:
             stack.enter_context(self._watch())
@@ -115,13 +112,13 @@ class CellRun:
         epochs: list[Pass] = []
         started = perf_counter()
         for epoch in range(self.protocol.epochs):
-            epochs.append(self.pipeline.train_epoch(trial.model, self._loaders.train, trial.optimizer, self.device))
+            epochs.append(self.pipeline.train_epoch(trial.model, self.loaders.train, trial.optimizer, self.device))
             if self._progress is not None:
                 self._progress(len(self.rounds), epoch, epochs[-1])
-        self._synchronise()
+        self.synchronise()
         trained = perf_counter()
-        tested = self.pipeline.evaluate(trial.model, self._loaders.test, self.device)
-        self._synchronise()
+        tested = self.pipeline.evaluate(trial.model, self.loaders.test, self.device)
+        self.synchronise()
         ended = perf_counter()
         self.rounds.append(self._record(trial, epochs, tested, train_s=trained - started, eval_s=ended - trained))
 
@@ -148,6 +145,20 @@ class CellRun:
             self.teardown()
         return self.rounds[-1]
 
+    @contextmanager
+    def scratch(self) -> Iterator[tuple[nn.Module, Optimizer]]:
+        """A warmed-up network and its optimiser that belong to no round; random numbers and threads are put back."""
+        self.teardown()
+        self._threads.set(self.device)
+        try:
+            with preserved_rng(self.device):
+                torch.manual_seed(self.protocol.seed)
+                made = self._placed()
+                self.synchronise()
+                yield made
+        finally:
+            self._threads.put_back()
+
     def cpu(self) -> Cpu:
         """CPU seconds of the timed regions, and the peak resident memory since this object was made."""
         rss = self._rss.bytes()
@@ -171,13 +182,19 @@ class CellRun:
             disturbed=None if others is None else others > allowed,
         )
 
+    def _placed(self) -> tuple[nn.Module, Optimizer]:
+        model = self.pipeline.place(self.build(), self.device)
+        with preserved_rng(self.device):
+            self._warm_up(model)
+        return model, self.pipeline.optimizer(model, self.protocol)
+
     def _warm_up(self, model: nn.Module) -> None:
         """A few training steps of a scratch copy, on batches that no shuffling was drawn for; one evaluation batch."""
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
         scratch = copy.deepcopy(model)
         optimizer = self.pipeline.optimizer(scratch, self.protocol)
-        for images, labels in islice(iter(self._loaders.test), 1):
+        for images, labels in islice(iter(self.loaders.test), 1):
             images, labels = images.to(self.device), labels.to(self.device)
             n = min(self.protocol.batch_size, len(labels))
             for _ in range(WARM_UP_STEPS):
@@ -203,7 +220,8 @@ class CellRun:
         if not outputs.is_floating_point():
             raise UnfitNetwork(f"{self.cell.id}: the network's output is {outputs.dtype}, not a floating-point type")
 
-    def _synchronise(self) -> None:
+    def synchronise(self) -> None:
+        """Wait until the device has done all it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 

@@ -8,6 +8,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -34,6 +35,8 @@ class Options:
     require_gpu: bool
     require_data: bool
     resume: bool
+    trace: bool
+    keep_traces: Path | None
 
     def protocol_of(self, cell: Cell) -> Protocol:
         """The protocol a cell is trained under, with what the command line changes."""
@@ -64,6 +67,8 @@ def add_options(parser: pytest.Parser) -> None:
     add("--seed", type=_whole(0, 2**32 - 1_001), metavar="N", help="round i uses seed N + i (default: 0)")
     add("--require-gpu", action="store_true", help="stop at once if no GPU works")
     add("--resume", action="store_true", help="go on with the run that was killed before it wrote its --benchmark-json")
+    add("--no-trace", action="store_true", help="take no profiler trace after a cell's rounds")
+    add("--keep-traces", metavar="DIR", help="keep the traces, gzipped, for Perfetto; on a CPU too")
     add("--require-data", action="store_true", help="fail, not skip, a cell whose data is missing")
 
 
@@ -88,9 +93,13 @@ def read_options(config: pytest.Config) -> Options:
         require_gpu=option("--require-gpu"),
         require_data=option("--require-data"),
         resume=option("--resume"),
+        trace=not option("--no-trace"),
+        keep_traces=_writable(option("--keep-traces")),
     )
     if options.require_gpu and options.device == "cpu":
         raise pytest.UsageError("--require-gpu contradicts --device cpu")
+    if options.keep_traces is not None and not options.trace:
+        raise pytest.UsageError("--keep-traces contradicts --no-trace")
     if options.resume and option("benchmark_json", None) is None:
         raise pytest.UsageError("--resume needs the --benchmark-json of the run that was killed")
     if options.require_gpu or options.device.startswith("cuda"):
@@ -121,6 +130,20 @@ def _data_dir(given: str | None) -> Path:
         what = "is not a folder" if path.exists() else "does not exist"
         raise pytest.UsageError(f"{source}: {path} {what}; make it to have the data downloaded into it")
     return path
+
+
+def _writable(named: str | None) -> Path | None:
+    """The folder for traces, made if it is not there. Raises UsageError for one that can't be written to."""
+    if named is None:
+        return None
+    folder = Path(named).expanduser().resolve()  # tests may change the folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(f"--keep-traces: {folder} can't be written to: {error.strerror}") from None
+    return folder
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

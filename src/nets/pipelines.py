@@ -6,6 +6,7 @@ short batch trained, Adam, float32. They differ in where the images lie and in h
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -99,10 +100,12 @@ class ArticlePipeline:
         from torch.utils.data import DataLoader
 
         workers = 2 if data.name == "cifar10" else 0  # ARTICLE.md, protocol
-        return Loaders(
-            train=DataLoader(data.per_image(True), protocol.batch_size, shuffle=True, num_workers=workers),
-            test=DataLoader(data.per_image(False), protocol.batch_size, shuffle=False, num_workers=workers),
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores: the article's 2
+            return Loaders(
+                train=DataLoader(data.per_image(True), protocol.batch_size, shuffle=True, num_workers=workers),
+                test=DataLoader(data.per_image(False), protocol.batch_size, shuffle=False, num_workers=workers),
+            )
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         return model.to(device)

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     import torch
 
     from nets.datasets import Data
-    from nets.gpu import GpuMonitor
     from nets.measure import CellRun
+    from nets.monitor import GpuMonitor
     from nets.pipelines import Loaders, Pipeline
     from nets.progress import ProgressLine
     from nets.results import Result
+    from nets.sidebyside import SideBySide
+    from nets.turns import Turns
 
 OPTIONS = pytest.StashKey[Options]()
 RECORDER = pytest.StashKey[Recorder]()
@@ -53,10 +55,28 @@ def pytest_configure(config: pytest.Config) -> None:
     register(config.stash[RECORDER], "nets-recorder")
     register(expectations.AccuracyInBand(), "nets-accuracy")
     register(expectations.NetworkAsPublished(), "nets-network")
+    if config.pluginmanager.hasplugin("xdist"):
+        from nets.workers import Workers
+
+        register(Workers(config, config.stash[OPTIONS].device), "nets-workers")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto`: a worker for each GPU."""
+    from nets.machine import DeviceError
+    from nets.workers import n_gpus
+
+    try:
+        return n_gpus(config.getoption("--device"))
+    except DeviceError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say how and on what the cells run."""
+    """Say how and on what the cells run; a worker's is never seen, and it must not look before it has its cores."""
+    if hasattr(config, "workerinput"):
+        return []
     options, device = config.stash[OPTIONS], config.stash[RECORDER].setting.device
     lines = [f"nets: protocol {options.protocol}, pipeline {options.pipeline}, {device.type}: {device.name}"]
     if device.type == "cpu":
@@ -65,8 +85,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One case a cell, its id `dataset-model`, for every test that asks for `cell_run`."""
-    if "cell_run" in metafunc.fixturenames:
+    """One case a cell, its id `dataset-model`, for every test that asks for `cell_run` or `side_by_side`."""
+    if not {"cell_run", "side_by_side"}.isdisjoint(metafunc.fixturenames):
         cells = metafunc.config.stash[OPTIONS].cells
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
 
@@ -165,7 +185,7 @@ def loaders(data: Data, protocol: Protocol, pipeline: Pipeline, device: torch.de
 @pytest.fixture
 def gpu_monitor(pytestconfig: pytest.Config, device: torch.device) -> GpuMonitor | None:
     """Watches the GPU over the timed regions; None on a CPU."""
-    from nets.gpu import monitor_of
+    from nets.monitor import monitor_of
 
     return monitor_of(pytestconfig.stash[RECORDER].setting.device, device.index)
 
@@ -209,21 +229,44 @@ def cell_run(
 
 @pytest.fixture
 def judge(
-    request: pytest.FixtureRequest, benchmark: Any, gpu_monitor: GpuMonitor | None
+    request: pytest.FixtureRequest, benchmark: Any, gpu_monitor: GpuMonitor | None, nets_options: Options
 ) -> Callable[[CellRun], Result]:
     """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
     from nets import judgement
+    from nets.observe import observe
 
     def judged(run: CellRun) -> Result:
-        result = judgement.judge(
-            request.node, run, request.config.stash[RECORDER].setting, gpu_monitor, _bands_file(request)
+        setting = request.config.stash[RECORDER].setting
+        observed = observe(
+            run,
+            gpu_monitor,
+            take_trace=nets_options.trace,
+            keep_traces=nets_options.keep_traces,
+            no_gpu_because=setting.gpu_missing_because,
         )
+        result = judgement.judge(request.node, run, setting, observed, _bands_file(request))
         benchmark.extra_info = result.to_json()
         if result.outcome.failures:
             pytest.fail("\n".join(result.outcome.failures), pytrace=False)
         return result
 
     return judged
+
+
+@pytest.fixture
+def side_by_side(
+    request: pytest.FixtureRequest, cell: Cell, data: Data, protocol: Protocol, benchmark: Any
+) -> Callable[[Turns, str], SideBySide]:
+    """Makes the record of two sides' turns at a cell, and of what they are."""
+    from nets import assemble
+
+    def recorded(turns: Turns, of: str) -> SideBySide:
+        setting = request.config.stash[RECORDER].setting
+        record = assemble.side_by_side(cell, data, protocol, setting, turns, of=of)
+        benchmark.extra_info = record.to_json()
+        return record
+
+    return recorded
 
 
 def _bands_file(request: pytest.FixtureRequest) -> Path:

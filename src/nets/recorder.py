@@ -63,9 +63,11 @@ class Recorder:
     @cached_property
     def setting(self) -> Setting:
         """What is the same for every cell of this process."""
-        from nets import assemble
+        from nets import assemble, machine, workers
 
-        return assemble.setting(self._options.pipeline, self.device)
+        starts_workers = bool(self._config.getoption("tx", None)) and not self._is_worker
+        look = workers.device_facts if starts_workers and self.device.type == "cuda" else machine.device_facts
+        return assemble.setting(self._options.pipeline, look(self.device))
 
     def enable_under_xdist(self, benchmark: Any) -> None:
         """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
@@ -205,7 +207,7 @@ class Recorder:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
             if self._options.resume and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
                 session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
-            self._benchmarks.benchmarks = timings.merged(self._benchmarks.benchmarks, entries)
+            self._benchmarks.benchmarks = timings.merged(self._benchmarks.benchmarks, entries, self._planned)
             if self._json is not None and (self._planned or self._benchmarks.benchmarks):
                 outfile.write(self._json, self._config, self._benchmarks)
                 self.journal.remove()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pytest_benchmark.stats import Metadata
 
-from nets.cells import Cell
 from nets.journal import Entry
 
 
@@ -42,14 +41,9 @@ def restored(entry: Entry) -> Metadata | None:
     return benchmark
 
 
-def merged(benchmarks: Iterable[Any], entries: Iterable[Entry]) -> list[Any]:
-    """The complete benchmarks of a session: others' as they are, the cells' from the journal."""
+def merged(benchmarks: Iterable[Any], entries: Iterable[Entry], planned: Container[str]) -> list[Any]:
+    """The complete benchmarks of a session: those of cells (the `planned` tests) from the journal, others as is."""
     cells = [benchmark for entry in entries if (benchmark := restored(entry)) is not None]
     ours = {entry.fullname for entry in cells}
-    others = [b for b in benchmarks if b and not b.has_error and b.fullname not in ours and not _is_cell(b)]
+    others = [b for b in benchmarks if b and not b.has_error and b.fullname not in ours and b.fullname not in planned]
     return others + cells
-
-
-def _is_cell(benchmark: Any) -> bool:
-    """Whether it is a cell's, complete or not: the journal has it if it is."""
-    return isinstance((benchmark.params or {}).get("cell"), Cell)

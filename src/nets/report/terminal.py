@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nets.cells import CELLS
+from nets.report.gpu import gpu_tables
+from nets.report.gpu import notes as gpu_notes
 from nets.results import Result
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}
@@ -23,7 +25,10 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
         return []
     out = io.StringIO()
     grid = table(results)
-    needed = Console(width=1_000).measure(grid).maximum  # a terminal that wraps a row beats a row that is cut
+    wide = Console(width=1_000)
+    needed = max(
+        wide.measure(each).maximum for each in [grid, *gpu_tables(results)]
+    )  # a terminal that wraps a row beats a row that is cut
     console = Console(
         file=out, width=max(width, needed), force_terminal=color, color_system="standard" if color else None
     )
@@ -31,6 +36,10 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     console.print(grid)
     if any(PUBLISHED.get(result.id) for result in results):
         console.print(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
+    for gpu_table in gpu_tables(results):
+        console.print(gpu_table)
+    for note in gpu_notes(results):
+        console.print(Text(note, style="yellow"), soft_wrap=True)
     for result in results:
         for failure in result.outcome.failures:
             console.print(Text(f"{result.outcome.status}: {failure}", style="red"), soft_wrap=True)

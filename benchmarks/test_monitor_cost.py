@@ -1,0 +1,57 @@
+"""What watching costs: rounds of a cell with the GPU monitor and without, in turns. Run it with `-m monitor_cost`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from nets import gpu
+from nets.cells import Cell, Protocol
+from nets.datasets import Data
+from nets.measure import CellRun
+from nets.monitor import GpuMonitor
+from nets.options import Options
+from nets.pipelines import Loaders, Pipeline
+from nets.sidebyside import SideBySide
+from nets.turns import Turns, whole_round
+
+PAIRS = 10
+LIMIT = 1.01
+
+
+@pytest.fixture
+def monitor(gpu_monitor: GpuMonitor | None) -> GpuMonitor:
+    """The cell's own monitor; on a CPU one of any GPU that a driver knows, whose watching costs the same."""
+    if gpu_monitor is not None:
+        return gpu_monitor
+    try:
+        return GpuMonitor(gpu.uuids()[0])
+    except (gpu.NoDriver, gpu.Refused, IndexError) as error:
+        pytest.skip(f"no GPU to watch: NVML: {error}")
+
+
+@pytest.mark.monitor_cost
+def test_monitor_cost(
+    benchmark: BenchmarkFixture,
+    cell: Cell,
+    protocol: Protocol,
+    pipeline: Pipeline,
+    data: Data,
+    loaders: Loaders,
+    device: torch.device,
+    monitor: GpuMonitor,
+    nets_options: Options,
+    side_by_side: Callable[[Turns, str], SideBySide],
+) -> None:
+    """A round that is watched takes at most 1 % longer, the start and end of its watch counted in."""
+    watched = CellRun(cell, protocol, pipeline, data, loaders, device, watch=monitor.watch)
+    plain = CellRun(cell, protocol, pipeline, data, loaders, device, watch=nullcontext)
+    plain.round()  # the process's first round is slower
+    turns = Turns({"watched": whole_round(watched), "not watched": whole_round(plain)})
+    benchmark.pedantic(turns.pair, rounds=nets_options.rounds or PAIRS, iterations=1)
+    ratio = side_by_side(turns, "a round with the GPU monitor over one without").ratio
+    assert (ratio.median if ratio.low is None else ratio.low) <= LIMIT

@@ -1,0 +1,168 @@
+"""Kineto's chrome-trace files, as torch.profiler writes them -> the events that the figures need.
+
+Format: https://github.com/pytorch/kineto/blob/main/libkineto/src/output_json.cpp
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from nets.occupancy import Incomputable, Launch
+from nets.results import first_fault
+
+_STEP = re.compile(r"ProfilerStep#\d+")
+_LAUNCHES = frozenset({"cuda_runtime", "cuda_driver"})
+_DEVICE_OPS = frozenset({"kernel", "gpu_memcpy", "gpu_memset"})
+
+
+class Unreadable(Exception):
+    """A file that is not a trace; the message names the file and what is wrong with it."""
+
+
+def read(path: Path) -> Cycle:
+    """Read a trace, .json or .json.gz. Raises Unreadable."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read()
+        if not data.strip():
+            raise Unreadable(f"{path}: the file is empty")
+        trace = json.loads(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unreadable(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{path}: not JSON, or cut short: {error}") from error
+    return Cycle.of(trace, str(path))
+
+
+_AS_WRITTEN = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+_Natural = Annotated[int, Field(ge=0, lt=2**63)]
+_Sizes = Annotated[list[Annotated[int, Field(gt=0, lt=2**32)]], Field(min_length=3, max_length=3)]
+
+
+class _Args(BaseModel):
+    """An event's args; None for what the trace doesn't say."""
+
+    model_config = _AS_WRITTEN
+
+    device: _Natural | None = Field(default=None, validation_alias=AliasChoices("device", "inDevice"))
+    correlation: _Natural | None = None
+    grid: _Sizes | None = None
+    block: _Sizes | None = None
+    registers: _Natural | None = Field(default=None, alias="registers per thread")
+    shared_bytes: _Natural | None = Field(default=None, alias="shared memory")
+    blocks_per_sm: float | None = Field(default=None, alias="blocks per SM", ge=0)
+    rounded_pct: float | None = Field(default=None, alias="est. achieved occupancy %")
+
+
+class Event(BaseModel):
+    """A step, a host's call, or an operation on a device; times in microseconds."""
+
+    model_config = _AS_WRITTEN
+
+    name: str
+    cat: str
+    ts: float = Field(ge=-1e18, le=1e18)
+    dur: float = Field(ge=0, le=1e18)
+    args: _Args = _Args()
+
+    @property
+    def end(self) -> float:
+        """When it ended."""
+        return self.ts + self.dur
+
+    def launch(self) -> Launch:
+        """How the kernel was launched. Raises Incomputable where the trace doesn't say."""
+        args = self.args
+        if args.grid is None or args.block is None or args.registers is None or args.shared_bytes is None:
+            needed = "'grid', 'block', 'registers per thread' and 'shared memory'"
+            raise Incomputable(f"kernel {self.name!r} doesn't have all of {needed} in the trace")
+        return Launch(math.prod(args.grid), math.prod(args.block), args.registers, args.shared_bytes)
+
+    def blocks(self, n_sms: int | None) -> int | Fraction:
+        """The grid's blocks; where the number of SMs is not known, the blocks per SM. Raises Incomputable."""
+        if n_sms is not None and self.args.grid is not None:
+            return math.prod(self.args.grid)
+        if self.args.blocks_per_sm is None:
+            lacking = "deviceProperties with 'numSms'" if n_sms is None else "'grid'"
+            raise Incomputable(f"kernel {self.name!r} has neither {lacking} nor 'blocks per SM' in the trace")
+        return Fraction(self.args.blocks_per_sm) * (n_sms or 1)
+
+    def rounded_occupancy(self) -> float:
+        """The trace's own estimate as a fraction; negative where Kineto failed. Raises Incomputable."""
+        pct = self.args.rounded_pct
+        if pct is None or not 0 <= pct <= 100:
+            said = "no" if pct is None else f"{pct:g} as"
+            raise Incomputable(f"kernel {self.name!r} has {said} 'est. achieved occupancy %' in the trace")
+        return pct / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What of one trace, a cycle of the profiler's schedule, is needed."""
+
+    source: str
+    steps: list[Event]
+    launches: list[Event]
+    ops: list[Event]
+    properties: object
+
+    @classmethod
+    def of(cls, trace: object, source: str) -> Cycle:
+        """Pick the events that are needed. Raises Unreadable, naming the source and the event."""
+        if not isinstance(trace, Mapping):
+            raise Unreadable(f"{source}: not a torch.profiler trace: a {type(trace).__name__}, not an object")
+        events = trace.get("traceEvents")
+        if not isinstance(events, list):
+            raise Unreadable(f"{source}: not a torch.profiler trace: it has no list 'traceEvents'")
+        cycle = cls(source, [], [], [], trace.get("deviceProperties"))
+        for i, event in enumerate(events):
+            if not isinstance(event, Mapping):
+                raise Unreadable(f"{source}: event {i}: a {type(event).__name__}, not an object")
+            kind = cycle._kind(event)
+            if kind is None:
+                continue
+            try:
+                kind.append(Event.model_validate(event))
+            except ValidationError as error:
+                raise Unreadable(f"{source}: event {i}: {first_fault(error)}") from error
+            if kind is cycle.ops and kind[-1].args.device is None:
+                raise Unreadable(f"{source}: event {i}: field 'args.device' is missing from {kind[-1].name!r:.80}")
+        return cycle
+
+    def _kind(self, event: Mapping[str, object]) -> list[Event] | None:
+        """Where an event belongs, if it is needed at all."""
+        category = event.get("cat")
+        if event.get("ph", "X") != "X" or not isinstance(category, str):
+            return None
+        if category == "user_annotation":
+            return self.steps if _STEP.fullmatch(str(event.get("name"))) else None
+        return self.ops if category in _DEVICE_OPS else self.launches if category in _LAUNCHES else None
+
+    @property
+    def devices(self) -> tuple[int, ...]:
+        """Where kernels ran."""
+        return tuple(sorted({op.args.device for op in self.ops if op.cat == "kernel" and op.args.device is not None}))
+
+    def launched_in_step(self) -> dict[int | None, bool]:
+        """For each correlation of a host's call: whether a step made it."""
+        steps = sorted((step.ts, step.end) for step in self.steps)
+        starts = [start for start, _ in steps]
+        in_step: dict[int | None, bool] = {}
+        for call in self.launches:
+            correlation = call.args.correlation
+            if correlation is not None:
+                i = bisect_right(starts, call.ts)
+                in_step[correlation] = in_step.get(correlation, False) or (i > 0 and call.ts <= steps[i - 1][1])
+        return in_step

@@ -1,0 +1,78 @@
+"""What is seen of a cell beside its rounds: the GPU by its driver, by a trace, and the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nets import kineto, passes, trace
+from nets.measure import CellRun
+from nets.monitor import GpuMonitor
+from nets.results import Cpu, Gpu, Trace
+from nets.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The parts of a record that no round holds; what is None has its reason."""
+
+    cpu: Cpu
+    gpu: Gpu | None
+    gpu_missing_because: str | None
+    trace: Trace | None
+    trace_missing_because: str | None
+
+
+def observe(
+    run: CellRun,
+    monitor: GpuMonitor | None,
+    *,
+    take_trace: bool,
+    keep_traces: Path | None,
+    no_gpu_because: str | None,
+) -> Observed:
+    """Take the untimed passes of a cell whose rounds are over.
+
+    `keep_traces`: the folder where the trace's files stay; on a CPU they are taken for that folder alone.
+    `no_gpu_because`: None on a GPU.
+    """
+    cpu = run.cpu()  # before the passes, which are not the cell's
+    gpu = _gpu(run, monitor)
+    traced, no_trace_because = _trace(run, keep_traces, no_gpu_because) if take_trace else (None, "--no-trace")
+    return Observed(
+        cpu=cpu,
+        gpu=gpu,
+        gpu_missing_because=monitor.missing_because if monitor is not None else no_gpu_because,
+        trace=traced,
+        trace_missing_because=no_trace_because,
+    )
+
+
+def _gpu(run: CellRun, monitor: GpuMonitor | None) -> Gpu | None:
+    if monitor is None or not monitor.needs_soak():
+        return monitor.use() if monitor is not None else None
+    soaked: list[Window] = []
+    try:
+        n_steps = passes.soak(run, monitor.watch(soaked))
+    except RuntimeError as error:  # torch's, of which out of memory is one
+        return monitor.use(no_soak_because=_line(error))
+    return monitor.use(soaked[0], n_steps) if soaked and n_steps else monitor.use()
+
+
+def _trace(run: CellRun, keep_in: Path | None, no_gpu_because: str | None) -> tuple[Trace | None, str | None]:
+    if no_gpu_because is not None and keep_in is None:
+        return None, no_gpu_because
+    try:
+        with TemporaryDirectory() as dropped:
+            files = passes.profiled(run, keep_in or Path(dropped))
+            figures = trace.figures([kineto.read(file) for file in files], device=run.device.index)
+    except (trace.NoKernels, kineto.Unreadable) as error:
+        return None, no_gpu_because or str(error)
+    except (RuntimeError, OSError) as error:
+        return None, f"the profiler failed: {_line(error)}"
+    return figures, None
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

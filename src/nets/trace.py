@@ -1,0 +1,180 @@
+"""torch.profiler's traces -> GPU utilization, SM efficiency and achieved occupancy; pure.
+
+Per device, with T the window from the start of the first `ProfilerStep#N` to the end of the last, a step's end
+extended to the end of the last kernel, copy or memset on the device that the step launched:
+GPU utilization = |union of the kernels' intervals ∩ T| / T;
+SM efficiency = Σ over time of min(Σ over concurrent kernels of blocks per SM, 1) · dt / T;
+achieved occupancy = Σ(occupancy · duration) / Σ duration, over the kernels' parts inside T.
+Several cycles of the profiler's schedule count as one: numerators and denominators are summed. All sums are exact
+(`math.fsum`, integers, fractions), so that the order of a trace's events doesn't matter. The definitions are those of
+https://github.com/pytorch/kineto/tree/main/tb_plugin, but blocks per SM and occupancy are not rounded.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from math import fsum
+from typing import TypeVar
+
+from nets.kineto import Cycle, Event
+from nets.occupancy import Gpu, Incomputable
+from nets.results import LongKernel, Trace
+
+N_LONGEST = 10
+_N = TypeVar("_N", int, float, int | Fraction)
+
+
+class NoKernels(Exception):
+    """A trace without a ProfilerStep window, or without a kernel inside it; the message says which."""
+
+
+def figures(cycles: Sequence[Cycle], *, device: int | None = None, training_steps_per_step: int = 1) -> Trace:
+    """The figures of one device over all cycles; without `device`, of the only one that ran kernels.
+
+    Raises NoKernels, and ValueError where there is no trace or more than one device to choose from.
+    """
+    if not cycles:
+        raise ValueError("no trace to take figures from")
+    ran = sorted({found for cycle in cycles for found in cycle.devices})
+    if device is None and len(ran) > 1:
+        raise ValueError(f"kernels ran on GPUs {', '.join(map(str, ran))}: choose one device")
+    views = [_View.of(cycle, device if device is not None else ran[0] if ran else 0) for cycle in cycles]
+    window_us = fsum(view.window_us for view in views)
+    kernels_us = fsum(part.us for view in views for part in view.parts)
+    efficiency, no_efficiency = _pct_or_reason(views, _View.covered_us, window_us)
+    occupancy, no_occupancy = _pct_or_reason(views, _View.occupied_us, kernels_us)
+    rounded, no_rounded = _pct_or_reason(views, _View.occupied_rounded_us, kernels_us)
+    n_steps = sum(view.n_steps for view in views)
+    return Trace(
+        gpu_utilization_pct=_pct(fsum(us for view in views for us in view.busy_us()), window_us),
+        sm_efficiency_pct=efficiency,
+        sm_efficiency_missing_because=no_efficiency,
+        achieved_occupancy_pct=occupancy,
+        achieved_occupancy_rounded_pct=rounded,
+        occupancy_missing_because="; ".join(filter(None, (no_occupancy, no_rounded))) or None,
+        steps=n_steps,
+        training_steps_per_step=training_steps_per_step,
+        kernels_per_step=sum(view.n_launched for view in views) / n_steps,
+        window_s=window_us / 1e6,
+        longest_kernels=_longest([part for view in views for part in view.parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a kernel lies inside the window."""
+
+    kernel: Event
+    start: float
+    end: float
+
+    @property
+    def us(self) -> float:
+        """Its duration."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One device in one cycle."""
+
+    n_steps: int
+    window_us: float
+    parts: list[_Part]
+    n_launched: int
+    properties: Mapping[str, object]
+
+    @classmethod
+    def of(cls, cycle: Cycle, device: int) -> _View:
+        """Cut the window out of a cycle. Raises NoKernels."""
+        if not cycle.steps:
+            raise NoKernels(f"{cycle.source}: it has no ProfilerStep: give the profiler a schedule and call its step()")
+        if not cycle.devices:
+            raise NoKernels(f"{cycle.source}: no kernel ran on a GPU")
+        in_step = cycle.launched_in_step()
+        ops = [op for op in cycle.ops if op.args.device == device]
+        start = min(step.ts for step in cycle.steps)
+        extended = [op for op in ops if in_step.get(op.args.correlation)]
+        end = max(event.end for event in (*cycle.steps, *extended))
+        kernels = [op for op in ops if op.cat == "kernel"]
+        parts = [_Part(kernel, max(kernel.ts, start), min(kernel.end, end)) for kernel in kernels]
+        parts = [part for part in parts if part.us > 0]
+        if not parts:
+            raise NoKernels(f"{cycle.source}: no kernel ran on GPU {device} within the ProfilerStep window")
+        n_launched = sum(in_step.get(kernel.args.correlation, start <= kernel.ts < end) for kernel in kernels)
+        known = cycle.properties if isinstance(cycle.properties, list) else []
+        properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == device)
+        return cls(len(cycle.steps), end - start, parts, n_launched, next(properties, {}))
+
+    def busy_us(self) -> list[float]:
+        """Times in which at least one kernel ran; they don't overlap."""
+        edges = sorted(edge for part in self.parts for edge in ((part.start, 1), (part.end, -1)))
+        return [us for us, running in _levels(edges) if running]
+
+    def covered_us(self) -> list[float]:
+        """The same times, each weighted with the fraction of the SMs that had a block. Raises Incomputable."""
+        found = self.properties.get("numSms")
+        n_sms = found if isinstance(found, int) and found > 0 else None
+        pairs = zip(self.parts, _of_each(self.parts, lambda kernel: kernel.blocks(n_sms)), strict=True)
+        edges = sorted(edge for part, n in pairs for edge in ((part.start, n), (part.end, -n)))
+        return [us * min(float(n / (n_sms or 1)), 1.0) for us, n in _levels(edges)]
+
+    def occupied_us(self) -> list[float]:
+        """Each kernel's time, weighted with its occupancy. Raises Incomputable."""
+        gpu = Gpu.of(self.properties)
+        pairs = zip(self.parts, _of_each(self.parts, lambda kernel: gpu.occupancy(kernel.launch())), strict=True)
+        return [part.us * occupancy for part, occupancy in pairs]
+
+    def occupied_rounded_us(self) -> list[float]:
+        """The same, by the trace's own whole per cent. Raises Incomputable."""
+        pairs = zip(self.parts, _of_each(self.parts, Event.rounded_occupancy), strict=True)
+        return [part.us * occupancy for part, occupancy in pairs]
+
+
+def _of_each(parts: Sequence[_Part], compute: Callable[[Event], _N]) -> list[_N]:
+    """A figure of each kernel. Raises Incomputable with the alphabet's first reason, whatever the kernels' order."""
+    values: list[_N] = []
+    reasons: set[str] = set()
+    for part in parts:
+        try:
+            values.append(compute(part.kernel))
+        except Incomputable as error:
+            reasons.add(str(error))
+    if reasons:
+        raise Incomputable(min(reasons))
+    return values
+
+
+def _levels(edges: Sequence[tuple[float, _N]]) -> list[tuple[float, _N]]:
+    """Sorted changes of a level -> how long it stayed at which height."""
+    heights = accumulate(change for _, change in edges)
+    return [(after[0] - before[0], height) for (before, after), height in zip(pairwise(edges), heights, strict=False)]
+
+
+def _pct(us: float, whole_us: float) -> float:
+    return min(100 * us / whole_us, 100.0)  # the last digit's rounding must not make it 100.00000000000001
+
+
+def _pct_or_reason(
+    views: Sequence[_View], weigh: Callable[[_View], list[float]], whole_us: float
+) -> tuple[float | None, str | None]:
+    try:
+        return _pct(fsum(us for view in views for us in weigh(view)), whole_us), None
+    except Incomputable as error:
+        return None, str(error)
+
+
+def _longest(parts: Sequence[_Part]) -> tuple[LongKernel, ...]:
+    by_name: defaultdict[str, list[float]] = defaultdict(list)
+    for part in parts:
+        by_name[part.kernel.name].append(part.us)
+    all_us = fsum(part.us for part in parts)
+    longest = sorted((-fsum(us), name) for name, us in by_name.items())[:N_LONGEST]
+    return tuple(
+        LongKernel(name=name, n=len(by_name[name]), total_s=-us / 1e6, share=min(-us / all_us, 1.0))
+        for us, name in longest
+    )

@@ -1,0 +1,137 @@
+"""What was seen of a GPU in one window of time, and a cell's windows summed up to its `Gpu` record; pure.
+
+A figure that could not be measured is None with its reason in `missing`, never 0. What makes a measured figure unfit
+for comparison (another process, throttling, MIG, a window too short) is in `reasons`, and the figure stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import fmean
+
+from nets.results import GPU_FIGURES, Gpu, Missing
+
+MIN_WINDOW_S = 3.0
+"""NVML's utilization covers 1/6 to 1 s, its energy ticks every 0.1 s: shorter windows say nothing."""
+
+MAX_GAP_S = 2.0
+"""The longest time without a utilization sample; the driver gives one a second at least."""
+
+COUNTERS = ("sm_utilization_pct", "sm_occupancy_pct", "dram_bandwidth_pct", "tensor_pct", "fp32_pct")
+
+
+@dataclass(slots=True)
+class Window:
+    """One watched stretch. Sample times are seconds since its start; energy is its own; counters are per cent."""
+
+    seconds: float = 0.0
+    samples: list[tuple[float, float]] = field(default_factory=list)
+    energy_j: float | None = None
+    memory_peak_bytes: int | None = None
+    memory_used_bytes: list[int] = field(default_factory=list)
+    sm_clock_mhz: list[float] = field(default_factory=list)
+    counters: Mapping[str, float] = field(default_factory=dict)
+    n_processes: int | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    spoilt: set[str] = field(default_factory=set)
+
+
+def too_short(windows: Iterable[Window], min_window_s: float = MIN_WINDOW_S) -> bool:
+    """Whether any of them, or all for want of one, is too short for the driver."""
+    return min((window.seconds for window in windows), default=0.0) < min_window_s
+
+
+def summed(
+    timed: Sequence[Window],
+    soak: Window | None = None,
+    n_steps: int | None = None,
+    *,
+    no_soak_because: str | None = None,
+    min_window_s: float = MIN_WINDOW_S,
+) -> Gpu:
+    """The record of a cell's timed windows, and of its soak of `n_steps` training steps where there was one.
+
+    Peaks are the timed windows' always. What spoilt a timed window spoils the record, wherever the rest was taken.
+    """
+    used = timed if soak is None else [soak]
+    total_s = sum(window.seconds for window in used)
+    figures: dict[str, float | int | None] = {
+        "memory_peak_bytes": max((w.memory_peak_bytes for w in timed if w.memory_peak_bytes is not None), default=None),
+        "memory_used_peak_bytes": max((used for w in timed for used in w.memory_used_bytes), default=None),
+    }
+    because: dict[str, str] = {name: text for window in [*timed, *used] for name, text in window.refused.items()}
+    spoilt = {text for window in [*timed, *used] for text in window.spoilt}
+    if too_short(used, min_window_s):
+        shortest_s = min((window.seconds for window in used), default=0.0)
+        short = f"a window lasted {shortest_s:.2f} s, and the driver's figures need {min_window_s:g} s"
+        if no_soak_because is not None:
+            short += f"; no soak: {no_soak_because}"
+        spoilt.add(short)
+        because |= dict.fromkeys((name for name in GPU_FIGURES if name not in figures), short)
+    else:
+        spoilt |= {text for window in used if (text := _gap(window)) is not None}
+        figures |= _figures(used, total_s)
+        energy_j = figures.pop("window_energy_j")
+        if energy_j is None:
+            because.setdefault("energy_j", "the driver gave no energy")
+            because |= dict.fromkeys(("energy_per_step_j", "power_w"), because["energy_j"])
+        elif soak is None:
+            figures |= {"energy_j": energy_j / len(used), "power_w": energy_j / total_s}
+            because["energy_per_step_j"] = "the timed window holds the evaluation too: see energy_j"
+        else:
+            figures |= {"energy_per_step_j": energy_j / n_steps if n_steps else None, "power_w": energy_j / total_s}
+            because["energy_j"] = "a round is too short for the driver: see energy_per_step_j"
+    counted = [window.n_processes for window in [*timed, *used] if window.n_processes is not None]
+    return Gpu.model_validate(
+        {
+            "window": "timed" if soak is None else "soak",
+            "window_s": total_s,
+            "n_steps": n_steps if soak is not None else None,
+            **figures,
+            "n_processes": max(counted, default=None),
+            "missing": tuple(
+                Missing(figure=name, because=because.get(name, "the driver gave no value"))
+                for name in dict.fromkeys((*GPU_FIGURES, *because))
+                if figures.get(name) is None
+            ),
+            "valid": not spoilt,
+            "reasons": tuple(sorted(spoilt)),
+        }
+    )
+
+
+def _figures(windows: Sequence[Window], total_s: float) -> dict[str, float | int | None]:
+    """Means over the windows' whole time, and their energy together; None where any window lacks the figure."""
+    energies = [window.energy_j for window in windows if window.energy_j is not None]
+    clocks = [clock for window in windows for clock in window.sm_clock_mhz]
+    samples = [[pct for _, pct in window.samples[1:]] for window in windows]  # the first reaches back before the window
+    found: dict[str, float | int | None] = {
+        "window_energy_j": sum(energies) if len(energies) == len(windows) else None,
+        "sm_clock_mhz": fmean(clocks) if clocks else None,
+        "utilization_pct": _mean(
+            zip((fmean(pcts) if pcts else None for pcts in samples), windows, strict=True), total_s
+        ),
+    }
+    for name in COUNTERS:
+        found[name] = _mean(((window.counters.get(name), window) for window in windows), total_s)
+    return found
+
+
+def _mean(pairs: Iterable[tuple[float | None, Window]], total_s: float) -> float | None:
+    """The mean over time; None if one window has no value."""
+    known = [(value, window.seconds) for value, window in pairs if value is not None]
+    if not known or sum(seconds for _, seconds in known) < total_s:
+        return None
+    low, high = min(value for value, _ in known), max(value for value, _ in known)
+    return min(max(sum(value * seconds for value, seconds in known) / total_s, low), high)  # not a rounding beyond them
+
+
+def _gap(window: Window) -> str | None:
+    """What to say of a window whose samples leave a hole; None where they cover it, or there are none at all."""
+    if not window.samples:
+        return None
+    at = [0.0, *(seconds for seconds, _ in window.samples), window.seconds]
+    longest_s = max(later - earlier for earlier, later in pairwise(at))
+    return f"the driver gave no utilization for {longest_s:.1f} s" if longest_s > MAX_GAP_S else None

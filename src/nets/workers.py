@@ -1,0 +1,190 @@
+"""Who runs where under pytest-xdist: each worker gets a GPU or a share of the cores, and whole data sets.
+
+The controller puts what a worker gets into its environment when it is started, before any code of it could start CUDA.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from execnet import XSpec
+from xdist.scheduler import LoadScopeScheduling
+
+from nets import machine
+from nets.cells import CELLS
+from nets.machine import choose_device, cores
+from nets.recorder import cell_of
+from nets.results import Device
+
+if TYPE_CHECKING:
+    import torch
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+CORES = "NETS_CORES"
+
+DATASET_OF = {cell.id: cell.dataset for cell in CELLS}
+
+
+def visible_gpus(visible: str | None, known: Sequence[str]) -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA reads CUDA_VISIBLE_DEVICES: up to the first entry that is none.
+
+    Without that variable all of the `known` UUIDs. An entry is handed on as it was written, index or UUID: CUDA's
+    indices are not NVML's.
+    """
+    if visible is None:
+        return tuple(known)
+    entries: list[str] = []
+    for entry in (part.strip() for part in visible.split(",")):
+        if not entry or entry.startswith("-"):
+            break
+        if entry not in entries:
+            entries.append(entry)
+    return tuple(entries)
+
+
+def shares(n_workers: int, of: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Deal the cores out in adjoining runs, no core twice; with more workers than cores each gets one, in turn."""
+    if n_workers > len(of):
+        return tuple((of[i % len(of)],) for i in range(n_workers))
+    bounds = [i * len(of) // n_workers for i in range(n_workers + 1)]
+    return tuple(tuple(of[bounds[i] : bounds[i + 1]]) for i in range(n_workers))
+
+
+def n_gpus(wanted: str) -> int | None:
+    """How many workers the GPUs are good for, for `-n auto`; None where the cells run on a CPU."""
+    if choose_device(wanted).type == "cpu":
+        return None
+    return len(_gpus()) or None
+
+
+def device_facts(device: torch.device) -> Device:
+    """What the workers' GPUs are, as the driver says of the first: CUDA would make this process a stranger on it.
+
+    Without a UUID, which differs from worker to worker. Where the driver can't say, as `machine.device_facts`.
+    """
+    from nets import gpu
+
+    try:
+        first, known = _gpus()[0], gpu.uuids()
+        facts = gpu.Gpu(known[int(first)] if first.isdigit() else first).facts()
+    except (gpu.NoDriver, gpu.Refused, IndexError):
+        return machine.device_facts(device)
+    return Device(
+        type="cuda",
+        name=facts.name,
+        memory_total_bytes=facts.memory_total_bytes,
+        compute_capability=facts.compute_capability,
+        driver=facts.driver,
+        mig=facts.mig,
+    )
+
+
+class Workers:
+    """Starts and feeds xdist's workers; registered on the controller and on each worker."""
+
+    def __init__(self, config: pytest.Config, device: str) -> None:
+        self._config = config
+        self._device = device
+        self._refusal: str | None = None
+
+    # --- on the controller
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: list[XSpec]) -> None:
+        """Give each worker its environment."""
+        if choose_device(self._device).type == "cpu":
+            dealt = [",".join(map(str, share)) for share in shares(len(specs), cores())]
+            _give(specs, CORES, dealt)
+            return
+        gpus = _gpus()
+        if ":" in self._device and len(specs) > 1:
+            self._refusal = f"--device {self._device} names one GPU, and -n {len(specs)} wants one for each worker"
+        elif len(specs) > len(gpus):
+            known = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'} ({', '.join(gpus)})"
+            self._refusal = f"-n {len(specs)}: {len(specs)} workers, but {known}: each worker has one to itself"
+        elif ":" not in self._device:
+            _give(specs, VISIBLE, gpus)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Refuse cells on more workers than GPUs; other tests may share them."""
+        if self._refusal is not None and any(_parameter(nodeid) in DATASET_OF for nodeid in ids):
+            raise pytest.UsageError(self._refusal)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+        """Keep a data set's cells together, where xdist would deal out single tests."""
+        return Together(config, log) if config.getoption("dist") in ("load", "worksteal", "loadgroup") else None
+
+    # --- on a worker
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Keep to this worker's cores once there is a cell to measure."""
+        share = os.environ.get(CORES)
+        if share and hasattr(os, "sched_setaffinity") and any(cell_of(item) for item in session.items):
+            os.sched_setaffinity(0, {int(core) for core in share.split(",")})
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """The cells of a data set, its depth reference among them, on one worker; every other test by itself.
+
+    They share the loaded data, and the cost-aware verdict compares times of one worker.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        dataset = DATASET_OF.get(_parameter(nodeid))
+        return nodeid if dataset is None else f"{nodeid.partition('[')[0]}[{dataset}]"
+
+    def remove_node(self, node: Any) -> str | None:
+        """Leave what a crashed worker had not begun to another; the test that crashed it is not run again.
+
+        xdist 3.8 would repeat it until it had taken all workers along.
+        """
+        work = self.assigned_work[node]
+        left = [nodeid for unit in work.values() for nodeid, done in unit.items() if not done]
+        if not left:
+            del self.assigned_work[node]
+            return None
+        for scope, unit in list(work.items()):
+            unit.pop(left[0], None)
+            if all(unit.values()):
+                del work[scope]
+        super().remove_node(node)
+        crashed: str = left[0]
+        return crashed
+
+    def _reschedule(self, node: Any) -> None:
+        """Hand out the next data set when the last cell of one begins, not, as xdist does, while two are left."""
+        if node.shutting_down or (self.workqueue and self._pending_of(self.assigned_work[node]) > 1):
+            return
+        if self.workqueue:
+            self._assign_work_unit(node)
+        else:
+            node.shutdown()
+
+
+def _parameter(nodeid: str) -> str:
+    return nodeid.rpartition("[")[2].removesuffix("]")
+
+
+def _give(specs: Sequence[XSpec], name: str, values: Sequence[str]) -> None:
+    """Set an environment variable for each worker on this machine; one that replaces it gets the same."""
+    for spec, value in zip(specs, values, strict=False):
+        if spec.popen:
+            spec.env[name] = value
+
+
+def _gpus() -> tuple[str, ...]:
+    """The GPUs of this process, by the entries of CUDA_VISIBLE_DEVICES or by UUID; CUDA is not started."""
+    from nets import gpu
+
+    visible = os.environ.get(VISIBLE)
+    try:
+        return visible_gpus(visible, gpu.uuids() if visible is None else ())
+    except (gpu.NoDriver, gpu.Refused):  # torch found a GPU all the same
+        import torch
+
+        return tuple(str(i) for i in range(torch.cuda.device_count()))

@@ -1,0 +1,138 @@
+"""Who runs where under xdist: a GPU or a share of the cores each, and a data set's cells together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nets import workers
+from tests.stub_driver import environment
+from tests.suite import Suite
+
+UUIDS = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(4)]
+
+# CUDA is not there: the controller's torch is told that it is, and no test here puts it to use
+CONFTEST = """
+import os
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    import torch
+    torch.cuda.is_available = lambda: True
+    torch.cuda.device_count = lambda: 4
+"""
+LOOK = """
+import json, os, pathlib, pytest
+@pytest.mark.parametrize("i", range(8))
+def test_look(i, pytestconfig):
+    from nets import gpu
+    entry = os.environ["CUDA_VISIBLE_DEVICES"]
+    uuid = gpu.Gpu(gpu.uuids()[int(entry)] if entry.isdigit() else entry).facts().uuid
+    seen = pathlib.Path(f"seen-{os.environ['PYTEST_XDIST_WORKER']}")
+    seen.write_text(json.dumps([entry, uuid]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, ("a", "b")),
+        ("2,3", ("2", "3")),
+        (" GPU-x , MIG-y", ("GPU-x", "MIG-y")),
+        ("0,-1,1", ("0",)),
+        ("", ()),
+        ("1,1,0", ("1", "0")),
+    ],
+)
+def test_visible_gpus(visible: str | None, expected: tuple[str, ...]) -> None:
+    """The caller's entries as they are written, once each, up to the first that hides the rest; else all UUIDs."""
+    assert workers.visible_gpus(visible, ["a", "b"]) == expected
+
+
+@given(n_workers=st.integers(1, 40), cores=st.lists(st.integers(0, 500), min_size=1, max_size=64, unique=True))
+def test_shares(n_workers: int, cores: list[int]) -> None:
+    """Every worker has a core; with enough of them none is shared, none is idle, and shares differ by one at most."""
+    dealt = workers.shares(n_workers, cores)
+    assert len(dealt) == n_workers
+    assert all(share and set(share) <= set(cores) for share in dealt)
+    if n_workers <= len(cores):
+        assert [core for share in dealt for core in share] == cores
+        assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+
+
+@pytest.fixture
+def four_gpus(suite: Suite, stub_driver: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """A suite on a machine whose driver, the stub, knows four GPUs."""
+    for name, value in environment(stub_driver).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NVML_STUB", "gpus=4")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    suite.conftest(CONFTEST)
+    (suite.path / "benchmarks" / "test_look.py").write_text(LOOK)
+    return suite
+
+
+def run(suite: Suite, *arguments: str) -> pytest.RunResult:
+    """Run the look, and no cell, as a child process."""
+    return suite.pytester.runpytest_subprocess("benchmarks/test_look.py", *arguments)
+
+
+def seen(suite: Suite) -> Mapping[str, Any]:
+    """Worker -> its CUDA_VISIBLE_DEVICES, and that GPU's UUID."""
+    return {path.name.removeprefix("seen-"): json.loads(path.read_text()) for path in suite.path.glob("seen-*")}
+
+
+def test_one_gpu_each(four_gpus: Suite) -> None:
+    """Four workers get four different GPUs, by UUID, and -n auto starts four."""
+    result = run(four_gpus, "-n", "auto")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["*cuda: Stub H100*"])
+    assert seen(four_gpus) == {f"gw{i}": [UUIDS[i], UUIDS[i]] for i in range(4)}
+
+
+def test_within_the_caller_s_list(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under CUDA_VISIBLE_DEVICES=2,3 two workers get GPUs 2 and 3, as the caller wrote them."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    run(four_gpus, "-n", "2").assert_outcomes(passed=8)
+    assert seen(four_gpus) == {"gw0": ["2", UUIDS[2]], "gw1": ["3", UUIDS[3]]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "visible", "message"),
+    [
+        (("-n", "5"), None, f"ERROR: -n 5: 5 workers, but 4 GPUs ({', '.join(UUIDS)}): each worker has one to itself"),
+        (("-n", "2"), "3", "ERROR: -n 2: 2 workers, but 1 GPU (3): each worker has one to itself"),
+        (("-n", "2", "--device", "cuda:1"), None, "ERROR: --device cuda:1 names one GPU, and -n 2 wants one for each*"),
+    ],
+)
+def test_more_workers_than_gpus(
+    four_gpus: Suite, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], visible: str | None, message: str
+) -> None:
+    """Cells on more workers than GPUs are refused before any runs, and the GPUs are named."""
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    (four_gpus.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
+    result = four_gpus.pytester.runpytest_subprocess("benchmarks/test_cells.py", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message.replace("[", "[[]")])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_other_tests_may_share_gpus(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that measure no cell run on as many workers as the caller likes."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    run(four_gpus, "-n", "2").assert_outcomes(passed=8)
+
+
+def test_cells_of_a_data_set_stay_together() -> None:
+    """A cell's scope is its data set in its test; any other test is its own, whatever its parameter."""
+    split = workers.Together._split_scope
+    scheduler = workers.Together.__new__(workers.Together)
+    assert split(scheduler, "b/t.py::test[mnist-lenet5]") == split(scheduler, "b/t.py::test[mnist-snn500]")
+    assert split(scheduler, "b/t.py::test[mnist-lenet5]") != split(scheduler, "b/t.py::test[digits-lenet5]")
+    assert split(scheduler, "b/t.py::test[x]") == "b/t.py::test[x]"
+    assert split(scheduler, "b/t.py::test") == "b/t.py::test"
