@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nets.cells import CELLS, protocol_for
 from nets.pipelines import Pass
 from nets.progress import text
 from nets.report.terminal import not_run, summary
-from nets.results import Accuracy, Outcome
+from nets.results import Accuracy, Device, Gpu, Outcome, Trace
 from tests.records import one_round, record, seen_of_gpu
 
 
@@ -65,3 +67,68 @@ def test_progress() -> None:
     protocol = protocol_for("article", "mnist")
     line = text(CELLS[0], protocol, n_round=1, n_epoch=9, trained=Pass(loss=0.25, accuracy=0.5), elapsed_s=60)
     assert line == "mnist-snn500  round 2/3  epoch 10/20  loss 0.2500  accuracy 0.5000  left 1:00"
+
+
+H200 = Device(type="cuda", name="NVIDIA H200", memory_total_bytes=140 * 2**30, compute_capability="9.0", n_sms=132)
+
+
+def on_gpu(seen: Gpu, **changes: Any) -> dict[str, Any]:
+    """The parts of a record of a cell on a GPU."""
+    return {"device": H200, "gpu": seen, "gpu_missing_because": None, **changes}
+
+
+def traced() -> Trace:
+    """What a profile gave."""
+    return Trace(
+        gpu_utilization_pct=61.23,
+        sm_efficiency_pct=7.5,
+        achieved_occupancy_pct=0.456,
+        achieved_occupancy_rounded_pct=0.0,
+        steps=6,
+        training_steps_per_step=1,
+        kernels_per_step=20.5,
+        window_s=0.01,
+        longest_kernels=(),
+    )
+
+
+def test_the_gpu_summary() -> None:
+    """Like the article's: GPU, memory, capability, the three figures, a column a network, and the article's own."""
+    seen = seen_of_gpu("soak", utilization_pct=93.0, energy_per_step_j=0.0123, power_w=150.0)
+    of: dict[str, Any] = {
+        "device": H200,
+        "gpu": seen,
+        "trace": traced(),
+        "gpu_missing_because": None,
+        "trace_missing_because": None,
+    }
+    lines = rendered(record(model="snn500", **of), record(**of)).splitlines()
+    rows = {" ".join(line.split()[:4]): line.split() for line in lines}
+    start = next(i for i, line in enumerate(lines) if "GPU summary: mnist" in line)
+    assert lines[start].split()[-2:] == ["snn500", "lenet5"]
+    after = "\n".join(lines[start:])
+    for expected in ("NVIDIA H200", "140.00 GiB", "9.0", "61.23 %", "7.50 %", "0.46 %", "93.00 %", "0.0123 J", "soak"):
+        assert expected in after
+    assert rows["the article's, Tesla K80"][-4:] == ["0.84", "%", "2.39", "%"]
+    assert "DRAM" not in after  # a row that no cell has a figure for
+
+
+def test_figures_that_are_not_fit() -> None:
+    """A spoilt figure is marked wherever it stands, and the reason and what is absent are said once for all cells."""
+    spoilt = seen_of_gpu(reasons=("another process is on the GPU",), utilization_pct=93.0)
+    of: dict[str, Any] = {
+        "device": H200,
+        "gpu": spoilt,
+        "gpu_missing_because": None,
+        "trace_missing_because": "--no-trace",
+    }
+    text = rendered(record(model="snn500", **of), record(**of))
+    assert text.count("93.00 % !") == 2
+    assert text.count("93.0 % !") == 2
+    assert "! not fit for comparison: another process is on the GPU (mnist-snn500, mnist-lenet5)" in text
+    assert "no trace: --no-trace (mnist-snn500, mnist-lenet5)" in text
+
+
+def test_no_gpu_no_summary() -> None:
+    """On a CPU there is no GPU summary."""
+    assert "GPU summary" not in rendered(record())

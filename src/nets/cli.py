@@ -74,7 +74,7 @@ def report(
     from sys import stdout
 
     from nets import resultfiles
-    from nets.report.terminal import not_run, summary
+    from nets.report.terminal import compared, not_run, summary
     from nets.results import Unusable
 
     try:
@@ -84,7 +84,7 @@ def report(
         raise typer.Exit(3) from None
     results = [*found.results, *found.unfinished]
     lines = summary(results, width=get_terminal_size().columns, color=stdout.isatty())
-    typer.echo("\n".join([*lines, *not_run(found.not_run)]))
+    typer.echo("\n".join([*lines, *compared(found.side_by_side), *not_run(found.not_run)]))
 
 
 def main() -> None:

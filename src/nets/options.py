@@ -102,7 +102,8 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError("--keep-traces contradicts --no-trace")
     if options.resume and option("benchmark_json", None) is None:
         raise pytest.UsageError("--resume needs the --benchmark-json of the run that was killed")
-    if options.require_gpu or options.device.startswith("cuda"):
+    is_worker = hasattr(config, "workerinput")  # the controller has looked
+    if not is_worker and (options.require_gpu or options.device.startswith("cuda")):
         _demand_gpu(options)
     return options
 

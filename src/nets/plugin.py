@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from nets.sidebyside import SideBySide
     from nets.turns import Turns
 
+APART = {"monitor_cost": "what the GPU monitor costs, side by side"}
+"""Markers of benchmarks that run only when `-m` asks for them."""
+
 OPTIONS = pytest.StashKey[Options]()
 RECORDER = pytest.StashKey[Recorder]()
 PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
@@ -49,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and register what keeps the records."""
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError("nets needs pytest-benchmark, and it is not loaded (-p no:benchmark?)")
+    for marker, what in APART.items():
+        config.addinivalue_line("markers", f"{marker}: {what}; left out unless -m asks for it")
     config.stash[OPTIONS] = read_options(config)
     config.stash[RECORDER] = Recorder(config, config.stash[OPTIONS])
     register = config.pluginmanager.register
@@ -82,6 +87,16 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if device.type == "cpu":
         lines.append(f"nets: no figure of a GPU: {config.stash[RECORDER].setting.gpu_missing_because}")
     return lines
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the benchmarks that are run by themselves, unless `-m` says what to run."""
+    if config.getoption("markexpr"):
+        return
+    apart = [item for item in items if any(item.get_closest_marker(marker) for marker in APART)]
+    if apart:
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in apart]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -261,9 +276,10 @@ def side_by_side(
     from nets import assemble
 
     def recorded(turns: Turns, of: str) -> SideBySide:
-        setting = request.config.stash[RECORDER].setting
-        record = assemble.side_by_side(cell, data, protocol, setting, turns, of=of)
-        benchmark.extra_info = record.to_json()
+        recorder = request.config.stash[RECORDER]
+        record = assemble.side_by_side(cell, data, protocol, recorder.setting, turns, of=of)
+        recorder.side_by_side.append(record)
+        benchmark.extra_info.update(record.to_json())  # in place: its stats have hold of it already
         return record
 
     return recorded

@@ -22,6 +22,7 @@ from nets.cells import Cell
 from nets.journal import Entry, Journal
 from nets.options import Options
 from nets.results import SCHEMA, Result, Unusable
+from nets.sidebyside import SideBySide
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +47,7 @@ class Recorder:
         self._not_run: dict[str, str] = {}
         self._interrupted = False
         self._others_ran = False
+        self.side_by_side: list[SideBySide] = []
         self._json: Path | None = None
         if (path := config.getoption("benchmark_json", None)) is not None:
             self._json = Path(path).resolve()  # tests may change the folder
@@ -241,14 +243,20 @@ class Recorder:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The article's table, what went wrong, and what did not run."""
-        if self._is_worker or self._config.getoption("collectonly", False) or not self._planned:
+        if self._is_worker or self._config.getoption("collectonly", False):
             return
-        from nets.report.terminal import not_run, summary
+        if not self._planned and not self.side_by_side:
+            return
+        from nets.report.terminal import compared, not_run, summary
 
         terminalreporter.section("nets")
         width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
         results = [entry.result for entry in self.journal.entries()]
-        for line in [*summary(results, width=width, color=color), *not_run(self._missing())]:
+        for line in [
+            *summary(results, width=width, color=color),
+            *compared(self.side_by_side),
+            *not_run(self._missing()),
+        ]:
             terminalreporter.write_line(line)
         if self._json is not None:
             terminalreporter.write_line(f"records: {self._json}")

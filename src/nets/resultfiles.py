@@ -10,17 +10,22 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from nets.results import Result, Unusable, first_fault, parse
+from nets.sidebyside import SideBySide
 
 MAX_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """What one run left: the records with a timing, those of cells that broke off, and (cell, reason) of the others."""
+    """What one run left: the records with a timing, those of cells that broke off, and (cell, reason) of the others.
+
+    `side_by_side`: what benchmarks that compare left beside them.
+    """
 
     results: tuple[Result, ...]
     unfinished: tuple[Result, ...]
     not_run: tuple[tuple[str, str], ...]
+    side_by_side: tuple[SideBySide, ...]
 
 
 def read(path: Path) -> ResultFile:
@@ -40,8 +45,12 @@ def read(path: Path) -> ResultFile:
         for i, benchmark in enumerate(content["benchmarks"])
         if isinstance(benchmark, dict) and "schema" in (benchmark.get("extra_info") or {})
     ]  # a benchmark that is no cell's may stand beside
+    compare = {i for i, record in records if record.get("kind") == "side_by_side"}
     return ResultFile(
-        results=tuple(parse(record, f"{path}: benchmarks.{i}") for i, record in records),
+        results=tuple(parse(record, f"{path}: benchmarks.{i}") for i, record in records if i not in compare),
+        side_by_side=tuple(
+            parse(record, f"{path}: benchmarks.{i}", SideBySide) for i, record in records if i in compare
+        ),
         unfinished=tuple(parse(record, f"{path}: nets.unfinished.{i}") for i, record in enumerate(rest.unfinished)),
         not_run=tuple((each.cell, each.because) for each in rest.not_run),
     )

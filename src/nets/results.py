@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -296,18 +296,21 @@ class Result(Record):
         return self.model_copy(update={"outcome": Outcome(status=status, failures=tuple(failures))})
 
 
+R = TypeVar("R", bound=Record)
+
+
 class Unusable(Exception):
     """A file or record that is not what it should be; the message names the file and the field."""
 
 
-def parse(record: object, source: str) -> Result:
-    """A record as read from JSON -> Result. Raises Unusable, naming `source` and the first field that doesn't fit."""
+def parse(record: object, source: str, kind: type[R] = Result) -> R:  # type: ignore[assignment]  # a default for R
+    """A record as read from JSON -> its kind. Raises Unusable, naming `source` and the first field that doesn't fit."""
     if not isinstance(record, dict) or "schema" not in record:
         raise Unusable(f"{source}: not a record of nets: it has no field 'schema'")
     if record["schema"] != SCHEMA:
         raise Unusable(f"{source}: field 'schema' is {record['schema']!r}; this version of nets reads {SCHEMA}")
     try:
-        return Result.model_validate_json(json.dumps(record))
+        return kind.model_validate_json(json.dumps(record))
     except ValidationError as error:
         raise Unusable(f"{source}: {first_fault(error)}") from error
 

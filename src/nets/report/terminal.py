@@ -15,6 +15,7 @@ from nets.cells import CELLS
 from nets.report.gpu import gpu_tables
 from nets.report.gpu import notes as gpu_notes
 from nets.results import Result
+from nets.sidebyside import SideBySide
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}
 
@@ -47,6 +48,19 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     if disturbed:
         console.print(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
     return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+
+
+def compared(records: Iterable[SideBySide]) -> list[str]:
+    """A line for each side-by-side record."""
+    lines = []
+    for record in records:
+        ratio = record.ratio
+        interval = f"{ratio.low:.4f}–{ratio.high:.4f}" if ratio.low is not None else "too few pairs for an interval"
+        lines.append(
+            f"{record.id}: {record.of}: {ratio.median:.4f} "
+            f"({interval}, {ratio.confidence:.0%}, {ratio.n} pairs; {record.device.type}: {record.device.name})"
+        )
+    return lines
 
 
 def not_run(missing: Iterable[tuple[str, str]]) -> list[str]:
@@ -82,9 +96,10 @@ def _caption(results: Iterable[Result]) -> Text:
     first = next(iter(results))
     rounds = sorted({len(result.rounds) for result in results})
     counted = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
+    of_rounds = "one round" if counted == "1" else f"mean of {counted} rounds ± standard deviation"
     return Text(
         f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device.type}: {first.device.name}, "
-        f"mean of {counted} rounds ± standard deviation"
+        f"{of_rounds}"
     )
 
 
@@ -98,9 +113,15 @@ def _row(result: Result) -> tuple[str | Text, ...]:
         "–" if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
         _accuracy(result),
         "–" if depth is None else depth.classical,
-        "–" if result.gpu is None or result.gpu.utilization_pct is None else f"{result.gpu.utilization_pct:.1f} %",
+        _utilization(result),
         Text(result.outcome.status, style="green" if result.outcome.status == "passed" else "red"),
     )
+
+
+def _utilization(result: Result) -> str:
+    if result.gpu is None or result.gpu.utilization_pct is None:
+        return "–"
+    return f"{result.gpu.utilization_pct:.1f} %" + ("" if result.gpu.valid else " !")
 
 
 def _accuracy(result: Result) -> str:
