@@ -84,6 +84,15 @@ def _published(field: str) -> Callable[[Result], str | None]:
     return shown
 
 
+def _training_energy(result: Result) -> str | None:
+    """Joules of training one network: the soak's joules a step, times a round's steps."""
+    per_step_j = result.gpu.energy_per_step_j if result.gpu is not None else None
+    if per_step_j is None or result.cell.n_train is None:
+        return None
+    n_steps = -(-result.cell.n_train // result.protocol.batch_size) * result.protocol.epochs
+    return f"{per_step_j * n_steps:.1f} J"
+
+
 def _gib(part: str, field: str) -> Callable[[Result], str | None]:
     def shown(result: Result) -> str | None:
         n_bytes = getattr(getattr(result, part), field, None)
@@ -99,6 +108,7 @@ ROWS = (
     _Row("GPU", _figure("device", "name", "{}")),
     _Row("memory", _gib("device", "memory_total_bytes")),
     _Row("compute capability", _figure("device", "compute_capability", "{}")),
+    _Row("SMs", _figure("device", "n_sms", "{}")),
     _Row("trace: GPU utilization", _figure("trace", "gpu_utilization_pct", PCT)),
     _Row("  the article's, Tesla K80", _published("gpu_utilization_pct"), style="dim"),
     _Row("trace: est. SM efficiency", _figure("trace", "sm_efficiency_pct", PCT)),
@@ -114,5 +124,6 @@ ROWS = (
     _Row("NVML: mean power", _figure("gpu", "power_w", "{:.1f} W"), of_driver=True),
     _Row("NVML: energy of a round", _figure("gpu", "energy_j", "{:.1f} J"), of_driver=True),
     _Row("NVML: energy of a step", _figure("gpu", "energy_per_step_j", "{:.4g} J"), of_driver=True),
+    _Row("  times the steps of a training", _training_energy, of_driver=True),
     _Row("torch: peak memory", _gib("gpu", "memory_peak_bytes")),
 )

@@ -1,0 +1,157 @@
+"""What only a GPU can show; without one every check fails. Not collected by itself: `tox -e gpu-checks`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nets import gpu, observe, resultfiles
+from nets.cells import CELLS, protocol_for
+from nets.datasets import load
+from nets.machine import choose_device, device_facts
+from nets.measure import CellRun
+from nets.monitor import GpuMonitor, monitor_of
+from nets.pipelines import PIPELINES
+from nets.results import Device
+from nets.windows import MIN_WINDOW_S, Window
+from tests.suite import Suite
+
+DIGITS = [cell for cell in CELLS if cell.dataset == "digits"]  # the article's three MNIST networks, no file needed
+BUSY_S = MIN_WINDOW_S + 1
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """The GPU. Raises DeviceError where none works."""
+    return choose_device("cuda")
+
+
+@pytest.fixture(scope="session")
+def facts(device: torch.device) -> Device:
+    """What it is."""
+    return device_facts(device)
+
+
+@pytest.fixture
+def monitor(facts: Device, device: torch.device) -> GpuMonitor:
+    """Its monitor."""
+    found = monitor_of(facts, device.index)
+    assert found is not None
+    assert found.missing_because is None
+    return found
+
+
+def watched(monitor: GpuMonitor, work: Callable[[], object]) -> Window:
+    """Repeat some work for longer than the driver's window, and say what was seen."""
+    windows: list[Window] = []
+    with monitor.watch(windows):
+        until = time.perf_counter() + BUSY_S
+        while time.perf_counter() < until:
+            work()
+        torch.cuda.synchronize()
+    return windows[0]
+
+
+def test_driver_and_cuda_mean_the_same_gpu(facts: Device) -> None:
+    """The UUID that CUDA gives is the driver's, and name and compute capability are the same by both."""
+    assert facts.uuid is not None
+    seen = gpu.Gpu(facts.uuid).facts()
+    assert (seen.uuid, seen.name, seen.compute_capability) == (facts.uuid, facts.name, facts.compute_capability)
+    assert seen.memory_total_bytes == pytest.approx(facts.memory_total_bytes, rel=0.05)
+    assert facts.driver is not None
+    assert facts.uuid in gpu.uuids()
+
+
+def test_a_busy_gpu_and_an_idle_one(monitor: GpuMonitor, device: torch.device) -> None:
+    """Large products keep the GPU above 90 % and draw more power than sleeping, which is below 10 %."""
+    a = torch.randn(8192, 8192, device=device)
+
+    def multiply() -> None:
+        for _ in range(20):
+            a @ a
+        torch.cuda.synchronize()
+
+    multiply()
+    monitor.timed.append(watched(monitor, multiply))
+    busy = monitor.use()
+    time.sleep(2)
+    monitor.timed[:] = [watched(monitor, lambda: time.sleep(0.1))]
+    idle = monitor.use()
+    assert busy is not None
+    assert idle is not None
+    print(busy, idle, sep="\n")
+    assert busy.valid, busy.reasons
+    assert busy.utilization_pct is not None
+    assert busy.utilization_pct > 90
+    assert idle.utilization_pct is not None
+    assert idle.utilization_pct < 10
+    assert busy.power_w is not None
+    assert idle.power_w is not None
+    assert busy.power_w > 1.5 * idle.power_w
+    if torch.cuda.get_device_capability(device) >= (9, 0):
+        assert busy.sm_utilization_pct is not None
+        assert busy.sm_utilization_pct > 90
+        assert idle.sm_utilization_pct is not None
+        assert idle.sm_utilization_pct < 10
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("cell", DIGITS, ids=str)
+def test_a_cell_is_seen(cell: object, name: str, monitor: GpuMonitor, device: torch.device, tmp_path: Path) -> None:
+    """Each network under each pipeline has a valid record of the driver, joules, and a trace with all three figures."""
+    chosen = next(each for each in DIGITS if each is cell)
+    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES[name]
+    run = CellRun(
+        chosen, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device, watch=monitor.watch
+    )
+    run.round()
+    seen = observe.observe(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
+    print(seen)
+    assert seen.gpu is not None
+    assert seen.gpu.valid, seen.gpu.reasons
+    assert seen.gpu.utilization_pct is not None
+    assert seen.gpu.energy_j is not None or seen.gpu.energy_per_step_j is not None
+    assert seen.trace is not None, seen.trace_missing_because
+    assert seen.trace.steps == 6
+    assert seen.trace.kernels_per_step >= 2
+    assert 0 < seen.trace.gpu_utilization_pct <= 100
+    assert seen.trace.sm_efficiency_pct is not None
+    assert 0 < seen.trace.sm_efficiency_pct <= seen.trace.gpu_utilization_pct
+    assert seen.trace.achieved_occupancy_pct is not None, seen.trace.occupancy_missing_because
+    assert seen.trace.achieved_occupancy_rounded_pct is not None
+    assert abs(seen.trace.achieved_occupancy_pct - seen.trace.achieved_occupancy_rounded_pct) < 1
+
+
+def test_passes_change_no_round(monitor: GpuMonitor, device: torch.device, tmp_path: Path) -> None:
+    """Accuracies of two rounds are the same with a soak and a profile between them as without."""
+    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
+    found = []
+    for passes in (False, True):
+        torch.backends.cudnn.deterministic = True
+        loaders = pipeline.loaders(data, protocol, device)
+        run = CellRun(DIGITS[0], protocol, pipeline, data, loaders, device, watch=monitor.watch)
+        run.round()
+        if passes:
+            observe.observe(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
+        run.round()
+        found.append([(r.accuracy, r.loss) for r in run.rounds])
+    assert found[0] == found[1]
+
+
+def test_the_suite_on_the_gpu(suite: Suite) -> None:
+    """Cells pass on the GPU, in this process's own and on a worker that was given it, each record with its UUID."""
+    for arguments in ((), ("-n", "auto")):
+        result = suite.pytester.runpytest_subprocess(
+            "benchmarks", "--require-gpu", "--cells", "digits-snn500,digits-lenet5", "--benchmark-json", "out.json",
+            *arguments,
+        )  # fmt: skip
+        result.assert_outcomes(passed=2)
+        for record in resultfiles.read(suite.out).results:
+            assert record.device.type == "cuda"
+            assert record.device.uuid in gpu.uuids()
+            assert record.gpu is not None
+            assert record.gpu.valid, record.gpu.reasons
