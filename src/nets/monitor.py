@@ -126,7 +126,7 @@ class _Watcher:
             self._look_at_processes()
             self._began = time.time()
             self._since_us = int(self._began * 1e6)
-            energy_j = self._asked(("energy_j",), self._driver.energy_j)
+            energy_j = self._asked(("power_w",), self._driver.energy_j)
             self._ready.set()
             stopped = False
             while not stopped:
@@ -179,12 +179,12 @@ class _Watcher:
 
     def _end(self, energy_j: float | None, counters: Counters | None) -> None:
         window = self._window
-        after_j = self._asked(("energy_j",), self._driver.energy_j)
+        after_j = self._asked(("power_w",), self._driver.energy_j)
         if energy_j is not None and after_j is not None:
             if after_j >= energy_j:
                 window.energy_j = after_j - energy_j
             else:
-                window.refused["energy_j"] = "the driver's energy counter ran backwards"
+                window.refused["power_w"] = "the driver's energy counter ran backwards"
         if counters is not None:
             window.counters = self._asked(COUNTERS, counters.read) or {}
 

@@ -56,38 +56,31 @@ def summed(
     Peaks are the timed windows' always. What spoilt a timed window spoils the record, wherever the rest was taken.
     """
     used = timed if soak is None else [soak]
-    total_s = sum(window.seconds for window in used)
-    figures: dict[str, float | int | None] = {
+    watched = [*timed, *used]
+    figures: dict[str, float | None] = {
         "memory_peak_bytes": max((w.memory_peak_bytes for w in timed if w.memory_peak_bytes is not None), default=None),
         "memory_used_peak_bytes": max((used for w in timed for used in w.memory_used_bytes), default=None),
     }
-    because: dict[str, str] = {name: text for window in [*timed, *used] for name, text in window.refused.items()}
-    spoilt = {text for window in [*timed, *used] for text in window.spoilt}
+    because = {name: text for window in watched for name, text in window.refused.items()}
+    spoilt = {text for window in watched for text in window.spoilt}
     if too_short(used, min_window_s):
         shortest_s = min((window.seconds for window in used), default=0.0)
         short = f"a window lasted {shortest_s:.2f} s, and the driver's figures need {min_window_s:g} s"
-        if no_soak_because is not None:
-            short += f"; no soak: {no_soak_because}"
+        short += f"; no soak: {no_soak_because}" if no_soak_because is not None else ""
         spoilt.add(short)
         because |= dict.fromkeys((name for name in GPU_FIGURES if name not in figures), short)
     else:
         spoilt |= {text for window in used if (text := _gap(window)) is not None}
-        figures |= _figures(used, total_s)
-        energy_j = figures.pop("window_energy_j")
-        if energy_j is None:
-            because.setdefault("energy_j", "the driver gave no energy")
-            because |= dict.fromkeys(("energy_per_step_j", "power_w"), because["energy_j"])
-        elif soak is None:
-            figures |= {"energy_j": energy_j / len(used), "power_w": energy_j / total_s}
-            because["energy_per_step_j"] = "the timed window holds the evaluation too: see energy_j"
-        else:
-            figures |= {"energy_per_step_j": energy_j / n_steps if n_steps else None, "power_w": energy_j / total_s}
-            because["energy_j"] = "a round is too short for the driver: see energy_per_step_j"
-    counted = [window.n_processes for window in [*timed, *used] if window.n_processes is not None]
+        figures |= _means(used) | _energy(used, n_steps if soak is not None else None)
+        because |= {"energy_j": _A_SOAK} if soak is not None else {"energy_per_step_j": _A_ROUND}
+        if figures["power_w"] is None:
+            refusal = because.get("power_w", "the driver gave no energy")
+            because |= dict.fromkeys(("energy_j", "energy_per_step_j"), refusal)
+    counted = [window.n_processes for window in watched if window.n_processes is not None]
     return Gpu.model_validate(
         {
             "window": "timed" if soak is None else "soak",
-            "window_s": total_s,
+            "window_s": sum(window.seconds for window in used),
             "n_steps": n_steps if soak is not None else None,
             **figures,
             "n_processes": max(counted, default=None),
@@ -102,30 +95,36 @@ def summed(
     )
 
 
-def _figures(windows: Sequence[Window], total_s: float) -> dict[str, float | int | None]:
-    """Means over the windows' whole time, and their energy together; None where any window lacks the figure."""
-    energies = [window.energy_j for window in windows if window.energy_j is not None]
+_A_SOAK = "a round is too short for the driver: see energy_per_step_j"
+_A_ROUND = "the timed window holds the evaluation too: see energy_j"
+
+
+def _energy(windows: Sequence[Window], n_steps: int | None) -> dict[str, float | None]:
+    """Energy of a step of the soak, or of a round, and mean power; None where any window lacks it."""
+    known = [window.energy_j for window in windows if window.energy_j is not None]
+    if len(known) < len(windows):
+        return {"power_w": None}
+    each = {"energy_j": sum(known) / len(windows)} if n_steps is None else {"energy_per_step_j": sum(known) / n_steps}
+    return {"power_w": sum(known) / sum(window.seconds for window in windows), **each}
+
+
+def _means(windows: Sequence[Window]) -> dict[str, float | None]:
+    """Means over the windows' whole time; None where any window lacks the figure."""
     clocks = [clock for window in windows for clock in window.sm_clock_mhz]
     samples = [[pct for _, pct in window.samples[1:]] for window in windows]  # the first reaches back before the window
-    found: dict[str, float | int | None] = {
-        "window_energy_j": sum(energies) if len(energies) == len(windows) else None,
+    return {
         "sm_clock_mhz": fmean(clocks) if clocks else None,
-        "utilization_pct": _mean(
-            zip((fmean(pcts) if pcts else None for pcts in samples), windows, strict=True), total_s
-        ),
+        "utilization_pct": _mean([fmean(pcts) if pcts else None for pcts in samples], windows),
+        **{name: _mean([window.counters.get(name) for window in windows], windows) for name in COUNTERS},
     }
-    for name in COUNTERS:
-        found[name] = _mean(((window.counters.get(name), window) for window in windows), total_s)
-    return found
 
 
-def _mean(pairs: Iterable[tuple[float | None, Window]], total_s: float) -> float | None:
-    """The mean over time; None if one window has no value."""
-    known = [(value, window.seconds) for value, window in pairs if value is not None]
-    if not known or sum(seconds for _, seconds in known) < total_s:
+def _mean(values: Sequence[float | None], windows: Sequence[Window]) -> float | None:
+    """The mean of the windows' percentages over their time; None if one has none."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return None
-    low, high = min(value for value, _ in known), max(value for value, _ in known)
-    return min(max(sum(value * seconds for value, seconds in known) / total_s, low), high)  # not a rounding beyond them
+    return min(fmean(known, [window.seconds for window in windows]), 100.0)  # a rounding must not lead beyond
 
 
 def _gap(window: Window) -> str | None:

@@ -124,7 +124,9 @@ class Workers:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Keep to this worker's cores once there is a cell to measure."""
         share = os.environ.get(CORES)
-        if share and hasattr(os, "sched_setaffinity") and any(cell_of(item) for item in session.items):
+        if not share or not hasattr(self._config, "workerinput") or not hasattr(os, "sched_setaffinity"):
+            return
+        if any(cell_of(item) for item in session.items):
             os.sched_setaffinity(0, {int(core) for core in share.split(",")})
 
 
