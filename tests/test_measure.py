@@ -13,8 +13,8 @@ import torch
 
 from nets import datasets, measure
 from nets.cells import Cell, UnknownName, protocol_for
-from nets.machine import CpuUse
-from nets.measure import CellRun, preserved_rng
+from nets.machine import CpuUse, preserved_rng
+from nets.measure import CellRun
 from nets.pipelines import ResidentPipeline
 
 CPU = torch.device("cpu")

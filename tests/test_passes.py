@@ -16,8 +16,8 @@ from nets.cells import CELLS, Cell, Protocol, protocol_for
 from nets.datasets import load
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
-from nets.passes import Repeated
 from nets.pipelines import pipeline
+from nets.pipelines.batches import epochs
 from nets.windows import Window, summed
 from tests.suite import Suite
 
@@ -48,10 +48,10 @@ def test_batches_are_repeated_as_long_as_wanted() -> None:
         seen.append(n_steps)
         return n_steps < 5
 
-    repeated = Repeated(batches, go_on)
-    assert [int(images) for images, _ in repeated] == [0, 1, 0, 1, 0]
-    assert (seen, repeated.n_steps, len(repeated)) == ([1, 2, 3, 4, 5], 5, 2)
-    assert list(Repeated([], go_on)) == []
+    assert [int(images) for images, _ in epochs(batches, go_on)] == [0, 1, 0, 1, 0]
+    assert seen == [1, 2, 3, 4, 5]
+    assert list(epochs([], go_on)) == []
+    assert [int(images) for images, _ in epochs(batches, None)] == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["resident", "article"])
@@ -90,7 +90,9 @@ def test_a_soak_lasts_and_counts(make_run: Callable[..., CellRun]) -> None:
 @pytest.mark.parametrize("batch_size", [100, 5_000])
 def test_the_article_s_schedule(make_run: Callable[..., CellRun], tmp_path: Path, batch_size: int) -> None:
     """Two traces of three steps each, whatever the epoch's length; the first step of each cycle waits, one warms up."""
-    files = passes.profiled(make_run(batch_size=batch_size), tmp_path)
+    profile = passes.profiled(make_run(batch_size=batch_size), tmp_path)
+    files = profile.files
+    assert profile.training_steps_per_step == 1
     assert [file.name for file in files] == ["digits-snn500-resident-0.json.gz", "digits-snn500-resident-1.json.gz"]
     names = [[step.name for step in kineto.read(file).steps] for file in files]
     assert names == [[f"ProfilerStep#{i}" for i in cycle] for cycle in ((2, 3, 4), (7, 8, 9))]
@@ -149,7 +151,7 @@ def test_a_trace_that_fails(make_run: Callable[..., CellRun], monkeypatch: pytes
     assert observed(run, take_trace=True, no_gpu_because="ran on the CPU").trace_missing_because == "ran on the CPU"
     assert "no kernel ran on a GPU" in str(observed(run, take_trace=True).trace_missing_because)
 
-    def fail(*_: object) -> list[Path]:
+    def fail(*_: object) -> passes.Profile:
         raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
 
     monkeypatch.setattr(passes, "profiled", fail)

@@ -16,7 +16,7 @@ from nets.cells import Cell, UnknownName, protocol_for
 from nets.datasets import Split
 from nets.measure import CellRun
 from nets.models import MODELS
-from nets.pipelines import PIPELINES, ResidentBatches, pipeline
+from nets.pipelines import PIPELINES, Loaders, ResidentBatches, pipeline
 
 CPU = torch.device("cpu")
 
@@ -65,8 +65,8 @@ def test_one_epoch_gives_the_same_network(dataset: str, model: str) -> None:
     for name, way in PIPELINES.items():
         torch.manual_seed(3)
         network = way.place(MODELS[model](data.image_shape, 10).double(), CPU)
-        trained = way.train_epoch(network, batches, way.optimizer(network, protocol), CPU)
-        tested = way.evaluate(network, batches, CPU)
+        trainer = way.trainer(network, Loaders(batches, batches), protocol, CPU)
+        trained, tested = trainer.train(), trainer.evaluate()
         found[name] = (trained, tested, torch.cat([p.detach().flatten() for p in network.parameters()]))
     (a_trained, a_tested, a_weights), (r_trained, r_tested, r_weights) = found["article"], found["resident"]
     assert a_trained.loss == pytest.approx(r_trained.loss, rel=1e-9)

@@ -12,8 +12,8 @@ import torch
 from nets import bands, depth
 from nets.bands import Bands
 from nets.cells import Cell, Protocol
-from nets.machine import cores, no_gpu_because, threads, wait_policy
-from nets.measure import CellRun, preserved_rng
+from nets.machine import cores, no_gpu_because, preserved_rng, threads, wait_policy
+from nets.measure import CellRun
 from nets.observe import Observed
 from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
 from nets.sidebyside import Side, SideBySide, ratio
@@ -100,7 +100,7 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
         cell=_facts(run.cell, run.data),
         protocol=protocol,
         pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
-        execution=setting.execution,
+        execution=setting.execution.model_copy(update={"mode": run.mode, "fallback_because": run.fallback_because}),
         device=setting.device,
         where=setting.where,
         network=Network(

@@ -6,7 +6,8 @@ import os
 import platform
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -225,3 +226,13 @@ def facts(device: Device, execution: Execution) -> dict[str, object]:
         "threads": execution.threads,
         "wait_policy": execution.wait_policy,
     }
+
+
+@contextmanager
+def preserved_rng(device: torch.device) -> Iterator[None]:
+    """Leave torch's default generators as they were."""
+    import torch
+
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -17,13 +17,13 @@ from time import perf_counter
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import Adam
 
 from nets.cells import Cell, Protocol, UnknownName
 from nets.datasets import Data
-from nets.machine import CpuUse, RssPeak, Threads, cpu_use
+from nets.machine import CpuUse, RssPeak, Threads, cpu_use, preserved_rng
 from nets.models import MODELS
-from nets.pipelines import Loaders, Pass, Pipeline
+from nets.pipelines import Loaders, Pass, Pipeline, Trainer
 from nets.results import Cpu, Round, finite
 
 WARM_UP_STEPS = 3
@@ -45,7 +45,7 @@ class _Trial:
     """What one round works on; dropped whole when the round ends."""
 
     model: nn.Module
-    optimizer: Optimizer
+    trainer: Trainer
     seed: int
     setup_s: float
     cpu_before: CpuUse
@@ -76,6 +76,8 @@ class CellRun:
         self.data = data
         self.device = device
         self.rounds: list[Round] = []
+        self.mode = "eager"
+        self.fallback_because: str | None = None
         self.loaders = loaders
         self._watch = watch
         self._progress = progress
@@ -97,12 +99,12 @@ class CellRun:
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
-        model, optimizer = self._placed()
+        model, trainer = self._made()
         self.synchronise()
         setup_s = perf_counter() - started
         with ExitStack() as stack:
             stack.enter_context(self._watch())
-            self._trial = _Trial(model, optimizer, seed, setup_s, cpu_use(), stack.pop_all())
+            self._trial = _Trial(model, trainer, seed, setup_s, cpu_use(), stack.pop_all())
 
     def timed(self) -> None:
         """Train for the protocol's epochs, then evaluate. This is what pytest-benchmark's clock sees."""
@@ -112,12 +114,12 @@ class CellRun:
         epochs: list[Pass] = []
         started = perf_counter()
         for epoch in range(self.protocol.epochs):
-            epochs.append(self.pipeline.train_epoch(trial.model, self.loaders.train, trial.optimizer, self.device))
+            epochs.append(trial.trainer.train())
             if self._progress is not None:
                 self._progress(len(self.rounds), epoch, epochs[-1])
         self.synchronise()
         trained = perf_counter()
-        tested = self.pipeline.evaluate(trial.model, self.loaders.test, self.device)
+        tested = trial.trainer.evaluate()
         self.synchronise()
         ended = perf_counter()
         self.rounds.append(self._record(trial, epochs, tested, train_s=trained - started, eval_s=ended - trained))
@@ -146,16 +148,16 @@ class CellRun:
         return self.rounds[-1]
 
     @contextmanager
-    def scratch(self) -> Iterator[tuple[nn.Module, Optimizer]]:
-        """A warmed-up network and its optimiser that belong to no round; random numbers and threads are put back."""
+    def scratch(self) -> Iterator[Trainer]:
+        """A trainer of a network that belongs to no round; random numbers and threads are put back."""
         self.teardown()
         self._threads.set(self.device)
         try:
             with preserved_rng(self.device):
                 torch.manual_seed(self.protocol.seed)
-                made = self._placed()
+                _, trainer = self._made()
                 self.synchronise()
-                yield made
+                yield trainer
         finally:
             self._threads.put_back()
 
@@ -182,18 +184,21 @@ class CellRun:
             disturbed=None if others is None else others > allowed,
         )
 
-    def _placed(self) -> tuple[nn.Module, Optimizer]:
+    def _made(self) -> tuple[nn.Module, Trainer]:
+        """A network, and what trains it, warmed up."""
         model = self.pipeline.place(self.build(), self.device)
         with preserved_rng(self.device):
             self._warm_up(model)
-        return model, self.pipeline.optimizer(model, self.protocol)
+        trainer = self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
+        self.mode, self.fallback_because = trainer.mode, trainer.fallback_because
+        return model, trainer
 
     def _warm_up(self, model: nn.Module) -> None:
         """A few training steps of a scratch copy, on batches that no shuffling was drawn for; one evaluation batch."""
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
         scratch = copy.deepcopy(model)
-        optimizer = self.pipeline.optimizer(scratch, self.protocol)
+        optimizer = Adam(scratch.parameters(), lr=self.protocol.lr)
         for images, labels in islice(iter(self.loaders.test), 1):
             images, labels = images.to(self.device), labels.to(self.device)
             n = min(self.protocol.batch_size, len(labels))
@@ -224,11 +229,3 @@ class CellRun:
         """Wait until the device has done all it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-
-@contextmanager
-def preserved_rng(device: torch.device) -> Iterator[None]:
-    """Leave torch's default generators as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield

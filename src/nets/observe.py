@@ -65,8 +65,12 @@ def _trace(run: CellRun, keep_in: Path | None, no_gpu_because: str | None) -> tu
         return None, no_gpu_because
     try:
         with TemporaryDirectory() as dropped:
-            files = passes.profiled(run, keep_in or Path(dropped))
-            figures = trace.figures([kineto.read(file) for file in files], device=run.device.index)
+            profile = passes.profiled(run, keep_in or Path(dropped))
+            figures = trace.figures(
+                [kineto.read(file) for file in profile.files],
+                device=run.device.index,
+                training_steps_per_step=profile.training_steps_per_step,
+            )
     except (trace.NoKernels, kineto.Unreadable) as error:
         return None, no_gpu_because or str(error)
     except (RuntimeError, OSError) as error:

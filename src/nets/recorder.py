@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
 
+HOW = {"mode": "any", "fallback_because": None}
+"""Of the execution only a cell's run knows these."""
+
 RUN: pytest.StashKey[CellRun] = pytest.StashKey()
 
 
@@ -152,7 +155,7 @@ class Recorder:
             and result.id in cells
             and result.protocol == self._options.protocol_of(cells[result.id])
             and result.pipeline == self._options.pipeline
-            and result.execution == self.setting.execution
+            and result.execution.model_copy(update=HOW) == self.setting.execution.model_copy(update=HOW)
             and result.device.name == self.setting.device.name
         )
 

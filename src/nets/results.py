@@ -223,7 +223,7 @@ class Trace(Record):
     achieved_occupancy_rounded_pct: float | None = Field(ge=0, le=100)
     occupancy_missing_because: str | None = None
     steps: int = Field(ge=1)
-    training_steps_per_step: int = Field(ge=1)
+    training_steps_per_step: float = Field(ge=1)
     kernels_per_step: float = Field(ge=0)
     window_s: float = Field(gt=0)
     longest_kernels: tuple[LongKernel, ...]

@@ -32,7 +32,7 @@ class NoKernels(Exception):
     """A trace without a ProfilerStep window, or without a kernel inside it; the message says which."""
 
 
-def figures(cycles: Sequence[Cycle], *, device: int | None = None, training_steps_per_step: int = 1) -> Trace:
+def figures(cycles: Sequence[Cycle], *, device: int | None = None, training_steps_per_step: float = 1.0) -> Trace:
     """The figures of one device over all cycles; without `device`, of the only one that ran kernels.
 
     Raises NoKernels, and ValueError where there is no trace or more than one device to choose from.

@@ -1,0 +1,78 @@
+"""What hands out batches, and the means of a pass over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nets.datasets import Split
+
+Batch = tuple[Tensor, Tensor]
+
+GoOn = Callable[[int], bool]
+"""Asked after each unit of training with the steps so far: whether to go on."""
+
+
+class Batches(Protocol):
+    """What hands out batches: iterates and has a length, as a DataLoader does."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaders:
+    """Training and test batches of one cell: images (N, C, H, W) float32, labels (N,) int64."""
+
+    train: Batches
+    test: Batches
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Means over the images of one pass over a set: cross-entropy, and the fraction classified correctly."""
+
+    loss: float
+    accuracy: float
+
+
+class ResidentBatches:
+    """Batches of a set that lies on the device whole; shuffled there, with torch's default generator."""
+
+    def __init__(self, split: Split, batch_size: int, *, shuffle: bool) -> None:
+        self.split = split
+        self.batch_size = batch_size
+        self._shuffle = shuffle
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        images, labels = self.split.images, self.split.labels
+        if not self._shuffle:
+            yield from zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
+            return
+        for chosen in self.order().split(self.batch_size):
+            yield images[chosen], labels[chosen]
+
+    def order(self) -> Tensor:
+        """An epoch's permutation (N,), uniform, drawn on the device."""
+        return torch.randperm(len(self.split), device=self.split.labels.device)
+
+
+def epochs(batches: Batches, go_on: GoOn | None) -> Iterator[Batch]:
+    """The batches of one epoch; with `go_on` those of one epoch after another, as long as it says so after each."""
+    n_steps = 0
+    while len(batches):
+        for batch in batches:
+            yield batch
+            n_steps += 1
+            if go_on is not None and not go_on(n_steps):
+                return
+        if go_on is None:
+            return
