@@ -17,7 +17,7 @@ from nets.monitor import GpuMonitor
 from nets.options import Options
 from nets.pipelines import Loaders, Pipeline
 from nets.sidebyside import SideBySide
-from nets.turns import Turns, whole_round
+from nets.turns import Turns, WholeRound
 
 PAIRS = 10
 LIMIT = 1.01
@@ -51,7 +51,7 @@ def test_monitor_cost(
     watched = CellRun(cell, protocol, pipeline, data, loaders, device, watch=monitor.watch)
     plain = CellRun(cell, protocol, pipeline, data, loaders, device, watch=nullcontext)
     plain.round()  # the process's first round is slower
-    turns = Turns({"watched": whole_round(watched), "not watched": whole_round(plain)})
+    turns = Turns({"watched": WholeRound(watched), "not watched": WholeRound(plain)})
     benchmark.pedantic(turns.pair, rounds=nets_options.rounds or PAIRS, iterations=1)
     ratio = side_by_side(turns, "a round with the GPU monitor over one without").ratio
     assert (ratio.median if ratio.low is None else ratio.low) <= LIMIT

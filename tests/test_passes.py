@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from nets.cells import CELLS, Cell, Protocol, protocol_for
 from nets.datasets import load
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
-from nets.pipelines import pipeline
-from nets.pipelines.batches import epochs
+from nets.pipelines import PIPELINES, pipeline
 from nets.windows import Window, summed
 from tests.suite import Suite
 
@@ -39,19 +39,12 @@ def make_run() -> Callable[..., CellRun]:
     return made
 
 
-def test_batches_are_repeated_as_long_as_wanted() -> None:
-    """An epoch that ends is followed by the next, steps are counted after each, and an empty loader ends at once."""
-    batches = [(torch.zeros(1), torch.zeros(1)), (torch.ones(1), torch.ones(1))]
-    seen: list[int] = []
-
-    def go_on(n_steps: int) -> bool:
-        seen.append(n_steps)
-        return n_steps < 5
-
-    assert [int(images) for images, _ in epochs(batches, go_on)] == [0, 1, 0, 1, 0]
-    assert seen == [1, 2, 3, 4, 5]
-    assert list(epochs([], go_on)) == []
-    assert [int(images) for images, _ in epochs(batches, None)] == [0, 1]
+@pytest.mark.parametrize("name", PIPELINES)
+def test_steps_go_on_over_epochs(make_run: Callable[..., CellRun], name: str) -> None:
+    """An epoch that ends is followed by the next, and the steps so far are given after each."""
+    run = make_run(name, batch_size=600)  # three steps an epoch
+    with run.scratch() as trainer:
+        assert list(islice(trainer.steps(), 5)) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("name", ["resident", "article"])

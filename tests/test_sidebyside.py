@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nets.sidebyside import ratio
-from nets.turns import Turns
+from nets.turns import Turn, Turns
 
 SECONDS = st.floats(0.01, 100)
 
@@ -19,16 +18,21 @@ def test_turns_alternate() -> None:
     """Every other pair begins with the other side, and each turn's seconds are kept in order."""
     order: list[str] = []
 
-    def side(name: str, seconds: float) -> Callable[[], float]:
-        return lambda: order.append(name) or seconds  # type: ignore[func-returns-value]  # append's None is meant
+    class Side(Turn):
+        def __init__(self, name: str, seconds: float) -> None:
+            self._name, self._seconds = name, seconds
 
-    turns = Turns({"a": side("a", 1.0), "b": side("b", 2.0)})
+        def seconds(self) -> float:
+            order.append(self._name)
+            return self._seconds
+
+    turns = Turns({"a": Side("a", 1.0), "b": Side("b", 2.0)})
     for _ in range(3):
         turns.pair()
     assert "".join(order) == "abbaab"
     assert turns.seconds == {"a": [1.0] * 3, "b": [2.0] * 3}
     with pytest.raises(ValueError, match="two sides"):
-        Turns({"a": side("a", 1.0)})
+        Turns({"a": Side("a", 1.0)})
 
 
 def test_a_ratio_worked_out() -> None:

@@ -15,6 +15,7 @@ from nets.cells import Cell, Protocol
 from nets.machine import cores, no_gpu_because, preserved_rng, threads, wait_policy
 from nets.measure import CellRun
 from nets.observe import Observed
+from nets.pipelines import PIPELINES, Pipeline
 from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
 from nets.sidebyside import Side, SideBySide, ratio
 from nets.structure import Structure, structure
@@ -30,7 +31,6 @@ class Setting:
 
     pipeline: str
     device: Device
-    execution: Execution
     where: Where
     gpu_missing_because: str | None
 
@@ -41,13 +41,6 @@ def setting(pipeline: str, device: Device) -> Setting:
     return Setting(
         pipeline=pipeline,
         device=device,
-        execution=Execution(
-            mode="eager",
-            memory_format="channels_last" if pipeline == "resident" else "contiguous",
-            tf32=None if on_cpu else torch.backends.cudnn.allow_tf32,
-            threads=threads() if on_cpu else torch.get_num_threads(),
-            wait_policy=wait_policy(),
-        ),
         where=Where(
             host=platform.node(),
             worker=os.environ.get("PYTEST_XDIST_WORKER"),
@@ -55,6 +48,24 @@ def setting(pipeline: str, device: Device) -> Setting:
             n_cores=len(cores()),
         ),
         gpu_missing_because=f"ran on the CPU: {no_gpu_because()}" if on_cpu else None,
+    )
+
+
+def execution(run: CellRun, setting: Setting) -> Execution:
+    """How a cell's steps are executed."""
+    how = executed(run.pipeline, run.protocol, setting)
+    return how.model_copy(update={"mode": run.mode, "fallback_because": run.fallback_because})
+
+
+def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execution:
+    """How steps are executed, as far as that is known before a network is seen."""
+    on_cpu = setting.device.type == "cpu"
+    return Execution(
+        mode="eager",
+        memory_format=pipeline.memory_format,
+        tf32=None if on_cpu else torch.backends.cudnn.allow_tf32,
+        threads=threads(protocol.batch_size) if on_cpu else torch.get_num_threads(),
+        wait_policy=wait_policy(),
     )
 
 
@@ -68,7 +79,7 @@ def unfinished(
         cell=_facts(cell, data),
         protocol=protocol,
         pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
-        execution=setting.execution,
+        execution=executed(PIPELINES[setting.pipeline], protocol, setting),
         device=setting.device,
         where=setting.where,
         network=None,
@@ -100,7 +111,7 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
         cell=_facts(run.cell, run.data),
         protocol=protocol,
         pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
-        execution=setting.execution.model_copy(update={"mode": run.mode, "fallback_because": run.fallback_because}),
+        execution=execution(run, setting),
         device=setting.device,
         where=setting.where,
         network=Network(
@@ -125,12 +136,14 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
 
 def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, turns: Turns, *, of: str) -> SideBySide:
     """The record of two sides' turns at a cell."""
-    first, second = (Side(name=name, seconds=tuple(seconds)) for name, seconds in turns.seconds.items())
+    first, second = (
+        Side(name=name, per=turn.per, seconds=tuple(turns.seconds[name]), execution=execution(turn.run, setting))
+        for name, turn in turns.sides.items()
+    )
     return SideBySide(
         of=of,
         cell=_facts(cell, data),
         protocol=protocol,
-        execution=setting.execution,
         device=setting.device,
         where=setting.where,
         sides=(first, second),

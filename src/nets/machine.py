@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from nets.results import Device, Execution
+    from nets.results import Device
 
 _wait_policy = "unknown"
 
@@ -119,36 +119,29 @@ class RssPeak:
         return None
 
 
-CPU_THREADS = 1
-"""Threads of a round on a CPU: two are slower for three of the article's five cells (docs/decisions.md)."""
+THREADED_BATCH = 32
+"""From this batch size on a step is worth sharing out among threads (docs/performance.md)."""
 
 
-def threads() -> int:
-    """Threads that a round on a CPU uses: never more than it has cores."""
-    return min(CPU_THREADS, len(cores()))
+def threads(batch_size: int) -> int:
+    """Torch's threads for rounds on a CPU: all cores for large batches, one for small ones."""
+    return len(cores()) if batch_size >= THREADED_BATCH else 1
 
 
-class Threads:
-    """Torch's CPU threads: one for a round, and the caller's number again after it."""
+@contextmanager
+def threaded(device: torch.device, batch_size: int) -> Iterator[None]:
+    """Use a round's number of threads on a CPU, and the caller's again after it."""
+    import torch
 
-    def __init__(self) -> None:
-        self._before: int | None = None
-
-    def set(self, device: torch.device) -> None:
-        """Take the number that rounds on `device` use."""
-        import torch
-
-        if device.type == "cpu":
-            self._before = torch.get_num_threads()
-            torch.set_num_threads(threads())
-
-    def put_back(self) -> None:
-        """Give the caller's number back."""
-        import torch
-
-        if self._before is not None:
-            torch.set_num_threads(self._before)
-            self._before = None
+    if device.type != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads(batch_size))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class DeviceError(Exception):
@@ -212,8 +205,8 @@ def device_facts(device: torch.device) -> Device:
     )
 
 
-def facts(device: Device, execution: Execution) -> dict[str, object]:
-    """What `machine_info` says of a run: versions, device, CUDA, cuDNN, threads."""
+def facts(device: Device) -> dict[str, object]:
+    """What `machine_info` says of a run: versions, device, CUDA, cuDNN, cores."""
     import torch
 
     return {
@@ -223,8 +216,7 @@ def facts(device: Device, execution: Execution) -> dict[str, object]:
         "device": device.model_dump(),
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
-        "threads": execution.threads,
-        "wait_policy": execution.wait_policy,
+        "wait_policy": wait_policy(),
     }
 
 

@@ -21,9 +21,9 @@ from torch.optim import Adam
 
 from nets.cells import Cell, Protocol, UnknownName
 from nets.datasets import Data
-from nets.machine import CpuUse, RssPeak, Threads, cpu_use, preserved_rng
+from nets.machine import CpuUse, RssPeak, cpu_use, preserved_rng, threaded
 from nets.models import MODELS
-from nets.pipelines import Loaders, Pass, Pipeline, Trainer
+from nets.pipelines import Loaders, Pass, Pipeline, Stepwise
 from nets.results import Cpu, Round, finite
 
 WARM_UP_STEPS = 3
@@ -45,7 +45,7 @@ class _Trial:
     """What one round works on; dropped whole when the round ends."""
 
     model: nn.Module
-    trainer: Trainer
+    trainer: Stepwise
     seed: int
     setup_s: float
     cpu_before: CpuUse
@@ -82,7 +82,7 @@ class CellRun:
         self._watch = watch
         self._progress = progress
         self._trial: _Trial | None = None
-        self._threads = Threads()
+        self._threads = ExitStack()
         self._core_s = 0.0
         self._rss = RssPeak()
 
@@ -95,7 +95,7 @@ class CellRun:
     def setup(self) -> None:
         """Seed, build, place and warm up the next round's network; nothing of it is timed."""
         self.teardown()
-        self._threads.set(self.device)
+        self._threads.enter_context(self.threads())
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
@@ -126,7 +126,7 @@ class CellRun:
 
     def teardown(self) -> None:
         """End the watch and free the round's network, so that the next round's peak memory is its own."""
-        self._threads.put_back()
+        self._threads.close()
         if self._trial is not None:
             self._trial.watch.close()
             self._trial = None
@@ -148,18 +148,18 @@ class CellRun:
         return self.rounds[-1]
 
     @contextmanager
-    def scratch(self) -> Iterator[Trainer]:
+    def scratch(self) -> Iterator[Stepwise]:
         """A trainer of a network that belongs to no round; random numbers and threads are put back."""
         self.teardown()
-        self._threads.set(self.device)
-        try:
-            with preserved_rng(self.device):
-                torch.manual_seed(self.protocol.seed)
-                _, trainer = self._made()
-                self.synchronise()
-                yield trainer
-        finally:
-            self._threads.put_back()
+        with self.threads(), preserved_rng(self.device):
+            torch.manual_seed(self.protocol.seed)
+            _, trainer = self._made()
+            self.synchronise()
+            yield trainer
+
+    def threads(self) -> AbstractContextManager[None]:
+        """The number of threads that the cell is trained with, while it lasts."""
+        return threaded(self.device, self.protocol.batch_size)
 
     def cpu(self) -> Cpu:
         """CPU seconds of the timed regions, and the peak resident memory since this object was made."""
@@ -184,7 +184,7 @@ class CellRun:
             disturbed=None if others is None else others > allowed,
         )
 
-    def _made(self) -> tuple[nn.Module, Trainer]:
+    def _made(self) -> tuple[nn.Module, Stepwise]:
         """A network, and what trains it, warmed up."""
         model = self.pipeline.place(self.build(), self.device)
         with preserved_rng(self.device):

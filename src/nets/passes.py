@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -23,18 +24,14 @@ SOAK_S = 3.5
 
 def soak(run: CellRun, watch: AbstractContextManager[object], seconds: float = SOAK_S) -> int:
     """Repeat the cell's training step for at least `seconds`, watched; the number of steps."""
-    done = 0
-
-    def go_on(n_steps: int) -> bool:
-        nonlocal done
-        done = n_steps
-        return perf_counter() < until
-
+    n_steps = 0
     with run.scratch() as trainer, watch:
         until = perf_counter() + seconds
-        trainer.train(go_on)
+        for n_steps in trainer.steps():  # noqa: B007  # the last is wanted
+            if perf_counter() >= until:
+                break
         run.synchronise()
-    return done
+    return n_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def profiled(run: CellRun, folder: Path) -> Profile:
     Neither shapes nor stacks are recorded, which the article's run did: they slow the host, not the GPU.
     """
     paths: list[Path] = []
-    n_units = done = 0
+    n_steps = 0
 
     def export(profiler: torch.profiler.profile) -> None:
         paths.append(folder / f"{run.cell.id}-{run.pipeline.name}-{len(paths)}.json.gz")
@@ -62,12 +59,6 @@ def profiled(run: CellRun, folder: Path) -> Profile:
     with run.scratch() as trainer, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the profiler's own: that a cycle's events are cleared at its end
         with profile(activities=activities, schedule=plan, on_trace_ready=export) as profiler:
-
-            def step(n_steps: int) -> bool:
-                nonlocal n_units, done
+            for n_steps in islice(trainer.steps(), N_PROFILED):  # noqa: B007  # the last is wanted
                 profiler.step()
-                n_units, done = n_units + 1, n_steps
-                return n_units < N_PROFILED
-
-            trainer.train(step)
-    return Profile(tuple(paths), training_steps_per_step=done / n_units if n_units else 1.0)
+    return Profile(tuple(paths), training_steps_per_step=max(1.0, n_steps / N_PROFILED))

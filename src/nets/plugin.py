@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from nets.sidebyside import SideBySide
     from nets.turns import Turns
 
-APART = {"monitor_cost": "what the GPU monitor costs, side by side"}
+APART = {
+    "monitor_cost": "what the GPU monitor costs, side by side",
+    "side_by_side": "the article's pipeline against the resident one, side by side",
+}
 """Markers of benchmarks that run only when `-m` asks for them."""
 
 OPTIONS = pytest.StashKey[Options]()

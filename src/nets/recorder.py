@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
 
-HOW = {"mode": "any", "fallback_because": None}
-"""Of the execution only a cell's run knows these."""
-
 RUN: pytest.StashKey[CellRun] = pytest.StashKey()
 
 
@@ -155,9 +152,18 @@ class Recorder:
             and result.id in cells
             and result.protocol == self._options.protocol_of(cells[result.id])
             and result.pipeline == self._options.pipeline
-            and result.execution.model_copy(update=HOW) == self.setting.execution.model_copy(update=HOW)
+            and self._is_executed_alike(result)
             and result.device.name == self.setting.device.name
         )
+
+    def _is_executed_alike(self, result: Result) -> bool:
+        """But for the mode, which only a run knows."""
+        from nets.assemble import executed
+        from nets.pipelines import PIPELINES
+
+        expected = executed(PIPELINES[result.pipeline], result.protocol, self.setting)
+        known = {"mode": expected.mode, "fallback_because": expected.fallback_because}
+        return result.execution.model_copy(update=known) == expected
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
@@ -242,7 +248,7 @@ class Recorder:
         """Add what decides the figures, beside pytest-benchmark's own facts."""
         from nets.machine import facts
 
-        machine_info["nets"] = facts(self.setting.device, self.setting.execution)
+        machine_info["nets"] = facts(self.setting.device)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The article's table, what went wrong, and what did not run."""

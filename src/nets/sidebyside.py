@@ -19,9 +19,11 @@ CONFIDENCE = 0.95
 
 
 class Side(Record):
-    """One of the two: its name, and the seconds of each of its turns."""
+    """One of the two: its name, how its steps are executed, and each turn's seconds, `per` round or step."""
 
     name: str
+    execution: Execution
+    per: Literal["round", "step"]
     seconds: tuple[float, ...]
 
 
@@ -47,7 +49,6 @@ class SideBySide(Record):
     of: str
     cell: CellFacts
     protocol: Protocol
-    execution: Execution
     device: Device
     where: Where
     sides: tuple[Side, Side]

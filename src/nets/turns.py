@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
+from typing import Literal
 
 from nets.measure import CellRun
 
-Turn = Callable[[], float]
-"""Does one turn and gives its seconds."""
+
+class Turn(ABC):
+    """Does one turn of a cell's run after the other; the seconds of each are of a whole round or of one step."""
+
+    per: Literal["round", "step"]
+
+    def __init__(self, run: CellRun) -> None:
+        self.run = run
+
+    @abstractmethod
+    def seconds(self) -> float:
+        """Do the next turn, and say how long it took."""
 
 
 class Turns:
@@ -17,22 +30,54 @@ class Turns:
     def __init__(self, sides: Mapping[str, Turn]) -> None:
         if len(sides) != 2:
             raise ValueError(f"two sides are compared, not {len(sides)}")
+        self.sides = dict(sides)
         self.seconds: dict[str, list[float]] = {name: [] for name in sides}
-        self._sides = list(sides.items())
+        self._order = list(sides)
 
     def pair(self) -> None:
         """One turn of each."""
-        for name, turn in self._sides:
-            self.seconds[name].append(turn())
-        self._sides.reverse()
+        for name in self._order:
+            self.seconds[name].append(self.sides[name].seconds())
+        self._order.reverse()
 
 
-def whole_round(run: CellRun) -> Turn:
-    """A turn that is a round of a cell, the start and end of its watch counted in, its set-up not."""
+class WholeRound(Turn):
+    """A round of a cell, the start and end of its watch counted in, its set-up not."""
 
-    def turn() -> float:
+    per = "round"
+
+    def seconds(self) -> float:
+        """Do the next round."""
         started = perf_counter()
-        setup_s = run.round().setup_s
+        setup_s = self.run.round().setup_s
         return perf_counter() - started - setup_s
 
-    return turn
+
+class Block(Turn):
+    """At least so many training steps, from where the last block ended."""
+
+    per = "step"
+
+    def __init__(self, run: CellRun, steps: Iterator[int], n_steps: int) -> None:
+        super().__init__(run)
+        self._steps = steps
+        self._n_steps = n_steps
+        self._done = 0
+
+    def seconds(self) -> float:
+        """Do the next block."""
+        before = self._done
+        with self.run.threads():
+            started = perf_counter()
+            self._done = next(done for done in self._steps if done - before >= self._n_steps)
+            self.run.synchronise()
+            return (perf_counter() - started) / (self._done - before)
+
+
+@contextmanager
+def block(run: CellRun, n_steps: int) -> Iterator[Block]:
+    """Blocks of a scratch network's steps; the first is run here and not counted."""
+    with run.scratch() as trainer:
+        turn = Block(run, trainer.steps(), n_steps)
+        turn.seconds()
+        yield turn

@@ -15,42 +15,26 @@ from nets.cells import Protocol as TrainingProtocol
 from nets.cells import UnknownName
 from nets.datasets import Data
 from nets.pipelines.article import ArticlePipeline
-from nets.pipelines.batches import Batches, GoOn, Loaders, Pass, ResidentBatches
+from nets.pipelines.batches import Batches, Loaders, ResidentBatches
 from nets.pipelines.resident import ResidentPipeline
+from nets.pipelines.stepwise import Pass, Stepwise
 
 __all__ = [
     "PIPELINES",
     "ArticlePipeline",
     "Batches",
-    "GoOn",
     "Loaders",
     "Pass",
     "Pipeline",
     "ResidentBatches",
     "ResidentPipeline",
-    "Trainer",
+    "Stepwise",
     "pipeline",
 ]
 
 
-class Trainer(Protocol):
-    """Trains and evaluates one network, from its weights as they were handed over.
-
-    `mode` says how the steps are executed, `fallback_because` why not as the pipeline would have them.
-    """
-
-    mode: str
-    fallback_because: str | None
-
-    def train(self, go_on: GoOn | None = None) -> Pass:
-        """Train for an epoch; with `go_on`, one epoch after another as long as it says so after each step or replay."""
-
-    def evaluate(self) -> Pass:
-        """Classify every test image once, without training."""
-
-
 class Pipeline(Protocol):
-    """One way to train and evaluate a cell. Nothing of it but the trainer's two methods is timed."""
+    """One way to train and evaluate a cell. Only what the trainer does is timed."""
 
     name: ClassVar[str]
     memory_format: ClassVar[str]
@@ -61,7 +45,7 @@ class Pipeline(Protocol):
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """The network on its device, in the memory format of this pipeline."""
 
-    def trainer(self, model: nn.Module, loaders: Loaders, protocol: TrainingProtocol, device: torch.device) -> Trainer:
+    def trainer(self, model: nn.Module, loaders: Loaders, protocol: TrainingProtocol, device: torch.device) -> Stepwise:
         """What trains a network that was placed."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,8 @@ from torch.optim import Adam
 
 from nets.cells import Protocol
 from nets.datasets import Data
-from nets.pipelines.batches import GoOn, Loaders, Pass, epochs
+from nets.pipelines.batches import Loaders
+from nets.pipelines.stepwise import Done, Pass, Stepwise
 
 
 class ArticlePipeline:
@@ -39,41 +41,43 @@ class ArticlePipeline:
         return ArticleTrainer(model, loaders, protocol, device)
 
 
-class ArticleTrainer:
+class ArticleTrainer(Stepwise):
     """The article's loops."""
 
-    mode = "eager"
-    fallback_because: str | None = None
-
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
+        super().__init__()
         self._model = model
         self._loaders = loaders
         self._device = device
         self._optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
+        self._loss_sum, self._correct = 0.0, 0
 
-    def train(self, go_on: GoOn | None = None) -> Pass:
+    def _epoch(self) -> Iterator[Done]:
         self._model.train()
-        loss_sum, correct, n = 0.0, 0, 0
-        for cpu_images, cpu_labels in epochs(self._loaders.train, go_on):
+        self._loss_sum, self._correct = 0.0, 0
+        for cpu_images, cpu_labels in self._loaders.train:
             images, labels = cpu_images.to(self._device), cpu_labels.to(self._device)
             outputs = self._model(images)
             loss = F.cross_entropy(outputs, labels)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-            loss_sum += loss.item() * len(labels)
-            correct += int((outputs.argmax(1) == labels).sum().item())
-            n += len(labels)
-        return Pass(loss_sum / n, correct / n)
+            self._loss_sum += loss.item() * len(labels)
+            self._correct += int((outputs.argmax(1) == labels).sum().item())
+            yield Done(1, len(labels))
+
+    def _means(self, n_images: int) -> Pass:
+        return Pass(self._loss_sum / n_images, self._correct / n_images)
 
     @torch.no_grad()
     def evaluate(self) -> Pass:
         self._model.eval()
-        loss_sum, correct, n = 0.0, 0, 0
+        self._loss_sum, self._correct = 0.0, 0
+        n_images = 0
         for cpu_images, cpu_labels in self._loaders.test:
             images, labels = cpu_images.to(self._device), cpu_labels.to(self._device)
             outputs = self._model(images)
-            loss_sum += F.cross_entropy(outputs, labels, reduction="sum").item()
-            correct += int((outputs.argmax(1) == labels).sum().item())
-            n += len(labels)
-        return Pass(loss_sum / n, correct / n)
+            self._loss_sum += F.cross_entropy(outputs, labels, reduction="sum").item()
+            self._correct += int((outputs.argmax(1) == labels).sum().item())
+            n_images += len(labels)
+        return self._means(n_images)

@@ -1,8 +1,8 @@
-"""What hands out batches, and the means of a pass over them."""
+"""What hands out batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,9 +12,6 @@ from torch import Tensor
 from nets.datasets import Split
 
 Batch = tuple[Tensor, Tensor]
-
-GoOn = Callable[[int], bool]
-"""Asked after each unit of training with the steps so far: whether to go on."""
 
 
 class Batches(Protocol):
@@ -31,14 +28,6 @@ class Loaders:
 
     train: Batches
     test: Batches
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """Means over the images of one pass over a set: cross-entropy, and the fraction classified correctly."""
-
-    loss: float
-    accuracy: float
 
 
 class ResidentBatches:
@@ -63,16 +52,3 @@ class ResidentBatches:
     def order(self) -> Tensor:
         """An epoch's permutation (N,), uniform, drawn on the device."""
         return torch.randperm(len(self.split), device=self.split.labels.device)
-
-
-def epochs(batches: Batches, go_on: GoOn | None) -> Iterator[Batch]:
-    """The batches of one epoch; with `go_on` those of one epoch after another, as long as it says so after each."""
-    n_steps = 0
-    while len(batches):
-        for batch in batches:
-            yield batch
-            n_steps += 1
-            if go_on is not None and not go_on(n_steps):
-                return
-        if go_on is None:
-            return

@@ -16,8 +16,9 @@ from typing import Protocol
 import torch
 
 from nets.machine import preserved_rng
-from nets.pipelines.batches import GoOn, Pass, ResidentBatches
+from nets.pipelines.batches import ResidentBatches
 from nets.pipelines.resident import ResidentTrainer
+from nets.pipelines.stepwise import Done, Pass, Stepwise
 
 STEPS_PER_GRAPH = 50
 WARM_UP_STEPS = 3
@@ -61,14 +62,19 @@ class CudaGraphs:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Some training steps that are replayed together."""
+    """Training steps that are replayed together, each of `batch_size` images."""
 
     replay: Work
     n_steps: int
-    n_images: int
+    batch_size: int
+
+    @property
+    def done(self) -> Done:
+        """What a replay does."""
+        return Done(self.n_steps, self.n_steps * self.batch_size)
 
 
-class GraphTrainer:
+class GraphTrainer(Stepwise):
     """Trains by replaying what it recorded of an eager trainer; evaluates as that one does.
 
     Recording leaves weights, buffers, optimiser and random numbers as they were. Raises RuntimeError for a network that
@@ -78,7 +84,7 @@ class GraphTrainer:
     mode = "graph"
 
     def __init__(self, eager: ResidentTrainer, batches: ResidentBatches, recorder: Recorder) -> None:
-        self.fallback_because: str | None = None
+        super().__init__()
         self._eager = eager
         self._batches = batches
         n, size = len(batches.split), batches.batch_size
@@ -98,21 +104,17 @@ class GraphTrainer:
                 self._units += [self._recorded(recorder, n_images, n_steps)] * times
         self._demand_faithful()
 
-    def train(self, go_on: GoOn | None = None) -> Pass:
+    def _epoch(self) -> Iterator[Done]:
         self._eager.model.train()
         self._eager.tally.clear()
-        n_steps = n_images = 0
-        while True:
-            self._order.copy_(self._batches.order())
-            self._at.zero_()
-            for unit in self._units:
-                unit.replay()
-                n_steps += unit.n_steps
-                n_images += unit.n_steps * unit.n_images
-                if go_on is not None and not go_on(n_steps):
-                    return self._eager.tally.read(n_images)
-            if go_on is None:
-                return self._eager.tally.read(n_images)
+        self._order.copy_(self._batches.order())
+        self._at.zero_()
+        for unit in self._units:
+            unit.replay()
+            yield unit.done
+
+    def _means(self, n_images: int) -> Pass:
+        return self._eager.tally.read(n_images)
 
     def evaluate(self) -> Pass:
         return self._eager.evaluate()
@@ -144,7 +146,7 @@ class GraphTrainer:
 
             def eagerly(unit: Unit = unit) -> None:
                 for _ in range(unit.n_steps):
-                    self._step(unit.n_images)
+                    self._step(unit.batch_size)
 
             losses = []
             for run in (eagerly, unit.replay):
@@ -152,7 +154,7 @@ class GraphTrainer:
                     self._order.copy_(self._batches.order())
                     self._eager.tally.clear()
                     run()
-                    losses.append(self._eager.tally.read(unit.n_steps * unit.n_images).loss)
+                    losses.append(self._means(unit.done.n_images).loss)
             if not math.isclose(*losses, rel_tol=TOLERANCE) and all(map(math.isfinite, losses)):
                 raise Unfaithful(
                     f"replayed steps gave a loss of {losses[1]:.6g}, the same steps run eagerly {losses[0]:.6g}: "

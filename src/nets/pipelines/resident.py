@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -12,7 +12,8 @@ from torch.optim.adam import adam
 
 from nets.cells import Protocol
 from nets.datasets import Data, Split
-from nets.pipelines.batches import GoOn, Loaders, Pass, ResidentBatches, epochs
+from nets.pipelines.batches import Loaders, ResidentBatches
+from nets.pipelines.stepwise import Done, Pass, Stepwise
 
 if TYPE_CHECKING:
     from nets.pipelines.graph import GraphTrainer
@@ -51,27 +52,26 @@ class ResidentPipeline:
         return graphed(trainer)
 
 
-class ResidentTrainer:
+class ResidentTrainer(Stepwise):
     """Eager steps; the loss and the correct answers are added up on the device."""
 
-    mode = "eager"
-
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
-        self.fallback_because: str | None = None
+        super().__init__()
         self.model = model
         self.loaders = loaders
         self.device = device
         self.optimizer = FusedAdam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
         self.tally = Tally(device)
 
-    def train(self, go_on: GoOn | None = None) -> Pass:
+    def _epoch(self) -> Iterator[Done]:
         self.model.train()
         self.tally.clear()
-        n = 0
-        for images, labels in epochs(self.loaders.train, go_on):
+        for images, labels in self.loaders.train:
             self.step(images, labels)
-            n += len(labels)
-        return self.tally.read(n)
+            yield Done(1, len(labels))
+
+    def _means(self, n_images: int) -> Pass:
+        return self.tally.read(n_images)
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         """One training step, counted in the tally."""
