@@ -52,8 +52,8 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
         if name.startswith("PYTEST_XDIST"):
             monkeypatch.delenv(name)
     monkeypatch.delenv("NETS_DATA", raising=False)
-    monkeypatch.delenv("NETS_CORES", raising=False)
-    monkeypatch.delenv("NETS_CORES", raising=False)
+    for name in ("NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pytest_benchmark.plugin.get_cpu_info", dict)  # a second each time
     return Suite(pytester)
 

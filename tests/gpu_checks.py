@@ -24,6 +24,24 @@ DIGITS = [cell for cell in CELLS if cell.dataset == "digits"]  # the article's t
 BUSY_S = MIN_WINDOW_S + 1
 
 
+def test_the_suite_on_the_gpu(suite: Suite) -> None:
+    """Cells pass on the GPU, in this process's own and on a worker that was given it, each record with its UUID.
+
+    It comes first: once this process has a context on the GPU, it is a stranger there.
+    """
+    for arguments in ((), ("-n", "auto")):
+        result = suite.pytester.runpytest_subprocess(
+            "benchmarks", "--require-gpu", "--cells", "digits-snn500,digits-lenet5", "--benchmark-json", "out.json",
+            *arguments,
+        )  # fmt: skip
+        result.assert_outcomes(passed=2)
+        for record in resultfiles.read(suite.out).results:
+            assert record.device.type == "cuda"
+            assert record.device.uuid in gpu.uuids()
+            assert record.gpu is not None
+            assert record.gpu.valid, record.gpu.reasons
+
+
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """The GPU. Raises DeviceError where none works."""
@@ -41,7 +59,6 @@ def monitor(facts: Device, device: torch.device) -> GpuMonitor:
     """Its monitor."""
     found = monitor_of(facts, device.index)
     assert found is not None
-    assert found.missing_because is None
     return found
 
 
@@ -81,8 +98,6 @@ def test_a_busy_gpu_and_an_idle_one(monitor: GpuMonitor, device: torch.device) -
     time.sleep(2)
     monitor.timed[:] = [watched(monitor, lambda: time.sleep(0.1))]
     idle = monitor.use()
-    assert busy is not None
-    assert idle is not None
     print(busy, idle, sep="\n")
     assert busy.valid, busy.reasons
     assert busy.utilization_pct is not None
@@ -123,7 +138,8 @@ def test_a_cell_is_seen(cell: object, name: str, monitor: GpuMonitor, device: to
     assert 0 < seen.trace.sm_efficiency_pct <= seen.trace.gpu_utilization_pct
     assert seen.trace.achieved_occupancy_pct is not None, seen.trace.occupancy_missing_because
     assert seen.trace.achieved_occupancy_rounded_pct is not None
-    assert abs(seen.trace.achieved_occupancy_pct - seen.trace.achieved_occupancy_rounded_pct) < 1
+    # more than the trace's own only by kernels that opted in to more than 48 KiB of shared memory: Kineto says 0 %
+    assert seen.trace.achieved_occupancy_pct > seen.trace.achieved_occupancy_rounded_pct - 1
 
 
 def test_passes_change_no_round(monitor: GpuMonitor, device: torch.device, tmp_path: Path) -> None:
@@ -140,18 +156,3 @@ def test_passes_change_no_round(monitor: GpuMonitor, device: torch.device, tmp_p
         run.round()
         found.append([(r.accuracy, r.loss) for r in run.rounds])
     assert found[0] == found[1]
-
-
-def test_the_suite_on_the_gpu(suite: Suite) -> None:
-    """Cells pass on the GPU, in this process's own and on a worker that was given it, each record with its UUID."""
-    for arguments in ((), ("-n", "auto")):
-        result = suite.pytester.runpytest_subprocess(
-            "benchmarks", "--require-gpu", "--cells", "digits-snn500,digits-lenet5", "--benchmark-json", "out.json",
-            *arguments,
-        )  # fmt: skip
-        result.assert_outcomes(passed=2)
-        for record in resultfiles.read(suite.out).results:
-            assert record.device.type == "cuda"
-            assert record.device.uuid in gpu.uuids()
-            assert record.gpu is not None
-            assert record.gpu.valid, record.gpu.reasons

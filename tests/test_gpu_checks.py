@@ -15,12 +15,20 @@ from tests.suite import REPOSITORY
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: run the checks themselves")
 def test_they_fail_without_a_gpu(tmp_path: Path) -> None:
-    """Without a GPU the checks fail, each with the reason; none is skipped, and no benchmark is run."""
+    """Without a GPU they fail at once, with the reason, and no check and no benchmark is run."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     command = ["bash", str(REPOSITORY / ".ci" / "gpu-checks"), str(tmp_path / "out")]
     environment["PYTHON"] = sys.executable
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "no GPU works here" in done.stdout
-    assert "skipped" not in done.stdout
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["checks.txt"]
+    assert "no GPU works here" in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: run the checks themselves")
+def test_each_check_fails_without_a_gpu(pytester: pytest.Pytester) -> None:
+    """Run by themselves the checks fail too, every one; none is skipped."""
+    result = pytester.runpytest_subprocess(str(REPOSITORY / "tests" / "gpu_checks.py"), "--rootdir", str(REPOSITORY))
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) <= {"errors", "failed"}
+    assert sum(outcomes.values()) >= 9

@@ -54,8 +54,8 @@ def lenet5(seed: int = 0) -> nn.Module:
     return MODELS["lenet5"]((1, 28, 28), 10)
 
 
-@settings(deadline=None, max_examples=15)
-@given(n=st.integers(1, 400), size=st.integers(1, 120))
+@settings(deadline=None, max_examples=10)
+@given(n=st.integers(1, 160), size=st.integers(1, 60))
 def test_replayed_is_eager(n: int, size: int) -> None:
     """For any set and batch size two epochs replayed give to the bit what eager ones give, random numbers included."""
     if n // size > 3 * STEPS_PER_GRAPH:

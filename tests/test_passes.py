@@ -18,7 +18,7 @@ from nets.datasets import load
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.pipelines import PIPELINES, pipeline
-from nets.windows import Window, summed
+from nets.windows import MIN_WINDOW_S, Window, summed
 from tests.suite import Suite
 
 CPU = torch.device("cpu")
@@ -95,7 +95,7 @@ class Driver(GpuMonitor):
     """A monitor whose driver answers and whose timed windows were too short."""
 
     def __init__(self, seconds: float) -> None:
-        self.missing_because = None
+        self._no_driver_because = ""
         self.timed = [Window(seconds=seconds)]
         self._driver: Any = object()
 
@@ -195,6 +195,41 @@ def test_no_trace(suite: Suite) -> None:
     result.stderr.fnmatch_lines(["ERROR: --keep-traces: *test_train_eval.py can't be written to: *"])
 
 
+def test_a_soak_is_long_enough() -> None:
+    """A soak outlasts the driver's window, which is three seconds."""
+    assert passes.SOAK_S > MIN_WINDOW_S >= 3
+
+
+WATCHING = """
+import pytest
+from contextlib import contextmanager
+from nets.monitor import GpuMonitor
+from nets.windows import Window
+
+class Watching(GpuMonitor):
+    def __init__(self):
+        self.timed, self._driver = [], object()
+    @contextmanager
+    def watch(self, into=None):
+        window = Window(seconds=4.0, energy_j=100.0)
+        yield
+        (self.timed if into is None else into).append(window)
+
+@pytest.fixture
+def gpu_monitor():
+    return Watching()
+"""
+
+
+def test_every_round_is_watched(suite: Suite) -> None:
+    """The suite's own run of a cell hands each timed region to the monitor, and what it saw into the record."""
+    suite.conftest(WATCHING)
+    suite.run("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2").assert_outcomes(passed=1)
+    (benchmark,) = suite.content()["benchmarks"]
+    gpu = benchmark["extra_info"]["gpu"]
+    assert (gpu["window"], gpu["window_s"], gpu["energy_j"], gpu["power_w"]) == ("timed", 8.0, 100.0, 25.0)
+
+
 def test_what_is_summed() -> None:
     """Two timed windows: means weighted by their lengths, energy a round, power over both, peaks over all."""
     first = Window(seconds=4.0, energy_j=200.0, memory_peak_bytes=5, memory_used_bytes=[7, 9], sm_clock_mhz=[1_000])
@@ -207,6 +242,11 @@ def test_what_is_summed() -> None:
     assert (gpu.energy_j, gpu.power_w) == (600.0, 100.0)
     assert (gpu.memory_peak_bytes, gpu.memory_used_peak_bytes, gpu.sm_clock_mhz) == (6, 9, 1_150)
     assert gpu.window_s == 12.0
+    soaked = summed([first, second], Window(seconds=4.0, memory_peak_bytes=99, memory_used_bytes=[99]), 7)
+    assert (soaked.memory_peak_bytes, soaked.memory_used_peak_bytes) == (6, 9)  # the cell's, not the soak's
+    second.spoilt.add("another process is on the GPU")
+    assert summed([first, second], Window(seconds=4.0), 7).reasons == ("another process is on the GPU",)
+    second.spoilt.clear()
     second.energy_j = None
     assert summed([first, second]).energy_j is None
     second.samples = [sample for sample in second.samples if not 2 < sample[0] < 5]

@@ -104,21 +104,23 @@ def test_within_the_caller_s_list(four_gpus: Suite, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("arguments", "visible", "message"),
     [
-        (("-n", "5"), None, f"ERROR: -n 5: 5 workers, but 4 GPUs ({', '.join(UUIDS)}): each worker has one to itself"),
-        (("-n", "2"), "3", "ERROR: -n 2: 2 workers, but 1 GPU (3): each worker has one to itself"),
-        (("-n", "2", "--device", "cuda:1"), None, "ERROR: --device cuda:1 names one GPU, and -n 2 wants one for each*"),
+        (("-n", "5"), None, f"-n 5: 5 workers, but 4 GPUs ({', '.join(UUIDS)}): each worker has one to itself"),
+        (("-n", "2"), "3", "-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"),
+        (("-n", "2", "--device", "cuda:1"), None, "--device cuda:1 names one GPU, and -n 2 wants one for each*"),
     ],
 )
 def test_more_workers_than_gpus(
     four_gpus: Suite, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], visible: str | None, message: str
 ) -> None:
-    """Cells on more workers than GPUs are refused before any runs, and the GPUs are named."""
+    """Every cell on more workers than GPUs is refused before it begins, and the GPUs are named."""
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     (four_gpus.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
-    result = four_gpus.pytester.runpytest_subprocess("benchmarks/test_cells.py", *arguments)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message.replace("[", "[[]")])
+    result = four_gpus.pytester.runpytest_subprocess(
+        "benchmarks/test_cells.py", "--cells", "digits-snn500,digits-lenet5", *arguments
+    )
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines([message.replace("[", "[[]")])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
@@ -128,11 +130,22 @@ def test_other_tests_may_share_gpus(four_gpus: Suite, monkeypatch: pytest.Monkey
     run(four_gpus, "-n", "2").assert_outcomes(passed=8)
 
 
+def test_a_worker_without_its_gpu_fails(four_gpus: Suite) -> None:
+    """Where the controller found GPUs, a worker on which none works fails its cells; it does not take the CPU."""
+    (four_gpus.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
+    cells = ("--cells", "digits-snn500,digits-lenet5", "-n", "1")
+    result = four_gpus.pytester.runpytest_subprocess("benchmarks/test_cells.py", *cells)
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*--device cuda: no GPU works here: *"])
+
+
 def test_cells_of_a_data_set_stay_together() -> None:
     """A cell's scope is its data set in its test; any other test is its own, whatever its parameter."""
     split = workers.Together._split_scope
     scheduler = workers.Together.__new__(workers.Together)
     assert split(scheduler, "b/t.py::test[mnist-lenet5]") == split(scheduler, "b/t.py::test[mnist-snn500]")
     assert split(scheduler, "b/t.py::test[mnist-lenet5]") != split(scheduler, "b/t.py::test[digits-lenet5]")
+    assert split(scheduler, "b/t.py::test[mnist-lenet5-1]") == split(scheduler, "b/t.py::test[2-mnist-snn500]")
+    assert split(scheduler, "b/t.py::test[kmnist-lenet5]") == "b/t.py::test[kmnist-lenet5]"
     assert split(scheduler, "b/t.py::test[x]") == "b/t.py::test[x]"
     assert split(scheduler, "b/t.py::test") == "b/t.py::test"

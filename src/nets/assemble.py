@@ -17,7 +17,7 @@ from nets.measure import CellRun
 from nets.observe import Observed
 from nets.pipelines import PIPELINES, Pipeline
 from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
-from nets.sidebyside import Side, SideBySide, ratio
+from nets.sidebyside import Side, SideBySide, ratio_of
 from nets.structure import Structure, structure
 from nets.turns import Turns
 
@@ -147,7 +147,7 @@ def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, t
         device=setting.device,
         where=setting.where,
         sides=(first, second),
-        ratio=ratio(first.seconds, second.seconds),
+        ratio=ratio_of(first.seconds, second.seconds),
     )
 
 

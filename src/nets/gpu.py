@@ -6,6 +6,7 @@ Every call either answers or raises `Refused` with the driver's own words. Sourc
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+PATIENCE_TO_START_S = 10.0
+"""The driver may have to be loaded first, which takes seconds."""
 
 # Reasons of slowed clocks that spoil a figure; idle clocks and the power cap are normal (nvml.h, clocks event reasons).
 _SPOILING = {
@@ -70,10 +74,12 @@ class Gpu:
     def __init__(self, uuid: str) -> None:
         self._nvml = _started()
         bare = uuid.removeprefix("GPU-").removeprefix("MIG-")
+        self._is_slice = False
         try:
             self._handle = self._call("nvmlDeviceGetHandleByUUID", f"GPU-{bare}", on_handle=False)
-        except Refused:  # CUDA doesn't tell a MIG slice from a GPU
+        except _NotFound:  # CUDA doesn't tell a MIG slice from a GPU
             self._handle = self._call("nvmlDeviceGetHandleByUUID", f"MIG-{bare}", on_handle=False)
+            self._is_slice = True
 
     def facts(self) -> Facts:
         """Name, memory, compute capability, driver, MIG."""
@@ -89,12 +95,10 @@ class Gpu:
         )
 
     def mig(self) -> bool:
-        """Whether the GPU is cut into slices; one that can't be is not."""
+        """Whether the GPU is cut into slices, or is one; one that can't be is not."""
         try:
-            return bool(self._call("nvmlDeviceGetMigMode")[0])
-        except Refused as refused:
-            if refused.lost:
-                raise
+            return self._is_slice or bool(self._call("nvmlDeviceGetMigMode")[0])
+        except _NotSupported:
             return False
 
     def samples(self, since_us: int) -> list[Sample]:
@@ -209,8 +213,33 @@ def uuids() -> tuple[str, ...]:
     return tuple(_text(_ask(nvml, "nvmlDeviceGetUUID", handle)) for handle in handles)
 
 
+def patiently(ask: Callable[[], T], patience_s: float = PATIENCE_TO_START_S) -> T:
+    """The answer to what starts the driver, from a thread that is left behind if it hangs. Raises NoDriver then."""
+    answers: list[T] = []
+    errors: list[NoDriver | Refused] = []
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except (NoDriver, Refused) as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="nets-gpu-start", daemon=True)
+    thread.start()
+    thread.join(patience_s)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise NoDriver(f"the driver did not answer for {patience_s:g} s")
+    return answers[0]
+
+
 class _NotFound(Refused):
     """Nothing of the kind; often no error at all."""
+
+
+class _NotSupported(Refused):
+    """Not on this GPU."""
 
 
 @cache
@@ -236,9 +265,9 @@ def _ask(nvml: Any, name: str, *arguments: Any) -> Any:
         return getattr(nvml, name)(*arguments)
     except nvml.NVMLError as error:
         code = getattr(error, "value", None)
-        kind = _NotFound if code == nvml.NVML_ERROR_NOT_FOUND else Refused
+        kinds = {nvml.NVML_ERROR_NOT_FOUND: _NotFound, nvml.NVML_ERROR_NOT_SUPPORTED: _NotSupported}
         lost = code in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED, nvml.NVML_ERROR_UNINITIALIZED)
-        raise kind(str(error), lost=lost) from None
+        raise kinds.get(code, Refused)(str(error), lost=lost) from None
     except AttributeError:
         raise Refused(f"this nvidia-ml-py has no {name}") from None
 

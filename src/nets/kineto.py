@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nets.occupancy import Incomputable, Launch
 from nets.results import first_fault
@@ -64,6 +64,12 @@ class _Args(BaseModel):
     shared_bytes: _Natural | None = Field(default=None, alias="shared memory")
     blocks_per_sm: float | None = Field(default=None, alias="blocks per SM", ge=0)
     rounded_pct: float | None = Field(default=None, alias="est. achieved occupancy %")
+
+    @field_validator("blocks_per_sm", mode="before")
+    @classmethod
+    def _unknown(cls, value: object) -> object:
+        """Kineto writes "inf" where it doesn't know the GPU."""
+        return None if value == "inf" else value
 
 
 class Event(BaseModel):

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,17 +22,31 @@ if TYPE_CHECKING:
 _wait_policy = "unknown"
 
 
+SPINS = "4000"
+"""Spins of a waiting OpenMP thread before it sleeps: some 10 µs, as long as it waits between two operations of a step.
+
+Longer spinning is hardly faster, and ruinous beside another process (docs/performance.md).
+"""
+
+
 def choose_wait_policy() -> None:
-    """Ask OpenMP for passive waiting; it is read once, when libgomp is loaded, so this runs before torch's import."""
+    """Have OpenMP's threads spin for a moment, then sleep, unless the caller chose otherwise.
+
+    It is read once, when libgomp is loaded, so this runs before torch's import.
+    """
     global _wait_policy
-    if "OMP_WAIT_POLICY" in os.environ or "torch" not in sys.modules:
-        _wait_policy = os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE").lower()
-    else:
+    asked = {name: os.environ[name].lower() for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ}
+    if asked:
+        _wait_policy = ", ".join(f"{name}={value}" for name, value in asked.items())
+    elif "torch" in sys.modules:
         _wait_policy = "unknown: torch was imported before nets"
+    else:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+        _wait_policy = f"GOMP_SPINCOUNT={SPINS}"
 
 
 def wait_policy() -> str:
-    """OpenMP's wait policy as this process runs under it: passive, active, or why it can't be told."""
+    """OpenMP's wait policy as this process runs under it: the variables that set it, or why it can't be told."""
     return _wait_policy
 
 
@@ -74,8 +89,8 @@ def cpu_use() -> CpuUse:
     """Read the CPU clocks of this process and of its cores; what runs on other cores is no matter."""
     import psutil
 
-    own = os.times()
-    own_s = own.user + own.system + own.children_user + own.children_system
+    children = os.times()  # in ticks of 10 ms, where process_time has nanoseconds
+    own_s = time.process_time() + children.children_user + children.children_system
     each = psutil.cpu_times(percpu=True)
     ours = [each[i] for i in cores() if i < len(each)] or each
     return CpuUse(own_s=own_s, machine_s=sum(_busy_s(core) for core in ours))
@@ -191,8 +206,8 @@ def device_facts(device: torch.device) -> Device:
     properties = torch.cuda.get_device_properties(device)
     uuid, driver, mig = f"GPU-{properties.uuid}", None, None
     with suppress(gpu.NoDriver, gpu.Refused):
-        facts = gpu.Gpu(uuid).facts()
-        driver, mig = facts.driver, facts.mig
+        facts = gpu.patiently(lambda: gpu.Gpu(uuid).facts())
+        uuid, driver, mig = facts.uuid, facts.driver, facts.mig
     return Device(
         type="cuda",
         name=properties.name,
@@ -205,6 +220,18 @@ def device_facts(device: torch.device) -> Device:
     )
 
 
+def _cudnn(device: Device) -> int | None:
+    """CuDNN's version; None where asking would start CUDA beside xdist's workers, whose device has no UUID here."""
+    import torch
+
+    if device.type == "cpu" or device.uuid is None:
+        return None
+    version: int | None = None
+    with suppress(RuntimeError):  # of a version that does not know the GPU
+        version = torch.backends.cudnn.version()
+    return version
+
+
 def facts(device: Device) -> dict[str, object]:
     """What `machine_info` says of a run: versions, device, CUDA, cuDNN, cores."""
     import torch
@@ -212,7 +239,7 @@ def facts(device: Device) -> dict[str, object]:
     return {
         "versions": {**versions(), "torch": torch.__version__},
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
+        "cudnn": _cudnn(device),
         "device": device.model_dump(),
         "cpu": cpu_name(),
         "cores": os.cpu_count(),

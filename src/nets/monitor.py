@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from nets.gpu import Counters, NoDriver, Refused
+from nets.gpu import PATIENCE_TO_START_S, Counters, NoDriver, Refused, patiently
 from nets.gpu import Gpu as Driver
 from nets.results import Device, Gpu
 from nets.windows import COUNTERS, Window, summed, too_short
@@ -27,8 +27,8 @@ T = TypeVar("T")
 class GpuMonitor:
     """Watches the GPU with a UUID over the timed regions of a cell, and over its soak.
 
-    Without NVML, or where the driver doesn't know the UUID, `missing_because` says so, and nothing is watched.
-    `peak_memory` and `reset_peak_memory` are torch's.
+    Without NVML, or where the driver doesn't know the UUID, torch's peak memory is all that is measured, and the record
+    says why. `peak_memory` and `reset_peak_memory` are torch's.
     """
 
     def __init__(
@@ -38,51 +38,50 @@ class GpuMonitor:
         peak_memory: Callable[[], int] | None = None,
         reset_peak_memory: Callable[[], None] | None = None,
         poll_s: float = POLL_S,
+        patience_to_start_s: float = PATIENCE_TO_START_S,
     ) -> None:
-        self.missing_because: str | None = None
         self.timed: list[Window] = []
         self._peak_memory = peak_memory
         self._reset_peak_memory = reset_peak_memory
         self._poll_s = poll_s
         self._driver: Driver | None = None
+        self._no_driver_because = ""
         try:
-            self._driver = Driver(uuid)
+            self._driver = patiently(lambda: Driver(uuid), patience_to_start_s)
         except (NoDriver, Refused) as error:
-            self.missing_because = f"NVML: {error}"
+            self._no_driver_because = f"NVML: {error}"
 
     @contextmanager
     def watch(self, into: list[Window] | None = None) -> Iterator[None]:
         """Watch from here to the end of the block; the window is added to `into`, else to the timed ones."""
-        if self._driver is None:
-            yield
-            return
-        watcher = _Watcher(self._driver, self._poll_s)
-        watcher.begin()
         if self._reset_peak_memory is not None:
             self._reset_peak_memory()
+        watcher = _Watcher(self._driver, self._poll_s) if self._driver is not None else None
+        if watcher is not None:
+            watcher.begin()
         started = time.perf_counter()
         try:
             yield
         finally:
             seconds = time.perf_counter() - started
-            peak = self._peak_memory() if self._peak_memory is not None else None
-            window = watcher.end()
-            if watcher.left_behind:
-                self._driver = None
-            window.seconds, window.memory_peak_bytes = seconds, peak
+            window = watcher.end() if watcher is not None else Window(spoilt={self._no_driver_because})
+            if watcher is not None and watcher.left_behind:
+                self._driver, self._no_driver_because = None, _NO_ANSWER
+            window.seconds = seconds
             (self.timed if into is None else into).append(window)
+            if self._peak_memory is not None:
+                window.memory_peak_bytes = self._peak_memory()
 
     def needs_soak(self) -> bool:
         """Whether the timed regions are too short for a driver that answers."""
         return self._driver is not None and too_short(self.timed)
 
-    def use(
-        self, soak: Window | None = None, n_steps: int | None = None, *, no_soak_because: str | None = None
-    ) -> Gpu | None:
-        """What was seen, summed up; None, with `missing_because`, where nothing was watched."""
-        if self.missing_because is not None:
-            return None
+    def use(self, soak: Window | None = None, n_steps: int | None = None, *, no_soak_because: str | None = None) -> Gpu:
+        """What was seen, summed up."""
         return summed(self.timed, soak, n_steps, no_soak_because=no_soak_because)
+
+
+_NO_ANSWER = f"the driver did not answer for {PATIENCE_S:g} s"
 
 
 class _Lost(Exception):
@@ -114,13 +113,13 @@ class _Watcher:
             self._thread.join(PATIENCE_S)
             self.left_behind = self._thread.is_alive()
         if self.left_behind:
-            return Window(spoilt={f"the driver did not answer for {PATIENCE_S:g} s"})
+            return Window(spoilt={_NO_ANSWER})
         return self._window
 
     def _run(self) -> None:
         counters: Counters | None = None
         try:
-            if self._driver.mig():
+            if self._checked("MIG", self._driver.mig):
                 self._window.spoilt.add("MIG is on: the driver's figures are those of the whole GPU")
             counters = self._asked(COUNTERS, self._driver.counters)
             self._look_at_processes()
@@ -133,8 +132,10 @@ class _Watcher:
                 stopped = self._stop.wait(self._poll_s)
                 self._look()
             self._end(energy_j, counters)
-        except (_Lost, Refused) as error:
+        except _Lost as error:
             self._window.spoilt.add(str(error))
+        except Exception as error:  # whatever it is, the figures are not whole
+            self._window.spoilt.add(f"the monitor failed: {error!r}")
         finally:
             self._ready.set()
             if counters is not None:
@@ -148,7 +149,7 @@ class _Watcher:
             window.memory_used_bytes.append(used)
         if (clock := self._asked(("sm_clock_mhz",), driver.sm_clock_mhz)) is not None:
             window.sm_clock_mhz.append(clock)
-        for reason in self._asked(("throttling",), driver.throttled) or ():
+        for reason in self._checked("throttling", driver.throttled) or ():
             window.spoilt.add(f"the GPU's clocks were slowed: {reason}")
         self._look_at_processes()
 
@@ -165,7 +166,7 @@ class _Watcher:
                 self._window.samples.append((time.time() - self._began, pct))
 
     def _look_at_processes(self) -> None:
-        found = self._asked(("processes",), self._driver.processes)
+        found = self._checked("other processes", self._driver.processes)
         if found is None:
             return
         window, ours = self._window, os.getpid()
@@ -181,12 +182,23 @@ class _Watcher:
         window = self._window
         after_j = self._asked(("power_w",), self._driver.energy_j)
         if energy_j is not None and after_j is not None:
-            if after_j >= energy_j:
+            if after_j > energy_j:
                 window.energy_j = after_j - energy_j
             else:
-                window.refused["power_w"] = "the driver's energy counter ran backwards"
+                how = "stood still" if after_j == energy_j else "ran backwards"
+                window.refused["power_w"] = f"the driver's energy counter {how}"
         if counters is not None:
             window.counters = self._asked(COUNTERS, counters.read) or {}
+
+    def _checked(self, what: str, call: Callable[[], T]) -> T | None:
+        """The driver's answer to what could spoil the figures; None where it refuses, noted as unchecked."""
+        try:
+            return call()
+        except Refused as refused:
+            if refused.lost:
+                raise _Lost(str(refused)) from None
+            self._window.unchecked.add(f"{what}: NVML: {refused}")
+            return None
 
     def _asked(self, figures: tuple[str, ...], call: Callable[[], T]) -> T | None:
         """The driver's answer; None where it refuses, noted for the figures that want it."""

@@ -43,7 +43,7 @@ def observe(
     return Observed(
         cpu=cpu,
         gpu=gpu,
-        gpu_missing_because=monitor.missing_because if monitor is not None else no_gpu_because,
+        gpu_missing_because=no_gpu_because,
         trace=traced,
         trace_missing_because=no_trace_because,
     )
@@ -73,7 +73,7 @@ def _trace(run: CellRun, keep_in: Path | None, no_gpu_because: str | None) -> tu
             )
     except (trace.NoKernels, kineto.Unreadable) as error:
         return None, no_gpu_because or str(error)
-    except (RuntimeError, OSError) as error:
+    except Exception as error:  # of many kinds, and the cell's rounds are done
         return None, f"the profiler failed: {_line(error)}"
     return figures, None
 

@@ -137,13 +137,16 @@ def _writable(named: str | None) -> Path | None:
     """The folder for traces, made if it is not there. Raises UsageError for one that can't be written to."""
     if named is None:
         return None
-    folder = Path(named).expanduser().resolve()  # tests may change the folder
+    if named == "":
+        raise pytest.UsageError("--keep-traces: no folder is named")
     try:
+        folder = Path(named).expanduser().resolve()  # tests may change the folder
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise pytest.UsageError(f"--keep-traces: {folder} can't be written to: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # expanduser raises the latter
+        because = error.strerror if isinstance(error, OSError) else error
+        raise pytest.UsageError(f"--keep-traces: {named} can't be written to: {because}") from None
     return folder
 
 

@@ -5,6 +5,7 @@ A test that asks for `cell_run` runs once a cell. See benchmarks/test_train_eval
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -93,10 +94,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the benchmarks that are run by themselves, unless `-m` says what to run."""
-    if config.getoption("markexpr"):
-        return
-    apart = [item for item in items if any(item.get_closest_marker(marker) for marker in APART)]
+    """Leave out the benchmarks that are run by themselves, unless `-m` names their marker."""
+    unnamed = [marker for marker in APART if marker not in config.getoption("markexpr")]
+    apart = [item for item in items if any(item.get_closest_marker(marker) for marker in unnamed)]
     if apart:
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in apart]
@@ -145,8 +145,16 @@ def nets_options(pytestconfig: pytest.Config) -> Options:
 
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> torch.device:
-    """The device that the cells run on."""
-    return pytestconfig.stash[RECORDER].device
+    """The device that the cells run on. A worker that can't have the one it was meant to fails its cells."""
+    from nets.machine import DeviceError
+    from nets.workers import REFUSAL
+
+    if refusal := os.environ.get(REFUSAL):
+        pytest.fail(refusal, pytrace=False)
+    try:
+        return pytestconfig.stash[RECORDER].device
+    except DeviceError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -277,6 +285,9 @@ def side_by_side(
 ) -> Callable[[Turns, str], SideBySide]:
     """Makes the record of two sides' turns at a cell, and of what they are."""
     from nets import assemble
+
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        pytest.fail("two sides are timed in turns in one process: run it without -n", pytrace=False)
 
     def recorded(turns: Turns, of: str) -> SideBySide:
         recorder = request.config.stash[RECORDER]

@@ -57,17 +57,19 @@ class Recorder:
 
     @cached_property
     def device(self) -> torch.device:
-        """The device that was asked for."""
+        """The device that was asked for; on a worker, the one that the controller chose. Raises DeviceError."""
         from nets.machine import choose_device
+        from nets.workers import DEVICE
 
-        return choose_device(self._options.device)
+        chosen = os.environ.get(DEVICE) if self._is_worker else None
+        return choose_device(chosen or self._options.device)
 
     @cached_property
     def setting(self) -> Setting:
         """What is the same for every cell of this process."""
         from nets import assemble, machine, workers
 
-        starts_workers = bool(self._config.getoption("tx", None)) and not self._is_worker
+        starts_workers = self._config.getoption("dist", "no") != "no" and not self._is_worker
         look = workers.device_facts if starts_workers and self.device.type == "cuda" else machine.device_facts
         return assemble.setting(self._options.pipeline, look(self.device))
 

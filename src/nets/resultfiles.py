@@ -43,7 +43,7 @@ def read(path: Path) -> ResultFile:
     records = [
         (i, benchmark["extra_info"])
         for i, benchmark in enumerate(content["benchmarks"])
-        if isinstance(benchmark, dict) and "schema" in (benchmark.get("extra_info") or {})
+        if isinstance(benchmark, dict) and _is_record(benchmark.get("extra_info"))
     ]  # a benchmark that is no cell's may stand beside
     compare = {i for i, record in records if record.get("kind") == "side_by_side"}
     return ResultFile(
@@ -54,6 +54,10 @@ def read(path: Path) -> ResultFile:
         unfinished=tuple(parse(record, f"{path}: nets.unfinished.{i}") for i, record in enumerate(rest.unfinished)),
         not_run=tuple((each.cell, each.because) for each in rest.not_run),
     )
+
+
+def _is_record(extra_info: object) -> bool:
+    return isinstance(extra_info, dict) and "schema" in extra_info
 
 
 class _NotRun(BaseModel):

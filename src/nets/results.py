@@ -166,7 +166,8 @@ class Gpu(Record):
     `memory_used_peak_bytes`: the device's, every process in it. `energy_j`: of one round, `energy_per_step_j`: of one
     training step of the soak; idle power is in both. `sm_...`, `dram_...`, `tensor_...`, `fp32_...`: the hardware's own
     counters (GPM). `n_processes`: the most that computed on the GPU at once as the driver lists them (0: it lists none,
-    not even ours). A null figure stands in `missing`; `reasons` says what makes the others unfit for comparison.
+    not even ours). A null figure stands in `missing`; `reasons` says what makes the others unfit for comparison,
+    and `unchecked` which of the things that could was not to be seen.
     """
 
     window: Literal["timed", "soak"]
@@ -186,6 +187,7 @@ class Gpu(Record):
     fp32_pct: float | None = Field(default=None, ge=0, le=100)
     n_processes: int | None = Field(default=None, ge=0)
     missing: tuple[Missing, ...]
+    unchecked: tuple[str, ...] = ()
     valid: bool
     reasons: tuple[str, ...]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import comb
 from statistics import median
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nets.cells import Protocol
 from nets.results import CellFacts, Device, Execution, Record, Where
@@ -24,7 +24,7 @@ class Side(Record):
     name: str
     execution: Execution
     per: Literal["round", "step"]
-    seconds: tuple[float, ...]
+    seconds: tuple[Annotated[float, Field(gt=0)], ...]
 
 
 class Ratio(Record):
@@ -37,7 +37,7 @@ class Ratio(Record):
     median: float = Field(gt=0)
     low: float | None
     high: float | None
-    confidence: float
+    confidence: float = Field(gt=0, lt=1)
     n: int = Field(ge=1)
 
 
@@ -54,13 +54,20 @@ class SideBySide(Record):
     sides: tuple[Side, Side]
     ratio: Ratio
 
+    @model_validator(mode="after")
+    def _ratio_of_the_sides(self) -> SideBySide:
+        first, second = self.sides
+        if self.ratio != ratio_of(first.seconds, second.seconds, self.ratio.confidence):
+            raise ValueError("'ratio' is not that of the two sides' seconds")
+        return self
+
     @property
     def id(self) -> str:
         """The cell's id, `dataset-model`."""
         return f"{self.cell.dataset}-{self.cell.model}"
 
 
-def ratio(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> Ratio:
+def ratio_of(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> Ratio:
     """The ratio of two sides' seconds, turn by turn. Raises ValueError without a turn, or for unequal numbers."""
     ratios = sorted(a / b for a, b in zip(first, second, strict=True))
     if not ratios:

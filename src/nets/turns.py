@@ -41,16 +41,14 @@ class Turns:
         self._order.reverse()
 
 
-class WholeRound(Turn):
-    """A round of a cell, the start and end of its watch counted in, its set-up not."""
+class TimedRound(Turn):
+    """The timed region of a round of a cell."""
 
     per = "round"
 
     def seconds(self) -> float:
         """Do the next round."""
-        started = perf_counter()
-        setup_s = self.run.round().setup_s
-        return perf_counter() - started - setup_s
+        return self.run.round().time_s
 
 
 class Block(Turn):

@@ -35,6 +35,7 @@ class Window:
     counters: Mapping[str, float] = field(default_factory=dict)
     n_processes: int | None = None
     refused: dict[str, str] = field(default_factory=dict)
+    unchecked: set[str] = field(default_factory=set)
     spoilt: set[str] = field(default_factory=set)
 
 
@@ -86,9 +87,10 @@ def summed(
             "n_processes": max(counted, default=None),
             "missing": tuple(
                 Missing(figure=name, because=because.get(name, "the driver gave no value"))
-                for name in dict.fromkeys((*GPU_FIGURES, *because))
+                for name in GPU_FIGURES
                 if figures.get(name) is None
             ),
+            "unchecked": tuple(sorted({text for window in watched for text in window.unchecked})),
             "valid": not spoilt,
             "reasons": tuple(sorted(spoilt)),
         }

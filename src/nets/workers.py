@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-CORES = "NETS_CORES"
+CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
+"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
 
 DATASET_OF = {cell.id: cell.dataset for cell in CELLS}
 
@@ -57,7 +58,7 @@ def n_gpus(wanted: str) -> int | None:
     """How many workers the GPUs are good for, for `-n auto`; None where the cells run on a CPU."""
     if choose_device(wanted).type == "cpu":
         return None
-    return len(_gpus()) or None
+    return 1 if ":" in wanted else len(_gpus()) or None
 
 
 def device_facts(device: torch.device) -> Device:
@@ -68,7 +69,7 @@ def device_facts(device: torch.device) -> Device:
     from nets import gpu
 
     try:
-        first, known = _gpus()[0], gpu.uuids()
+        first, known = _gpus()[0], gpu.patiently(gpu.uuids)
         facts = gpu.Gpu(known[int(first)] if first.isdigit() else first).facts()
     except (gpu.NoDriver, gpu.Refused, IndexError):
         return machine.device_facts(device)
@@ -88,31 +89,28 @@ class Workers:
     def __init__(self, config: pytest.Config, device: str) -> None:
         self._config = config
         self._device = device
-        self._refusal: str | None = None
 
     # --- on the controller
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: list[XSpec]) -> None:
-        """Give each worker its environment."""
-        if choose_device(self._device).type == "cpu":
-            dealt = [",".join(map(str, share)) for share in shares(len(specs), cores())]
-            _give(specs, CORES, dealt)
+        """Give each worker on this machine its environment; one that replaces it gets the same."""
+        local = [spec for spec in specs if spec.popen]
+        device = choose_device(self._device)
+        _give(local, DEVICE, [device.type if self._device == "auto" else self._device] * len(local))
+        if device.type == "cpu":
+            _give(local, CORES, [",".join(map(str, share)) for share in shares(len(local), cores())])
             return
         gpus = _gpus()
-        if ":" in self._device and len(specs) > 1:
-            self._refusal = f"--device {self._device} names one GPU, and -n {len(specs)} wants one for each worker"
-        elif len(specs) > len(gpus):
+        if ":" in self._device and len(local) > 1:
+            refusal = f"--device {self._device} names one GPU, and -n {len(local)} wants one for each worker"
+            _give(local, REFUSAL, [refusal] * len(local))
+        elif len(local) > len(gpus):
             known = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'} ({', '.join(gpus)})"
-            self._refusal = f"-n {len(specs)}: {len(specs)} workers, but {known}: each worker has one to itself"
+            refusal = f"-n {len(local)}: {len(local)} workers, but {known}: each worker has one to itself"
+            _give(local, REFUSAL, [refusal] * len(local))
         elif ":" not in self._device:
-            _give(specs, VISIBLE, gpus)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Refuse cells on more workers than GPUs; other tests may share them."""
-        if self._refusal is not None and any(_parameter(nodeid) in DATASET_OF for nodeid in ids):
-            raise pytest.UsageError(self._refusal)
+            _give(local, VISIBLE, gpus)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
@@ -137,7 +135,8 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no typ
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        dataset = DATASET_OF.get(_parameter(nodeid))
+        parameter = nodeid.partition("[")[2].removesuffix("]")
+        dataset = next((dataset for cell, dataset in DATASET_OF.items() if f"-{cell}-" in f"-{parameter}-"), None)
         return nodeid if dataset is None else f"{nodeid.partition('[')[0]}[{dataset}]"
 
     def remove_node(self, node: Any) -> str | None:
@@ -168,25 +167,21 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no typ
             node.shutdown()
 
 
-def _parameter(nodeid: str) -> str:
-    return nodeid.rpartition("[")[2].removesuffix("]")
-
-
 def _give(specs: Sequence[XSpec], name: str, values: Sequence[str]) -> None:
-    """Set an environment variable for each worker on this machine; one that replaces it gets the same."""
+    """Set an environment variable for each worker."""
     for spec, value in zip(specs, values, strict=False):
-        if spec.popen:
-            spec.env[name] = value
+        spec.env[name] = value
 
 
 def _gpus() -> tuple[str, ...]:
     """The GPUs of this process, by the entries of CUDA_VISIBLE_DEVICES or by UUID; CUDA is not started."""
+    import torch
+
     from nets import gpu
 
     visible = os.environ.get(VISIBLE)
     try:
-        return visible_gpus(visible, gpu.uuids() if visible is None else ())
+        entries = visible_gpus(visible, gpu.patiently(gpu.uuids) if visible is None else ())
     except (gpu.NoDriver, gpu.Refused):  # torch found a GPU all the same
-        import torch
-
-        return tuple(str(i) for i in range(torch.cuda.device_count()))
+        entries = tuple(str(i) for i in range(torch.cuda.device_count()))
+    return entries[: torch.cuda.device_count()]  # CUDA ends its list at an entry that it doesn't know

@@ -40,6 +40,7 @@ def notes(results: Iterable[Result]) -> list[str]:
         if result.device.type != "cuda":
             continue
         said = [f"! not fit for comparison: {reason}" for reason in (result.gpu.reasons if result.gpu else ())]
+        said += [f"not checked: {what}" for what in (result.gpu.unchecked if result.gpu else ())]
         if result.gpu is None:
             said.append(f"no figure of the driver: {result.gpu_missing_because}")
         if result.trace is None:

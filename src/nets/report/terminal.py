@@ -11,13 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nets.cells import CELLS
-from nets.report.gpu import gpu_tables
+from nets.report.gpu import PUBLISHED, gpu_tables
 from nets.report.gpu import notes as gpu_notes
 from nets.results import Result
 from nets.sidebyside import SideBySide
-
-PUBLISHED = {cell.id: cell.published for cell in CELLS}
 
 
 def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
@@ -27,9 +24,9 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     out = io.StringIO()
     grid = table(results)
     wide = Console(width=1_000)
-    needed = max(
-        wide.measure(each).maximum for each in [grid, *gpu_tables(results)]
-    )  # a terminal that wraps a row beats a row that is cut
+    summaries = gpu_tables(results)
+    # a terminal that wraps a row beats a row that is cut
+    needed = max(wide.measure(each).maximum for each in [grid, *summaries])
     console = Console(
         file=out, width=max(width, needed), force_terminal=color, color_system="standard" if color else None
     )
@@ -37,8 +34,8 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     console.print(grid)
     if any(PUBLISHED.get(result.id) for result in results):
         console.print(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
-    for gpu_table in gpu_tables(results):
-        console.print(gpu_table)
+    for gpu_summary in summaries:
+        console.print(gpu_summary)
     for note in gpu_notes(results):
         console.print(Text(note, style="yellow"), soft_wrap=True)
     for result in results:
@@ -119,9 +116,8 @@ def _row(result: Result) -> tuple[str | Text, ...]:
 
 
 def _utilization(result: Result) -> str:
-    if result.gpu is None or result.gpu.utilization_pct is None:
-        return "–"
-    return f"{result.gpu.utilization_pct:.1f} %" + ("" if result.gpu.valid else " !")
+    """The trace's, as the article's is; the driver's stands in the GPU summary."""
+    return "–" if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %"
 
 
 def _accuracy(result: Result) -> str:
