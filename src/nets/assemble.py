@@ -137,7 +137,12 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
 def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, turns: Turns, *, of: str) -> SideBySide:
     """The record of two sides' turns at a cell."""
     first, second = (
-        Side(name=name, per=turn.per, seconds=tuple(turns.seconds[name]), execution=execution(turn.run, setting))
+        Side(
+            name=name,
+            per=turn.per,
+            seconds=tuple(turns.seconds[name]),
+            execution=None if turn.is_peer else execution(turn.run, setting),
+        )
         for name, turn in turns.sides.items()
     )
     return SideBySide(

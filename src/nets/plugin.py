@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 APART = {
     "monitor_cost": "what the GPU monitor costs, side by side",
+    "peers": "other people's tools against the resident pipeline, side by side",
     "side_by_side": "the article's pipeline against the resident one, side by side",
 }
 """Markers of benchmarks that run only when `-m` asks for them."""

@@ -19,10 +19,10 @@ CONFIDENCE = 0.95
 
 
 class Side(Record):
-    """One of the two: its name, how its steps are executed, and each turn's seconds, `per` round or step."""
+    """One of the two: its name, each turn's seconds, `per` round or step, and how ours are executed, null for a peer."""
 
     name: str
-    execution: Execution
+    execution: Execution | None
     per: Literal["round", "step"]
     seconds: tuple[Annotated[float, Field(gt=0)], ...]
 

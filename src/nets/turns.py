@@ -15,6 +15,7 @@ class Turn(ABC):
     """Does one turn of a cell's run after the other; the seconds of each are of a whole round or of one step."""
 
     per: Literal["round", "step"]
+    is_peer = False
 
     def __init__(self, run: CellRun) -> None:
         self.run = run

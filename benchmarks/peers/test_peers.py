@@ -1,0 +1,58 @@
+"""The same cell in other people's tools, in turns with the resident pipeline. Run it with `-m peers`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from nets.cells import Cell, Protocol
+from nets.datasets import Data
+from nets.measure import CellRun
+from nets.options import Options
+from nets.pipelines import PIPELINES
+from nets.sidebyside import SideBySide
+from nets.turns import Turn, Turns, block
+
+PAIRS = 12
+IMAGES = 2_000
+LEAST_STEPS = 50
+
+
+def peer(name: str, run: CellRun, n_steps: int) -> tuple[str, Turn]:
+    """A peer's name with its version, and its blocks of steps; skips where it is not installed."""
+    if name == "jax":
+        pytest.importorskip("optax", reason="the peers are not installed: pip install -e '.[peers]'")
+        from benchmarks.peers.jax_peer import NAME, JaxSteps
+
+        return NAME, JaxSteps(run, n_steps)
+    pytest.importorskip("lightning", reason="the peers are not installed: pip install -e '.[peers]'")
+    from benchmarks.peers.lightning_peer import NAME as LIGHTNING
+    from benchmarks.peers.lightning_peer import LightningSteps
+
+    return LIGHTNING, LightningSteps(run, n_steps)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", ["jax", "lightning"])
+def test_peers(
+    benchmark: BenchmarkFixture,
+    name: str,
+    cell: Cell,
+    protocol: Protocol,
+    data: Data,
+    device: torch.device,
+    nets_options: Options,
+    side_by_side: Callable[[Turns, str], SideBySide],
+) -> None:
+    """Time blocks of steps of a peer and of ours in turns; the ratio is the peer's step over ours."""
+    n_steps = max(LEAST_STEPS, IMAGES // protocol.batch_size)
+    pipeline = PIPELINES["resident"]
+    run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device)
+    called, theirs = peer(name, run, n_steps)
+    with block(run, n_steps) as ours:
+        turns = Turns({called: theirs, "resident": ours})
+        benchmark.pedantic(turns.pair, rounds=nets_options.rounds or PAIRS, iterations=1)
+        side_by_side(turns, f"a step of {called} over one of the resident pipeline")
