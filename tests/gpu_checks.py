@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
 
 from nets import gpu, observe, resultfiles
-from nets.cells import CELLS, protocol_for
+from nets.cells import CELLS, Cell, protocol_for
 from nets.datasets import load
 from nets.machine import choose_device, device_facts
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor, monitor_of
 from nets.pipelines import PIPELINES
+from nets.pipelines.resident import ResidentTrainer
 from nets.results import Device
 from nets.windows import MIN_WINDOW_S, Window
 from tests.suite import Suite
@@ -116,13 +118,10 @@ def test_a_busy_gpu_and_an_idle_one(monitor: GpuMonitor, device: torch.device) -
 
 @pytest.mark.parametrize("name", PIPELINES)
 @pytest.mark.parametrize("cell", DIGITS, ids=str)
-def test_a_cell_is_seen(cell: object, name: str, monitor: GpuMonitor, device: torch.device, tmp_path: Path) -> None:
+def test_a_cell_is_seen(cell: Cell, name: str, monitor: GpuMonitor, device: torch.device, tmp_path: Path) -> None:
     """Each network under each pipeline has a valid record of the driver, joules, and a trace with all three figures."""
-    chosen = next(each for each in DIGITS if each is cell)
     data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES[name]
-    run = CellRun(
-        chosen, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device, watch=monitor.watch
-    )
+    run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device, watch=monitor.watch)
     run.round()
     seen = observe.observe(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
     print(seen)
@@ -156,3 +155,26 @@ def test_passes_change_no_round(monitor: GpuMonitor, device: torch.device, tmp_p
         run.round()
         found.append([(r.accuracy, r.loss) for r in run.rounds])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("cell", DIGITS, ids=str)
+def test_steps_are_replayed(cell: Cell, monitor: GpuMonitor, device: torch.device) -> None:
+    """Each network is captured, trains to the eager steps' accuracy, and its kernels fill 1/1.3 of a step at least."""
+    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
+    loaders = pipeline.loaders(data, protocol, device)
+    run = CellRun(cell, protocol, pipeline, data, loaders, device, watch=monitor.watch)
+    replayed = [run.round().accuracy for _ in range(3)]
+    assert (run.mode, run.fallback_because) == ("graph", None)
+    eager = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        trainer = ResidentTrainer(pipeline.place(run.build(), device), loaders, protocol, device)
+        for _ in range(protocol.epochs):
+            trainer.train()
+        eager.append(trainer.evaluate().accuracy)
+    print(replayed, eager)
+    assert fmean(replayed) == pytest.approx(fmean(eager), abs=0.03)
+    seen = observe.observe(run, monitor, take_trace=True, keep_traces=None, no_gpu_because=None)
+    assert seen.trace is not None, seen.trace_missing_because
+    assert seen.trace.training_steps_per_step > 1
+    assert seen.trace.gpu_utilization_pct > 100 / 1.3

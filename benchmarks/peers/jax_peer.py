@@ -1,6 +1,7 @@
-"""A cell in JAX: one jitted `lax.scan` over batches that lie on the device, with optax's Adam, as its documentation has it.
+"""A cell in JAX: one jitted `lax.scan` over batches that lie on the device, with optax's Adam, as documented.
 
-https://docs.jax.dev/en/latest/_autosummary/jax.lax.scan.html, https://optax.readthedocs.io/en/latest/getting_started.html
+https://docs.jax.dev/en/latest/_autosummary/jax.lax.scan.html,
+https://optax.readthedocs.io/en/latest/getting_started.html
 """
 
 from __future__ import annotations

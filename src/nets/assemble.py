@@ -139,9 +139,9 @@ def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, t
     first, second = (
         Side(
             name=name,
+            execution=None if turn.is_peer else execution(turn.run, setting),
             per=turn.per,
             seconds=tuple(turns.seconds[name]),
-            execution=None if turn.is_peer else execution(turn.run, setting),
         )
         for name, turn in turns.sides.items()
     )

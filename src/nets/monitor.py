@@ -64,7 +64,7 @@ class GpuMonitor:
             yield
         finally:
             seconds = time.perf_counter() - started
-            window = watcher.end() if watcher is not None else Window(spoilt={self._no_driver_because})
+            window = watcher.end() if watcher is not None else Window.unseen(self._no_driver_because)
             if watcher is not None and watcher.left_behind:
                 self._driver, self._no_driver_because = None, _NO_ANSWER
             window.seconds = seconds
@@ -113,7 +113,7 @@ class _Watcher:
             self._thread.join(PATIENCE_S)
             self.left_behind = self._thread.is_alive()
         if self.left_behind:
-            return Window(spoilt={_NO_ANSWER})
+            return Window.unseen(_NO_ANSWER)
         return self._window
 
     def _run(self) -> None:

@@ -147,15 +147,11 @@ def nets_options(pytestconfig: pytest.Config) -> Options:
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> torch.device:
     """The device that the cells run on. A worker that can't have the one it was meant to fails its cells."""
-    from nets.machine import DeviceError
-    from nets.workers import REFUSAL
-
-    if refusal := os.environ.get(REFUSAL):
-        pytest.fail(refusal, pytrace=False)
-    try:
-        return pytestconfig.stash[RECORDER].device
-    except DeviceError as error:
-        pytest.fail(str(error), pytrace=False)
+    recorder = pytestconfig.stash[RECORDER]
+    device = recorder.device
+    if recorder.no_device_because is not None:
+        pytest.fail(recorder.no_device_because, pytrace=False)
+    return device
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
 
+CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
+"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
+
 RUN: pytest.StashKey[CellRun] = pytest.StashKey()
 
 
@@ -47,6 +50,7 @@ class Recorder:
         self._not_run: dict[str, str] = {}
         self._interrupted = False
         self._others_ran = False
+        self.no_device_because = os.environ.get(REFUSAL) if self._is_worker else None
         self.side_by_side: list[SideBySide] = []
         self._json: Path | None = None
         if (path := config.getoption("benchmark_json", None)) is not None:
@@ -57,12 +61,19 @@ class Recorder:
 
     @cached_property
     def device(self) -> torch.device:
-        """The device that was asked for; on a worker, the one that the controller chose. Raises DeviceError."""
-        from nets.machine import choose_device
-        from nets.workers import DEVICE
+        """The device that was asked for; on a worker, the one that the controller chose.
 
-        chosen = os.environ.get(DEVICE) if self._is_worker else None
-        return choose_device(chosen or self._options.device)
+        Where a worker can't have that it is the CPU, to describe, and `no_device_because` keeps cells from running.
+        """
+        from nets.machine import DeviceError, choose_device
+
+        if not self._is_worker:
+            return choose_device(self._options.device)
+        try:
+            return choose_device(os.environ.get(DEVICE, self._options.device))
+        except DeviceError as error:
+            self.no_device_because = self.no_device_because or str(error)
+            return choose_device("cpu")
 
     @cached_property
     def setting(self) -> Setting:

@@ -19,7 +19,7 @@ CONFIDENCE = 0.95
 
 
 class Side(Record):
-    """One of the two: its name, each turn's seconds, `per` round or step, and how ours are executed, null for a peer."""
+    """One of the two: its name, how its steps are executed (null for a peer), each turn's seconds, `per` what."""
 
     name: str
     execution: Execution | None

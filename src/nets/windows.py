@@ -38,6 +38,12 @@ class Window:
     unchecked: set[str] = field(default_factory=set)
     spoilt: set[str] = field(default_factory=set)
 
+    @classmethod
+    def unseen(cls, because: str) -> Window:
+        """One in which the driver showed nothing."""
+        refused = {name: because for name in GPU_FIGURES if name != "memory_peak_bytes"}
+        return cls(refused=refused, spoilt={because})
+
 
 def too_short(windows: Iterable[Window], min_window_s: float = MIN_WINDOW_S) -> bool:
     """Whether any of them, or all for want of one, is too short for the driver."""
@@ -69,7 +75,7 @@ def summed(
         short = f"a window lasted {shortest_s:.2f} s, and the driver's figures need {min_window_s:g} s"
         short += f"; no soak: {no_soak_because}" if no_soak_because is not None else ""
         spoilt.add(short)
-        because |= dict.fromkeys((name for name in GPU_FIGURES if name not in figures), short)
+        because = {name: short for name in GPU_FIGURES if name not in figures} | because
     else:
         spoilt |= {text for window in used if (text := _gap(window)) is not None}
         figures |= _means(used) | _energy(used, n_steps if soak is not None else None)

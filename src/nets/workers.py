@@ -16,15 +16,13 @@ from xdist.scheduler import LoadScopeScheduling
 from nets import machine
 from nets.cells import CELLS
 from nets.machine import choose_device, cores
-from nets.recorder import cell_of
+from nets.recorder import CORES, DEVICE, REFUSAL, cell_of
 from nets.results import Device
 
 if TYPE_CHECKING:
     import torch
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
-"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
 
 DATASET_OF = {cell.id: cell.dataset for cell in CELLS}
 

@@ -1,15 +1,21 @@
-"""The benchmark of the monitor's cost: run with a stub driver, its record, its line, and what reads its file."""
+"""The benchmarks that take turns: their records, their lines, what reads their files, and when they are left out."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from nets import resultfiles
+from nets.cells import protocol_for
 from nets.cli import app
+from nets.measure import CellRun
+from nets.results import Unusable
+from nets.turns import Block
 from tests.stub_driver import REPOSITORY, environment
 from tests.suite import Suite
 
@@ -57,3 +63,48 @@ def test_not_under_xdist(with_cost: Suite, stub_driver: Path, monkeypatch: pytes
     result = with_cost.run(*ARGUMENTS, "-m", "monitor_cost", "-n", "1", subprocess=True)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["two sides are timed in turns in one process: run it without -n"])
+
+
+def test_the_pipelines_side_by_side(suite: Suite) -> None:
+    """Blocks of steps of both pipelines in turns: each side says how it was executed, and its seconds are of a step."""
+    shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
+    result = suite.run("--cells", "digits-snn500,digits-lenet5", "--rounds", "2", "-m", "side_by_side")
+    result.assert_outcomes(passed=2, deselected=2)
+    for record in resultfiles.read(suite.out).side_by_side:
+        article, resident = record.sides
+        assert (article.name, resident.name) == ("article", "resident")
+        assert (article.per, resident.per, len(article.seconds)) == ("step", "step", 2)
+        assert article.execution is not None
+        assert resident.execution is not None
+        assert (article.execution.memory_format, resident.execution.memory_format) == ("contiguous", "channels_last")
+        assert article.execution.threads == resident.execution.threads
+        assert max(*article.seconds, *resident.seconds) < 1
+    result.stdout.fnmatch_lines(["digits-lenet5: a step of the article's pipeline over one of the resident: *"])
+
+
+def test_blocks_go_on_where_the_last_ended() -> None:
+    """A block is at least its number of steps, and the next begins with the step after it."""
+    steps = iter(range(1, 100))
+    run = CellRun.__new__(CellRun)
+    run.device, run.protocol = torch.device("cpu"), protocol_for("quick", "digits")
+    turn = Block(run, steps, 4)
+    turn.seconds()
+    assert next(steps) == 5
+    turn.seconds()
+    assert next(steps) == 9
+
+
+def test_files_that_are_no_comparison(tmp_path: Path) -> None:
+    """A side-by-side record whose ratio is not that of its seconds, or that is none, is refused by name."""
+    for extra_info, message in (
+        ({"schema": 1, "kind": "side_by_side"}, "field 'of'"),
+        (["schema"], ""),
+        ("schema", ""),
+    ):
+        file = tmp_path / "f.json"
+        file.write_text(json.dumps({"benchmarks": [{"extra_info": extra_info}], "nets": {}}))
+        if message:
+            with pytest.raises(Unusable, match=message):
+                resultfiles.read(file)
+        else:
+            assert resultfiles.read(file).side_by_side == ()

@@ -1,0 +1,40 @@
+"""Threads and OpenMP's waiting: chosen by rule, before torch is loaded, and recorded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from nets.machine import cores, threaded, threads
+
+
+def test_threads() -> None:
+    """Large batches get every core, small ones one, and the caller has its own number again afterwards."""
+    assert (threads(4), threads(31), threads(32), threads(100)) == (1, 1, len(cores()), len(cores()))
+    before = torch.get_num_threads()
+    with threaded(torch.device("cpu"), 4):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "first", "expected"),
+    [
+        ({}, "", "GOMP_SPINCOUNT=4000 4000"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "", "OMP_WAIT_POLICY=active None"),
+        ({"GOMP_SPINCOUNT": "7"}, "", "GOMP_SPINCOUNT=7 7"),
+        ({}, "sys.modules['torch'] = None;", "unknown: torch was imported before nets None"),
+    ],
+)
+def test_waiting(variables: dict[str, str], first: str, expected: str) -> None:
+    """The spins are set unless the caller chose otherwise or torch came first, and what holds is said."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    code = f"import sys, os; {first} import nets.machine as m; print(m.wait_policy(), os.environ.get('GOMP_SPINCOUNT'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | variables, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == expected
