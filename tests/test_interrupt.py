@@ -149,7 +149,7 @@ def test_ctrl_c_with_workers(suite: Suite) -> None:
         "    if report.when == 'call' and not os.environ.get('PYTEST_XDIST_WORKER'):\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
     )
-    cells = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--rounds", "2", "-n", "2")
+    cells = (*CELLS, "-n", "2")
     result = suite.run(*cells, "--benchmark-autosave", subprocess=True)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     content = suite.content()

@@ -259,7 +259,7 @@ def test_no_library(tmp_path: Path) -> None:
 def test_a_driver_that_hangs(stub_driver: Path, name: str) -> None:
     """A driver that doesn't answer costs a cell a second at most; it is left behind, and the record says so."""
     with StubbedProcess(stub_driver) as process:
-        answer = process.ask(f"hang={name}:3", watched, seconds=0.1)
+        answer = process.ask(f"hang={name}:1.7", watched, seconds=0.1)
     assert max(answer["took_s"]) < 2.5
     assert not answer["use"]["valid"]
     assert any("the driver did not answer for 1 s" in reason for reason in answer["use"]["reasons"])

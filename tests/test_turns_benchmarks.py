@@ -56,11 +56,11 @@ def test_left_out_unless_asked_for(with_cost: Suite) -> None:
     result.stdout.fnmatch_lines(["*no GPU to watch: NVML: NVML Shared Library Not Found*"])
 
 
-def test_not_under_xdist(with_cost: Suite, stub_driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two sides in turns on several workers are refused."""
-    for name, value in environment(stub_driver).items():
-        monkeypatch.setenv(name, value)
-    result = with_cost.run(*ARGUMENTS, "-m", "monitor_cost", "-n", "1", subprocess=True)
+def test_not_under_xdist(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sides in turns on one of xdist's workers are refused."""
+    shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    result = suite.run(*ARGUMENTS, "-m", "side_by_side")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["two sides are timed in turns in one process: run it without -n"])
 
@@ -68,18 +68,18 @@ def test_not_under_xdist(with_cost: Suite, stub_driver: Path, monkeypatch: pytes
 def test_the_pipelines_side_by_side(suite: Suite) -> None:
     """Blocks of steps of both pipelines in turns: each side says how it was executed, and its seconds are of a step."""
     shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
-    result = suite.run("--cells", "digits-snn500,digits-lenet5", "--rounds", "2", "-m", "side_by_side")
-    result.assert_outcomes(passed=2, deselected=2)
-    for record in resultfiles.read(suite.out).side_by_side:
-        article, resident = record.sides
-        assert (article.name, resident.name) == ("article", "resident")
-        assert (article.per, resident.per, len(article.seconds)) == ("step", "step", 2)
-        assert article.execution is not None
-        assert resident.execution is not None
-        assert (article.execution.memory_format, resident.execution.memory_format) == ("contiguous", "channels_last")
-        assert article.execution.threads == resident.execution.threads
-        assert max(*article.seconds, *resident.seconds) < 1
-    result.stdout.fnmatch_lines(["digits-lenet5: a step of the article's pipeline over one of the resident: *"])
+    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "-m", "side_by_side")
+    result.assert_outcomes(passed=1, deselected=1)
+    (record,) = resultfiles.read(suite.out).side_by_side
+    article, resident = record.sides
+    assert (article.name, resident.name) == ("article", "resident")
+    assert (article.per, resident.per, len(article.seconds)) == ("step", "step", 2)
+    assert article.execution is not None
+    assert resident.execution is not None
+    assert (article.execution.memory_format, resident.execution.memory_format) == ("contiguous", "channels_last")
+    assert article.execution.threads == resident.execution.threads
+    assert max(*article.seconds, *resident.seconds) < 1
+    result.stdout.fnmatch_lines(["digits-snn500: a step of the article's pipeline over one of the resident: *"])
 
 
 def test_blocks_go_on_where_the_last_ended() -> None:

@@ -102,25 +102,28 @@ def test_within_the_caller_s_list(four_gpus: Suite, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "visible", "message"),
+    ("n_workers", "wanted", "gpus", "message"),
     [
-        (("-n", "5"), None, f"-n 5: 5 workers, but 4 GPUs ({', '.join(UUIDS)}): each worker has one to itself"),
-        (("-n", "2"), "3", "-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"),
-        (("-n", "2", "--device", "cuda:1"), None, "--device cuda:1 names one GPU, and -n 2 wants one for each*"),
+        (4, "auto", UUIDS, None),
+        (5, "auto", UUIDS, f"-n 5: 5 workers, but 4 GPUs ({', '.join(UUIDS)}): each worker has one to itself"),
+        (2, "cuda", ["3"], "-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"),
+        (2, "cuda:1", UUIDS, "--device cuda:1 names one GPU, and -n 2 wants one for each worker"),
+        (1, "cuda:1", UUIDS, None),
     ],
 )
-def test_more_workers_than_gpus(
-    four_gpus: Suite, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], visible: str | None, message: str
-) -> None:
-    """Every cell on more workers than GPUs is refused before it begins, and the GPUs are named."""
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+def test_refusals(n_workers: int, wanted: str, gpus: list[str], message: str | None) -> None:
+    """More workers than GPUs, and one named GPU for several, are refused with the numbers and the GPUs."""
+    assert workers.refusal(n_workers, wanted, gpus) == message
+
+
+def test_more_workers_than_gpus(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell on more workers than GPUs is refused before it begins, without a traceback."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     (four_gpus.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
-    result = four_gpus.pytester.runpytest_subprocess(
-        "benchmarks/test_cells.py", "--cells", "digits-snn500,digits-lenet5", *arguments
-    )
+    cells = ("--cells", "digits-snn500,digits-lenet5", "-n", "2")
+    result = four_gpus.pytester.runpytest_subprocess("benchmarks/test_cells.py", *cells)
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines([message.replace("[", "[[]")])
+    result.stdout.fnmatch_lines(["-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 

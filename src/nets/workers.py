@@ -52,6 +52,16 @@ def shares(n_workers: int, of: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(of[bounds[i] : bounds[i + 1]]) for i in range(n_workers))
 
 
+def refusal(n_workers: int, wanted: str, gpus: Sequence[str]) -> str | None:
+    """Why so many workers can't measure cells on the GPUs that there are; None if they can."""
+    if ":" in wanted and n_workers > 1:
+        return f"--device {wanted} names one GPU, and -n {n_workers} wants one for each worker"
+    if n_workers > len(gpus):
+        known = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'} ({', '.join(gpus)})"
+        return f"-n {n_workers}: {n_workers} workers, but {known}: each worker has one to itself"
+    return None
+
+
 def n_gpus(wanted: str) -> int | None:
     """How many workers the GPUs are good for, for `-n auto`; None where the cells run on a CPU."""
     if choose_device(wanted).type == "cpu":
@@ -100,13 +110,8 @@ class Workers:
             _give(local, CORES, [",".join(map(str, share)) for share in shares(len(local), cores())])
             return
         gpus = _gpus()
-        if ":" in self._device and len(local) > 1:
-            refusal = f"--device {self._device} names one GPU, and -n {len(local)} wants one for each worker"
-            _give(local, REFUSAL, [refusal] * len(local))
-        elif len(local) > len(gpus):
-            known = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'} ({', '.join(gpus)})"
-            refusal = f"-n {len(local)}: {len(local)} workers, but {known}: each worker has one to itself"
-            _give(local, REFUSAL, [refusal] * len(local))
+        if because := refusal(len(local), self._device, gpus):
+            _give(local, REFUSAL, [because] * len(local))
         elif ":" not in self._device:
             _give(local, VISIBLE, gpus)
 
