@@ -81,6 +81,7 @@ def test_events_that_make_no_sense(tmp_path: Path, event: Event, message: str) -
         read(path)
 
 
+@pytest.mark.filterwarnings("ignore")  # the profiler's own, which differ from version to version
 def test_a_real_trace_of_the_cpu(tmp_path: Path) -> None:
     """torch.profiler's own file is read, and found to hold no GPU's kernel."""
     schedule = torch.profiler.schedule(wait=1, warmup=1, active=3, repeat=1)
