@@ -15,11 +15,9 @@ from nets.measure import CellRun
 from nets.options import Options
 from nets.pipelines import PIPELINES
 from nets.sidebyside import SideBySide
-from nets.turns import Turns, block
+from nets.turns import Turns, block, steps_of_a_block
 
 PAIRS = 12
-IMAGES = 2_000
-LEAST_STEPS = 50
 
 
 @pytest.mark.side_by_side
@@ -33,7 +31,7 @@ def test_side_by_side(
     side_by_side: Callable[[Turns, str], SideBySide],
 ) -> None:
     """Time blocks of steps of each pipeline in turns; the ratio is the article's step over the resident one's."""
-    n_steps = max(LEAST_STEPS, IMAGES // protocol.batch_size)
+    n_steps = steps_of_a_block(protocol.batch_size)
     with ExitStack() as stack:
         sides = {}
         for name in ("article", "resident"):

@@ -166,6 +166,29 @@ def test_a_network_that_changes_between_steps() -> None:
     assert "does not do the same in every step" in kept.fallback_because
 
 
+class Poisoned(Calls):
+    """Replays into a loss that is no number."""
+
+    def __init__(self, tally: list[Tensor]) -> None:
+        self._tally = tally
+
+    def record(self, work: Work) -> Work:
+        """Not the work."""
+
+        def replay() -> None:
+            self._tally[0].fill_(float("nan"))
+
+        return replay
+
+
+def test_a_replay_that_diverges_alone() -> None:
+    """A replay whose loss is not finite where the eager steps' is, is not the network's own."""
+    eager = trainer(lenet5())
+    kept = graphed(eager, Poisoned(eager.tally.state))
+    assert kept is eager
+    assert "replayed steps gave a loss of nan" in str(kept.fallback_because)
+
+
 def test_a_network_that_can_t_be_recorded() -> None:
     """A recording that fails leaves an eager trainer with the first line of the reason, and the weights untouched."""
 

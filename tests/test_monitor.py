@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nets.gpu import NoDriver, patiently
 from nets.monitor import GpuMonitor
 from nets.results import GPU_FIGURES
 from nets.windows import Window, summed
@@ -280,3 +281,13 @@ def test_facts(driver: StubbedProcess) -> None:
     assert first == [UUID, "Stub H100", 80 * 2**30, "9.0", "999.1", True]
     assert last[0].endswith("3")
     assert driver.ask("refuse=nvmlDeviceGetMigMode", facts)[0][-1] is False
+
+
+def test_what_starts_the_driver_may_fail_in_any_way() -> None:
+    """Whatever is raised while the driver is started means that there is none, and is not taken for one that hangs."""
+
+    def fail() -> None:
+        raise OSError("libnvidia-ml.so.1: invalid ELF header")
+
+    with pytest.raises(NoDriver, match=r"OSError: libnvidia-ml\.so\.1: invalid ELF header"):
+        patiently(fail)

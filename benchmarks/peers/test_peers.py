@@ -14,11 +14,9 @@ from nets.measure import CellRun
 from nets.options import Options
 from nets.pipelines import PIPELINES
 from nets.sidebyside import SideBySide
-from nets.turns import Turn, Turns, block
+from nets.turns import Turn, Turns, block, steps_of_a_block
 
 PAIRS = 12
-IMAGES = 2_000
-LEAST_STEPS = 50
 
 
 def peer(name: str, run: CellRun, n_steps: int) -> tuple[str, Turn]:
@@ -48,7 +46,7 @@ def test_peers(
     side_by_side: Callable[[Turns, str], SideBySide],
 ) -> None:
     """Time blocks of steps of a peer and of ours in turns; the ratio is the peer's step over ours."""
-    n_steps = max(LEAST_STEPS, IMAGES // protocol.batch_size)
+    n_steps = steps_of_a_block(protocol.batch_size)
     pipeline = PIPELINES["resident"]
     run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device)
     called, theirs = peer(name, run, n_steps)

@@ -223,6 +223,8 @@ def patiently(ask: Callable[[], T], patience_s: float = PATIENCE_TO_START_S) -> 
             answers.append(ask())
         except (NoDriver, Refused) as error:
             errors.append(error)
+        except Exception as error:  # whatever it is, there is no driver to ask
+            errors.append(NoDriver(f"{type(error).__name__}: {error}"))
 
     thread = threading.Thread(target=run, name="nets-gpu-start", daemon=True)
     thread.start()

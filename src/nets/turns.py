@@ -11,6 +11,11 @@ from typing import Literal
 from nets.measure import CellRun
 
 
+def steps_of_a_block(batch_size: int) -> int:
+    """Training steps in a block: 2,000 images, and 50 steps at least."""
+    return max(50, 2_000 // batch_size)
+
+
 class Turn(ABC):
     """Does one turn of a cell's run after the other; the seconds of each are of a whole round or of one step."""
 
