@@ -10,13 +10,19 @@ import pytest
 import torch
 
 from nets.machine import cores, threaded, threads
+from nets.pipelines import PIPELINES
 
 
 def test_threads() -> None:
-    """Large batches get every core, small ones one, and the caller has its own number again afterwards."""
+    """Large batches get every core, small ones one; the article's pipeline has torch's default, which is every core.
+
+    The caller has its own number again afterwards.
+    """
     assert (threads(4), threads(31), threads(32), threads(100)) == (1, 1, len(cores()), len(cores()))
+    assert [PIPELINES["resident"].threads(n) for n in (4, 100)] == [1, len(cores())]
+    assert [PIPELINES["article"].threads(n) for n in (4, 100)] == [len(cores())] * 2
     before = torch.get_num_threads()
-    with threaded(torch.device("cpu"), 4):
+    with threaded(torch.device("cpu"), 1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 

@@ -17,6 +17,7 @@ from nets.datasets import Split
 from nets.measure import CellRun
 from nets.models import MODELS
 from nets.pipelines import PIPELINES, Loaders, ResidentBatches, pipeline
+from nets.pipelines.resident import FusedAdam
 
 CPU = torch.device("cpu")
 
@@ -95,3 +96,57 @@ def test_unknown_pipeline() -> None:
     """An unknown pipeline is refused, with the known ones."""
     with pytest.raises(UnknownName, match="unknown pipeline 'fast'; known: resident, article"):
         pipeline("fast")
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize(("n", "batch_size"), [(30, 100), (30, 1), (1, 1), (7, 3)])
+def test_batches_of_any_size(name: str, n: int, batch_size: int) -> None:
+    """A batch larger than the set, of one image, and a short last one are trained on, every image counted once."""
+    data = some_digits(n)
+    protocol = protocol_for("quick", "digits").changed(batch_size=batch_size)
+    way = PIPELINES[name]
+    torch.manual_seed(0)
+    loaders = way.loaders(data, protocol, CPU)
+    trainer = way.trainer(way.place(MODELS["snn500"]((1, 28, 28), 10), CPU), loaders, protocol, CPU)
+    passes = [trainer.train(), trainer.evaluate()]
+    assert all(math.isfinite(each.loss) for each in passes)
+    assert passes[0].accuracy * n == pytest.approx(round(passes[0].accuracy * n))
+    assert passes[1].accuracy * 20 == pytest.approx(round(passes[1].accuracy * 20))
+
+
+def some_digits(n: int) -> datasets.Data:
+    """Digits with `n` training images and 20 test images."""
+    data = datasets.load("digits", Path())
+    train, test = (Split(s.images[:k], s.labels[:k]) for s, k in ((data.train, n), (data.test, 20)))
+    return datasets.embedded("digits", train, test, n_classes=10, centred=False)
+
+
+def test_an_empty_set_is_refused() -> None:
+    """A data set without a training image is no data set."""
+    with pytest.raises(datasets.DataError, match="digits: the training set is empty"):
+        some_digits(0)
+
+
+def test_a_set_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set larger than what the device has free is refused with both sizes, and one that fits is not."""
+    data = datasets.load("digits", Path())
+    needed = 4 * (data.train.images.numel() + data.test.images.numel()) + 5 * data.train.images.numel()
+    monkeypatch.setattr("nets.datasets.free_bytes", lambda device: needed)
+    data.on(CPU)
+    monkeypatch.setattr("nets.datasets.free_bytes", lambda device: 2 * 2**20)
+    with pytest.raises(datasets.DoesNotFit, match="takes 11 MiB as float32, and 2 MiB are free there"):
+        data.on(CPU)
+
+
+def test_a_parameter_without_gradients_is_passed_over() -> None:
+    """Steps in which a weight has no gradient leave it, its state and its count alone, as torch's Adam does."""
+    torch.manual_seed(0)
+    ours, theirs = ([torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))] for _ in range(2))
+    adam, reference = FusedAdam(ours, lr=0.1), torch.optim.Adam(theirs, lr=0.1)
+    for with_second in (True, False, True):
+        for parameters, optimizer in ((ours, adam), (theirs, reference)):
+            optimizer.zero_grad()
+            (parameters[0].square().sum() + (parameters[1].square().sum() if with_second else 0)).backward()
+            optimizer.step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)

@@ -301,3 +301,16 @@ def test_both_pipelines(suite: Suite) -> None:
 def test_no_progress_in_a_log(suite: Suite) -> None:
     """Where no person watches there is no progress line."""
     assert "\x1b[K" not in suite.run(*SHORT).stdout.str()
+
+
+def test_data_that_does_not_fit_the_device(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set that is larger than the device fails its cells with a sentence that names both sizes."""
+    monkeypatch.setattr("nets.datasets.free_bytes", lambda device: 2**20)
+    result = suite.run("--cells", "digits-snn500")
+    result.assert_outcomes(errors=1)
+    ((status, failures),) = suite.outcomes().values()
+    assert status == "error"
+    assert (
+        "takes 11 MiB as float32, and 1 MiB are free there; --pipeline article loads it batch by batch" in failures[0]
+    )
+    assert "Traceback" not in result.stdout.str()

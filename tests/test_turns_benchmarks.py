@@ -14,6 +14,7 @@ from nets import resultfiles
 from nets.cells import protocol_for
 from nets.cli import app
 from nets.measure import CellRun
+from nets.pipelines import PIPELINES
 from nets.results import Unusable
 from nets.turns import Block
 from tests.stub_driver import REPOSITORY, environment
@@ -62,7 +63,7 @@ def test_not_under_xdist(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     result = suite.run(*ARGUMENTS, "-m", "side_by_side")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["two sides are timed in turns in one process: run it without -n"])
+    result.stdout.fnmatch_lines(["what is compared is timed in turns in one process: run it without -n"])
 
 
 def test_the_pipelines_side_by_side(suite: Suite) -> None:
@@ -87,6 +88,7 @@ def test_blocks_go_on_where_the_last_ended() -> None:
     steps = iter(range(1, 100))
     run = CellRun.__new__(CellRun)
     run.device, run.protocol = torch.device("cpu"), protocol_for("quick", "digits")
+    run.pipeline = PIPELINES["resident"]
     turn = Block(run, steps, 4)
     turn.seconds()
     assert next(steps) == 5

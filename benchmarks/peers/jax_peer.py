@@ -1,4 +1,4 @@
-"""A cell in JAX: one jitted `lax.scan` over batches that lie on the device, with optax's Adam, as documented.
+"""A cell in JAX, batches on the device, with optax's Adam: one jitted `lax.scan`, or a jitted call a step.
 
 https://docs.jax.dev/en/latest/_autosummary/jax.lax.scan.html,
 https://optax.readthedocs.io/en/latest/getting_started.html
@@ -75,12 +75,15 @@ def translated(model: nn.Module) -> tuple[Weights, list[Layer]]:
 
 
 class JaxSteps(Turn):
-    """Blocks of steps: an epoch's permutation is drawn on the device, and scanned batch by batch within one jit."""
+    """Blocks of steps: a permutation drawn on the device, its batches scanned within one jit, or taken step by step.
+
+    XLA's CPU backend runs a convolution inside a loop at a fraction of its speed, so that both ways are there.
+    """
 
     per = "step"
     is_peer = True
 
-    def __init__(self, run: CellRun, n_steps: int) -> None:
+    def __init__(self, run: CellRun, n_steps: int, *, scanned: bool) -> None:
         super().__init__(run)
         self._n_steps = n_steps
         images = run.data.on(run.device)[0].images.permute(0, 2, 3, 1).cpu().numpy()
@@ -106,12 +109,25 @@ class JaxSteps(Turn):
             updates, adam = optimizer.update(gradients, adam, weights)
             return (optax.apply_updates(weights, updates), adam), (loss, correct)
 
+        def batches(key: Array) -> Array:
+            order = jax.random.permutation(key, len(self._labels))
+            return jnp.resize(order, (n_steps, batch_size))  # a set smaller than a block comes again
+
         def block(state: Any, key: Array) -> tuple[Any, tuple[Array, Array]]:
-            order = jax.random.permutation(key, len(self._labels))[: n_steps * batch_size]
-            state, (losses, corrects) = lax.scan(step, state, order.reshape(n_steps, batch_size))
+            state, (losses, corrects) = lax.scan(step, state, batches(key))
             return state, (losses.mean(), corrects.sum())
 
-        self._block = jax.jit(block, donate_argnums=0)
+        one, drawn = jax.jit(step, donate_argnums=0), jax.jit(batches)
+
+        def step_by_step(state: Any, key: Array) -> tuple[Any, tuple[Array, Array]]:
+            means = []
+            for chosen in drawn(key):
+                state, mean = one(state, chosen)
+                means.append(mean)
+            losses, corrects = zip(*means, strict=True)
+            return state, (jnp.stack(losses).mean(), jnp.stack(corrects).sum())
+
+        self._block = jax.jit(block, donate_argnums=0) if scanned else step_by_step
         self.seconds()  # compiles
 
     def seconds(self) -> float:

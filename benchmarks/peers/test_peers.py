@@ -21,11 +21,11 @@ PAIRS = 12
 
 def peer(name: str, run: CellRun, n_steps: int) -> tuple[str, Turn]:
     """A peer's name with its version, and its blocks of steps; skips where it is not installed."""
-    if name == "jax":
+    if name != "lightning":
         pytest.importorskip("optax", reason="the peers are not installed: pip install -e '.[peers]'")
         from benchmarks.peers.jax_peer import NAME, JaxSteps
 
-        return NAME, JaxSteps(run, n_steps)
+        return f"{NAME}, {name.partition('-')[2]}", JaxSteps(run, n_steps, scanned=name == "jax-scan")
     pytest.importorskip("lightning", reason="the peers are not installed: pip install -e '.[peers]'")
     from benchmarks.peers.lightning_peer import NAME as LIGHTNING
     from benchmarks.peers.lightning_peer import LightningSteps
@@ -34,7 +34,7 @@ def peer(name: str, run: CellRun, n_steps: int) -> tuple[str, Turn]:
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("name", ["jax", "lightning"])
+@pytest.mark.parametrize("name", ["jax-scan", "jax-stepwise", "lightning"])
 def test_peers(
     benchmark: BenchmarkFixture,
     name: str,

@@ -12,13 +12,15 @@ import torch
 from nets import bands, depth
 from nets.bands import Bands
 from nets.cells import Cell, Protocol
-from nets.machine import cores, no_gpu_because, preserved_rng, threads, wait_policy
+from nets.growth import Growth
+from nets.machine import cores, no_gpu_because, preserved_rng, wait_policy
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.pipelines import PIPELINES, Pipeline
 from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
 from nets.sidebyside import Side, SideBySide, ratio_of
 from nets.structure import Structure, structure
+from nets.sweep import Sweep
 from nets.turns import Turns
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execut
         mode="eager",
         memory_format=pipeline.memory_format,
         tf32=None if on_cpu else torch.backends.cudnn.allow_tf32,
-        threads=threads(protocol.batch_size) if on_cpu else torch.get_num_threads(),
+        threads=pipeline.threads(protocol.batch_size) if on_cpu else torch.get_num_threads(),
         wait_policy=wait_policy(),
     )
 
@@ -153,6 +155,22 @@ def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, t
         where=setting.where,
         sides=(first, second),
         ratio=ratio_of(first.seconds, second.seconds),
+    )
+
+
+def growth(cell: Cell, data: Data, protocol: Protocol, setting: Setting, sweep: Sweep) -> Growth:
+    """The record of a cell's sweep."""
+    by_batch_size, by_set_size = sweep.points()
+    return Growth(
+        cell=_facts(cell, data),
+        protocol=protocol,
+        pipeline=setting.pipeline,
+        device=setting.device,
+        where=setting.where,
+        training_flop_per_image=sweep.training_flop_per_image,
+        matmul_flop_per_s=tuple(sweep.matmul_flop_per_s),
+        by_batch_size=by_batch_size,
+        by_set_size=by_set_size,
     )
 
 

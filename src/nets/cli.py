@@ -74,7 +74,8 @@ def report(
     from sys import stdout
 
     from nets import resultfiles
-    from nets.report.terminal import compared, not_run, summary
+    from nets.report.compared import compared, grown
+    from nets.report.terminal import not_run, summary
     from nets.results import Unusable
 
     try:
@@ -84,7 +85,8 @@ def report(
         raise typer.Exit(3) from None
     results = [*found.results, *found.unfinished]
     lines = summary(results, width=get_terminal_size().columns, color=stdout.isatty())
-    typer.echo("\n".join([*lines, *compared(found.side_by_side), *not_run(found.not_run)]))
+    lines += [*compared(found.side_by_side), *grown(found.growth), *not_run(found.not_run)]
+    typer.echo("\n".join(lines if found.harness is None else [*lines, str(found.harness)]))
 
 
 def main() -> None:

@@ -111,6 +111,19 @@ def cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
+def free_bytes(device: torch.device) -> int:
+    """Memory that can be had on `device`: of a CPU, what the system can give without swapping."""
+    if device.type == "cuda":
+        import torch
+
+        # what torch holds without using it can be had, too
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 class RssPeak:
     """Peak resident memory since construction: the kernel's high-water mark, set back at the start.
 
@@ -139,20 +152,20 @@ THREADED_BATCH = 32
 
 
 def threads(batch_size: int) -> int:
-    """Torch's threads for rounds on a CPU: all cores for large batches, one for small ones."""
+    """Torch's threads for the resident pipeline on a CPU: all cores for large batches, one for small ones."""
     return len(cores()) if batch_size >= THREADED_BATCH else 1
 
 
 @contextmanager
-def threaded(device: torch.device, batch_size: int) -> Iterator[None]:
-    """Use a round's number of threads on a CPU, and the caller's again after it."""
+def threaded(device: torch.device, n: int) -> Iterator[None]:
+    """Use `n` threads on a CPU, and the caller's number again after it."""
     import torch
 
     if device.type != "cpu":
         yield
         return
     before = torch.get_num_threads()
-    torch.set_num_threads(threads(batch_size))
+    torch.set_num_threads(n)
     try:
         yield
     finally:

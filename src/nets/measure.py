@@ -159,7 +159,7 @@ class CellRun:
 
     def threads(self) -> AbstractContextManager[None]:
         """The number of threads that the cell is trained with, while it lasts."""
-        return threaded(self.device, self.protocol.batch_size)
+        return threaded(self.device, self.pipeline.threads(self.protocol.batch_size))
 
     def cpu(self) -> Cpu:
         """CPU seconds of the timed regions, and the peak resident memory since this object was made."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nets import kineto, passes, trace
+from nets.harness import Ledger
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.results import Cpu, Gpu, Trace
@@ -31,15 +32,19 @@ def observe(
     take_trace: bool,
     keep_traces: Path | None,
     no_gpu_because: str | None,
+    ledger: Ledger | None = None,
 ) -> Observed:
-    """Take the untimed passes of a cell whose rounds are over.
+    """Take the untimed passes of a cell whose rounds are over; `ledger` is told how long they took.
 
     `keep_traces`: the folder where the trace's files stay; on a CPU they are taken for that folder alone.
     `no_gpu_because`: None on a GPU.
     """
+    ledger = ledger or Ledger()
     cpu = run.cpu()  # before the passes, which are not the cell's
-    gpu = _gpu(run, monitor)
-    traced, no_trace_because = _trace(run, keep_traces, no_gpu_because) if take_trace else (None, "--no-trace")
+    with ledger.spent("soak"):
+        gpu = _gpu(run, monitor)
+    with ledger.spent("trace"):
+        traced, no_trace_because = _trace(run, keep_traces, no_gpu_because) if take_trace else (None, "--no-trace")
     return Observed(
         cpu=cpu,
         gpu=gpu,

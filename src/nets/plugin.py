@@ -22,15 +22,19 @@ if TYPE_CHECKING:
     import torch
 
     from nets.datasets import Data
+    from nets.growth import Growth
+    from nets.harness import Ledger
     from nets.measure import CellRun
     from nets.monitor import GpuMonitor
     from nets.pipelines import Loaders, Pipeline
     from nets.progress import ProgressLine
     from nets.results import Result
     from nets.sidebyside import SideBySide
+    from nets.sweep import Sweep
     from nets.turns import Turns
 
 APART = {
+    "growth": "throughput by batch size and by training-set size",
     "monitor_cost": "what the GPU monitor costs, side by side",
     "peers": "other people's tools against the resident pipeline, side by side",
     "side_by_side": "the article's pipeline against the resident one, side by side",
@@ -104,8 +108,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One case a cell, its id `dataset-model`, for every test that asks for `cell_run` or `side_by_side`."""
-    if not {"cell_run", "side_by_side"}.isdisjoint(metafunc.fixturenames):
+    """One case a cell, its id `dataset-model`, for every test that asks for `cell_run`, `side_by_side` or `growth`."""
+    if not {"cell_run", "side_by_side", "growth"}.isdisjoint(metafunc.fixturenames):
         cells = metafunc.config.stash[OPTIONS].cells
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
 
@@ -113,25 +117,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Turn a user's mistake, and memory that ran out, into a sentence."""
-    if RUN not in pyfuncitem.stash:
+    cell = pyfuncitem.funcargs.get("cell")
+    if not isinstance(cell, Cell):
         return (yield)
     import torch
 
     from nets.cells import UnknownName
+    from nets.datasets import DoesNotFit
     from nets.measure import UnfitNetwork
     from nets.results import Unusable
     from nets.structure import UnknownStructure
 
     try:
         return (yield)
-    except (UnfitNetwork, UnknownName, UnknownStructure, Unusable) as error:
+    except (DoesNotFit, UnfitNetwork, UnknownName, UnknownStructure, Unusable) as error:
         because = str(error)
     except (MemoryError, RuntimeError) as error:
         # torch has a type for the GPU's memory; the CPU's allocator raises a plain RuntimeError
         known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         if not known and "can't allocate memory" not in str(error):
             raise
-        because = f"{pyfuncitem.stash[RUN].cell.id}: out of memory: {error or 'the host has no more'}"
+        because = f"{cell.id}: out of memory: {error or 'the host has no more'}"
     finally:
         if PROGRESS in pyfuncitem.stash:
             pyfuncitem.stash[PROGRESS].clear()
@@ -142,6 +148,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def nets_options(pytestconfig: pytest.Config) -> Options:
     """The session's options."""
     return pytestconfig.stash[OPTIONS]
+
+
+@pytest.fixture(scope="session")
+def ledger(pytestconfig: pytest.Config) -> Ledger:
+    """Where the session's time goes."""
+    return pytestconfig.stash[RECORDER].ledger
 
 
 @pytest.fixture(scope="session")
@@ -185,12 +197,13 @@ def _load(nets_options: Options) -> Callable[[str], Data]:
 
 
 @pytest.fixture
-def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options) -> Data:
+def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options, ledger: Ledger) -> Data:
     """The cell's data set. Missing data skips the cell, or fails it with `--require-data`; altered data fails it."""
     from nets.datasets import DataError, DataMissing
 
     try:
-        return _load(cell.dataset)
+        with ledger.spent("data"):
+            return _load(cell.dataset)
     except DataMissing as error:
         if nets_options.require_data:
             pytest.fail(f"{error} (--require-data)", pytrace=False)
@@ -200,9 +213,15 @@ def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options) -> Dat
 
 
 @pytest.fixture
-def loaders(data: Data, protocol: Protocol, pipeline: Pipeline, device: torch.device) -> Loaders:
+def loaders(data: Data, protocol: Protocol, pipeline: Pipeline, device: torch.device, ledger: Ledger) -> Loaders:
     """Training and test batches: on the device already with the resident pipeline, DataLoaders with the article's."""
-    return pipeline.loaders(data, protocol, device)
+    from nets.datasets import DoesNotFit
+
+    try:
+        with ledger.spent("data"):
+            return pipeline.loaders(data, protocol, device)
+    except DoesNotFit as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -252,7 +271,11 @@ def cell_run(
 
 @pytest.fixture
 def judge(
-    request: pytest.FixtureRequest, benchmark: Any, gpu_monitor: GpuMonitor | None, nets_options: Options
+    request: pytest.FixtureRequest,
+    benchmark: Any,
+    gpu_monitor: GpuMonitor | None,
+    nets_options: Options,
+    ledger: Ledger,
 ) -> Callable[[CellRun], Result]:
     """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
     from nets import judgement
@@ -266,6 +289,7 @@ def judge(
             take_trace=nets_options.trace,
             keep_traces=nets_options.keep_traces,
             no_gpu_because=setting.gpu_missing_because,
+            ledger=ledger,
         )
         result = judgement.judge(request.node, run, setting, observed, _bands_file(request))
         benchmark.extra_info = result.to_json()
@@ -283,8 +307,7 @@ def side_by_side(
     """Makes the record of two sides' turns at a cell, and of what they are."""
     from nets import assemble
 
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        pytest.fail("two sides are timed in turns in one process: run it without -n", pytrace=False)
+    _demand_one_process()
 
     def recorded(turns: Turns, of: str) -> SideBySide:
         recorder = request.config.stash[RECORDER]
@@ -294,6 +317,30 @@ def side_by_side(
         return record
 
     return recorded
+
+
+@pytest.fixture
+def growth(
+    request: pytest.FixtureRequest, cell: Cell, data: Data, protocol: Protocol, benchmark: Any
+) -> Callable[[Sweep], Growth]:
+    """Makes the record of a sweep over batch sizes and set sizes."""
+    from nets import assemble
+
+    _demand_one_process()
+
+    def recorded(sweep: Sweep) -> Growth:
+        recorder = request.config.stash[RECORDER]
+        record = assemble.growth(cell, data, protocol, recorder.setting, sweep)
+        recorder.growth.append(record)
+        benchmark.extra_info.update(record.to_json())
+        return record
+
+    return recorded
+
+
+def _demand_one_process() -> None:
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        pytest.fail("what is compared is timed in turns in one process: run it without -n", pytrace=False)
 
 
 def _bands_file(request: pytest.FixtureRequest) -> Path:

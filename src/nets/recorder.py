@@ -19,6 +19,8 @@ import pytest
 
 from nets import outfile, timings
 from nets.cells import Cell
+from nets.growth import Growth
+from nets.harness import Harness, Ledger
 from nets.journal import Entry, Journal
 from nets.options import Options
 from nets.results import SCHEMA, Result, Unusable
@@ -52,6 +54,8 @@ class Recorder:
         self._others_ran = False
         self.no_device_because = os.environ.get(REFUSAL) if self._is_worker else None
         self.side_by_side: list[SideBySide] = []
+        self.growth: list[Growth] = []
+        self.ledger = Ledger()
         self._json: Path | None = None
         if (path := config.getoption("benchmark_json", None)) is not None:
             self._json = Path(path).resolve()  # tests may change the folder
@@ -180,6 +184,7 @@ class Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
+        self.ledger.began()
         self._collected = {item.nodeid: cell.id for item in session.items if (cell := cell_of(item)) is not None}
         self._cell_tests = {_function(nodeid) for nodeid in self._collected}
         others = [i for i in session.items if "benchmark" in getattr(i, "fixturenames", ()) and cell_of(i) is None]
@@ -206,7 +211,9 @@ class Recorder:
             self._others_ran |= report.when == "call" and report.passed
             return
         if RECORD in properties:
-            self.journal.append(Entry.from_json(str(properties[RECORD]), report.nodeid))
+            entry = Entry.from_json(str(properties[RECORD]), report.nodeid)
+            self.journal.append(entry)
+            self.ledger.measured(entry.result)
         elif SKIPPED in properties:
             self._not_run[report.nodeid] = str(properties[SKIPPED])
         elif report.failed and report.when != "teardown":  # a worker that crashed makes no record
@@ -246,7 +253,14 @@ class Recorder:
             "interrupted": self._interrupted,
             "unfinished": [entry.result.to_json() for entry in entries if entry.benchmark is None],
             "not_run": [{"cell": cell, "because": because} for cell, because in self._missing()],
+            "harness": self._harness.to_json() if self._harness is not None else None,
         }
+
+    @cached_property
+    def _harness(self) -> Harness | None:
+        """Where the time went; not with workers, which run at once, nor without a cell."""
+        has_workers = self._config.getoption("dist", "no") != "no"
+        return None if has_workers or not self._planned else self.ledger.closed()
 
     def _missing(self) -> list[tuple[str, str]]:
         """The planned cells without a record, and why."""
@@ -267,9 +281,10 @@ class Recorder:
         """The article's table, what went wrong, and what did not run."""
         if self._is_worker or self._config.getoption("collectonly", False):
             return
-        if not self._planned and not self.side_by_side:
+        if not self._planned and not self.side_by_side and not self.growth:
             return
-        from nets.report.terminal import compared, not_run, summary
+        from nets.report.compared import compared, grown
+        from nets.report.terminal import not_run, summary
 
         terminalreporter.section("nets")
         width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
@@ -277,9 +292,12 @@ class Recorder:
         for line in [
             *summary(results, width=width, color=color),
             *compared(self.side_by_side),
+            *grown(self.growth),
             *not_run(self._missing()),
         ]:
             terminalreporter.write_line(line)
+        if self._harness is not None:
+            terminalreporter.write_line(str(self._harness))
         if self._json is not None:
             terminalreporter.write_line(f"records: {self._json}")
 

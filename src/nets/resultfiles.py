@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from nets.growth import Growth
+from nets.harness import Harness
 from nets.results import Result, Unusable, first_fault, parse
 from nets.sidebyside import SideBySide
 
@@ -19,13 +21,15 @@ MAX_BYTES = 200_000_000
 class ResultFile:
     """What one run left: the records with a timing, those of cells that broke off, and (cell, reason) of the others.
 
-    `side_by_side`: what benchmarks that compare left beside them.
+    `side_by_side`, `growth`: what benchmarks of these kinds left beside them. `harness`: where the run's time went.
     """
 
     results: tuple[Result, ...]
     unfinished: tuple[Result, ...]
     not_run: tuple[tuple[str, str], ...]
     side_by_side: tuple[SideBySide, ...]
+    growth: tuple[Growth, ...]
+    harness: Harness | None
 
 
 def read(path: Path) -> ResultFile:
@@ -45,14 +49,25 @@ def read(path: Path) -> ResultFile:
         for i, benchmark in enumerate(content["benchmarks"])
         if isinstance(benchmark, dict) and _is_record(benchmark.get("extra_info"))
     ]  # a benchmark that is no cell's may stand beside
-    compare = {i for i, record in records if record.get("kind") == "side_by_side"}
+    results: list[Result] = []
+    compared: list[SideBySide] = []
+    growth: list[Growth] = []
+    for i, record in records:
+        where = f"{path}: benchmarks.{i}"
+        match record.get("kind"):
+            case "side_by_side":
+                compared.append(parse(record, where, SideBySide))
+            case "growth":
+                growth.append(parse(record, where, Growth))
+            case _:
+                results.append(parse(record, where))
     return ResultFile(
-        results=tuple(parse(record, f"{path}: benchmarks.{i}") for i, record in records if i not in compare),
-        side_by_side=tuple(
-            parse(record, f"{path}: benchmarks.{i}", SideBySide) for i, record in records if i in compare
-        ),
+        results=tuple(results),
+        side_by_side=tuple(compared),
+        growth=tuple(growth),
         unfinished=tuple(parse(record, f"{path}: nets.unfinished.{i}") for i, record in enumerate(rest.unfinished)),
         not_run=tuple((each.cell, each.because) for each in rest.not_run),
+        harness=rest.harness,
     )
 
 
@@ -70,6 +85,7 @@ class _Block(BaseModel):
 
     unfinished: list[dict[str, Any]] = []
     not_run: list[_NotRun] = []
+    harness: Harness | None = None
 
 
 def _json(path: Path) -> Any:

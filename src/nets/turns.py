@@ -12,8 +12,8 @@ from nets.measure import CellRun
 
 
 def steps_of_a_block(batch_size: int) -> int:
-    """Training steps in a block: 2,000 images, and 50 steps at least."""
-    return max(50, 2_000 // batch_size)
+    """Training steps in a block: 2,000 images, and 100 steps at least: the first few find the caches cold."""
+    return max(100, 2_000 // batch_size)
 
 
 class Turn(ABC):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nets.cells import DATASETS, UnknownName
+from nets.machine import free_bytes
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 class DataError(Exception):
     """Data that must not be trained on: altered, truncated or unreadable. The message names the file and the remedy."""
+
+
+class DoesNotFit(DataError):
+    """A data set that is larger than what its device has free; the message names both sizes."""
 
 
 class DataMissing(DataError):
@@ -63,6 +68,11 @@ class Data:
     sha256: str
     per_image: Callable[[bool], Dataset[tuple[Tensor, int]]]
 
+    def __post_init__(self) -> None:
+        for part, split in (("training", self.train), ("test", self.test)):
+            if not len(split):
+                raise DataError(f"{self.name}: the {part} set is empty")
+
     @property
     def image_shape(self) -> ImageShape:
         """(C, H, W) of one image."""
@@ -70,7 +80,18 @@ class Data:
         return channels, height, width
 
     def on(self, device: torch.device) -> tuple[Split, Split]:
-        """Training and test set on `device`, float32 and scaled: the same values as the per-image transforms give."""
+        """Training and test set on `device`, float32 and scaled: the same values as the per-image transforms give.
+
+        Raises DoesNotFit, before anything is moved.
+        """
+        n_train, n_test = self.train.images.numel(), self.test.images.numel()
+        needed = 4 * (n_train + n_test) + 5 * n_train  # to scale a set and order it anew, its bytes and a copy are held
+        free = free_bytes(device)
+        if needed > free:
+            raise DoesNotFit(
+                f"{self.name}: putting it on {device} takes {needed / 2**20:,.0f} MiB as float32, and "
+                f"{free / 2**20:,.0f} MiB are free there; --pipeline article loads it batch by batch"
+            )
         return self._scaled(self.train, device), self._scaled(self.test, device)
 
     def _scaled(self, split: Split, device: torch.device) -> Split:

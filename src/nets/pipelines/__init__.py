@@ -39,6 +39,9 @@ class Pipeline(Protocol):
     name: ClassVar[str]
     memory_format: ClassVar[str]
 
+    def threads(self, batch_size: int) -> int:
+        """Torch's threads for steps on a CPU."""
+
     def loaders(self, data: Data, protocol: TrainingProtocol, device: torch.device) -> Loaders:
         """The cell's batches."""
 

@@ -13,6 +13,7 @@ from torch.optim import Adam
 
 from nets.cells import Protocol
 from nets.datasets import Data
+from nets.machine import cores
 from nets.pipelines.batches import Loaders
 from nets.pipelines.stepwise import Done, Pass, Stepwise
 
@@ -22,6 +23,9 @@ class ArticlePipeline:
 
     name: ClassVar[str] = "article"
     memory_format: ClassVar[str] = "contiguous"
+
+    def threads(self, batch_size: int) -> int:
+        return len(cores())  # torch's own default: the notebooks choose none
 
     def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
         from torch.utils.data import DataLoader

@@ -30,6 +30,10 @@ class Loaders:
     test: Batches
 
 
+GATHERED = 256
+"""Images that are gathered at once, and handed out in batches where a batch is smaller."""
+
+
 class ResidentBatches:
     """Batches of a set that lies on the device whole; shuffled there, with torch's default generator."""
 
@@ -46,8 +50,9 @@ class ResidentBatches:
         if not self._shuffle:
             yield from zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
             return
-        for chosen in self.order().split(self.batch_size):
-            yield images[chosen], labels[chosen]
+        at_once = self.batch_size * max(1, GATHERED // self.batch_size)
+        for chosen in self.order().split(at_once):
+            yield from zip(images[chosen].split(self.batch_size), labels[chosen].split(self.batch_size), strict=True)
 
     def order(self) -> Tensor:
         """An epoch's permutation (N,), uniform, drawn on the device."""

@@ -125,7 +125,8 @@ class GraphTrainer(Stepwise):
     def _step(self, n_images: int) -> None:
         """The next `n_images` of the permutation, trained on."""
         chosen = self._order[self._at + self._places[:n_images]]
-        self._eager.step(self._batches.split.images[chosen], self._batches.split.labels[chosen])
+        labels = self._batches.split.labels[chosen]
+        self._eager.tally.add(*self._eager.step(self._batches.split.images[chosen], labels), labels)
         self._at += n_images
 
     def _recorded(self, recorder: Recorder, n_images: int, n_steps: int) -> Unit:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 from nets.cells import Protocol
 from nets.datasets import Data, Split
+from nets.machine import threads
 from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.stepwise import Done, Pass, Stepwise
 
@@ -22,11 +22,18 @@ EVALUATION_BATCH = {"cpu": 1_000, "cuda": 10_000}
 """Images at once; more than 1,000 leave a CPU's cache."""
 
 
+NOTED_STEPS = 64
+"""Eager steps whose outputs are kept until they are counted together, in six operations instead of six a step."""
+
+
 class ResidentPipeline:
     """Everything on the device; on a GPU the steps are replayed from a CUDA graph."""
 
     name: ClassVar[str] = "resident"
     memory_format: ClassVar[str] = "channels_last"
+
+    def threads(self, batch_size: int) -> int:
+        return threads(batch_size)
 
     def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
         train, test = data.on(device)
@@ -67,20 +74,21 @@ class ResidentTrainer(Stepwise):
         self.model.train()
         self.tally.clear()
         for images, labels in self.loaders.train:
-            self.step(images, labels)
+            loss, outputs = self.step(images, labels)
+            self.tally.note(loss, outputs, labels)
             yield Done(1, len(labels))
 
     def _means(self, n_images: int) -> Pass:
         return self.tally.read(n_images)
 
-    def step(self, images: Tensor, labels: Tensor) -> None:
-        """One training step, counted in the tally."""
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One training step; its mean loss () and outputs (N, classes), detached."""
         outputs = self.model(images)
         loss = F.cross_entropy(outputs, labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.tally.add(loss.detach() * len(labels), outputs.detach(), labels)
+        return loss.detach(), outputs.detach()
 
     @torch.no_grad()
     def evaluate(self) -> Pass:
@@ -89,7 +97,7 @@ class ResidentTrainer(Stepwise):
         n = 0
         for images, labels in self.loaders.test:
             outputs = self.model(images)
-            self.tally.add(F.cross_entropy(outputs, labels, reduction="sum"), outputs, labels)
+            self.tally.add(F.cross_entropy(outputs, labels), outputs, labels)
             n += len(labels)
         return self.tally.read(n)
 
@@ -106,12 +114,13 @@ class FusedAdam:
         self._lr = lr
         self._means = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in parameters]
         self._squares = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in parameters]
-        self._steps = [torch.zeros((), device=p.device) for p in parameters]
+        self._counts = torch.zeros(len(self._parameters), device=parameters[0].device)
+        self._steps = list(self._counts.unbind())  # views: counting all of them is one operation
 
     @property
     def state(self) -> list[Tensor]:
         """Every tensor that a step changes, beside the parameters."""
-        return [*self._means, *self._squares, *self._steps]
+        return [*self._means, *self._squares, self._counts]
 
     def zero_grad(self) -> None:
         """Drop the gradients."""
@@ -121,17 +130,23 @@ class FusedAdam:
     @torch.no_grad()
     def step(self) -> None:
         """Apply the gradients."""
-        parameters, means, squares, steps = self._parameters, self._means, self._squares, self._steps
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if len(gradients) < len(parameters):
-            with_one = [i for i, p in enumerate(parameters) if p.grad is not None]
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        if len(gradients) == len(self._parameters):
+            self._counts += 1
+            self._apply(self._parameters, gradients, self._means, self._squares, self._steps)
+        elif gradients:
+            with_one = [i for i, p in enumerate(self._parameters) if p.grad is not None]
             parameters, means, squares, steps = (
-                [these[i] for i in with_one] for these in (parameters, means, squares, steps)
+                [these[i] for i in with_one] for these in (self._parameters, self._means, self._squares, self._steps)
             )
-        adam(
+            torch._foreach_add_(steps, 1)
+            self._apply(parameters, gradients, means, squares, steps)
+
+    def _apply(self, parameters: list[Tensor], gradients: list[Tensor], *state: list[Tensor]) -> None:
+        means, squares, steps = state
+        torch._fused_adam_(
             parameters, gradients, means, squares, [], steps,
-            fused=True, foreach=False, capturable=True, differentiable=False, has_complex=False,
-            amsgrad=False, beta1=0.9, beta2=0.999, lr=self._lr, weight_decay=0.0, eps=1e-8, maximize=False,
+            lr=self._lr, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False,
         )  # fmt: skip
 
 
@@ -141,6 +156,7 @@ class Tally:
     def __init__(self, device: torch.device) -> None:
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._correct = torch.zeros((), dtype=torch.int64, device=device)
+        self._noted: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @property
     def state(self) -> list[Tensor]:
@@ -149,17 +165,32 @@ class Tally:
 
     def clear(self) -> None:
         """Begin a pass."""
+        self._noted.clear()
         self._loss.zero_()
         self._correct.zero_()
 
-    def add(self, loss_sum: Tensor, outputs: Tensor, labels: Tensor) -> None:
-        """Count a batch."""
-        self._loss += loss_sum
+    def add(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
+        """Count a batch: its mean loss (), outputs (N, classes) and labels (N,)."""
+        self._loss.add_(loss, alpha=len(labels))
         self._correct += (outputs.argmax(1) == labels).sum()
+
+    def note(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
+        """Count a batch later, together with others of its size."""
+        if self._noted and (len(self._noted) == NOTED_STEPS or len(labels) != len(self._noted[0][2])):
+            self._count()
+        self._noted.append((loss, outputs, labels))
 
     def read(self, n: int) -> Pass:
         """Means over `n` images; waits for the device."""
+        if self._noted:
+            self._count()
         return Pass(self._loss.item() / n, self._correct.item() / n)
+
+    def _count(self) -> None:
+        losses, outputs, labels = zip(*self._noted, strict=True)
+        self._loss.add_(torch.stack(losses).sum(dtype=torch.float64), alpha=len(labels[0]))
+        self._correct += (torch.cat(outputs).argmax(1) == torch.cat(labels)).sum()
+        self._noted.clear()
 
 
 def _channels_last(split: Split) -> Split:

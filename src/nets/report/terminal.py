@@ -14,7 +14,6 @@ from rich.text import Text
 from nets.report.gpu import PUBLISHED, gpu_tables
 from nets.report.gpu import notes as gpu_notes
 from nets.results import Result
-from nets.sidebyside import SideBySide
 
 
 def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
@@ -45,19 +44,6 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     if disturbed:
         console.print(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
     return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
-
-
-def compared(records: Iterable[SideBySide]) -> list[str]:
-    """A line for each side-by-side record."""
-    lines = []
-    for record in records:
-        ratio = record.ratio
-        interval = f"{ratio.low:.4f}–{ratio.high:.4f}" if ratio.low is not None else "too few pairs for an interval"
-        lines.append(
-            f"{record.id}: {record.of}: {ratio.median:.4f} "
-            f"({interval}, {ratio.confidence:.0%}, {ratio.n} pairs; {record.device.type}: {record.device.name})"
-        )
-    return lines
 
 
 def not_run(missing: Iterable[tuple[str, str]]) -> list[str]:

@@ -1,0 +1,35 @@
+"""Throughput by batch size and by training-set size, under the machine's ceiling. Run it with `-m growth`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from nets.cells import Cell, Protocol
+from nets.datasets import Data
+from nets.growth import Growth
+from nets.options import Options
+from nets.pipelines import Pipeline
+from nets.sweep import Sweep, sweep
+
+TURNS = 5
+
+
+@pytest.mark.growth
+def test_growth(
+    benchmark: BenchmarkFixture,
+    cell: Cell,
+    protocol: Protocol,
+    pipeline: Pipeline,
+    data: Data,
+    device: torch.device,
+    nets_options: Options,
+    growth: Callable[[Sweep], Growth],
+) -> None:
+    """Time steps at batch sizes from 4 to 4096 and epochs of growing sets, in turns with a large matrix product."""
+    with sweep(cell, protocol, pipeline, data, device) as turns:
+        benchmark.pedantic(turns.round, rounds=nets_options.rounds or TURNS, iterations=1)
+        growth(turns)

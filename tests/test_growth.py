@@ -1,0 +1,69 @@
+"""The sweep over batch sizes and set sizes: its figures worked out, and a run of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from statistics import median
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nets import resultfiles
+from nets.cells import CELLS, protocol_for
+from nets.cli import app
+from nets.datasets import load
+from nets.growth import Growth, Point
+from nets.pipelines import PIPELINES
+from nets.results import CellFacts, Device, Where
+from nets.sweep import sweep
+from tests.suite import REPOSITORY, Suite
+
+
+def point(batch_size: int, n_train: int, *step_s: float) -> Point:
+    """A point of eager steps."""
+    return Point(batch_size=batch_size, n_train=n_train, mode="eager", threads=1, step_s=step_s)
+
+
+def test_throughput_worked_out() -> None:
+    """Ten images in batches of four are three steps, so 10/3 images a step; the share is of the matrix product's."""
+    some = point(4, 10, 0.1, 0.5, 0.2)
+    assert some.images_per_s == pytest.approx(10 / 3 / 0.2)
+    record = Growth(
+        cell=CellFacts(model="lenet5", dataset="digits"),
+        protocol=protocol_for("quick", "digits"),
+        pipeline="resident",
+        device=Device(type="cpu", name="a CPU"),
+        where=Where(host="a host", worker=None, n_workers=1, n_cores=2),
+        training_flop_per_image=1_000,
+        matmul_flop_per_s=(1e6, 4e6, 2e6),
+        by_batch_size=(some,),
+        by_set_size=(),
+    )
+    assert record.ceiling_images_per_s == 2_000
+    assert record.share(some) == pytest.approx(10 / 3 / 0.2 / 2_000)
+
+
+def test_operations_of_a_training_step() -> None:
+    """SNN500's step costs what its matrices say: forward, and backward to the weights and the hidden layer."""
+    cell, data, device = CELLS[5], load("digits", Path()), torch.device("cpu")
+    with sweep(cell, protocol_for("quick", "digits"), PIPELINES["resident"], data, device) as found:
+        assert found.training_flop_per_image == 2 * (2 * 784 * 500 + 3 * 500 * 10)
+
+
+def test_a_sweep(suite: Suite) -> None:
+    """Batch sizes up to the set's, sets up to the whole, a second for each turn, in file, terminal and report."""
+    shutil.copy(REPOSITORY / "benchmarks" / "test_growth.py", suite.path / "benchmarks")
+    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "-m", "growth")
+    result.assert_outcomes(passed=1, deselected=1)
+    (record,) = resultfiles.read(suite.out).growth
+    assert [each.batch_size for each in record.by_batch_size] == [4, 16, 64, 256, 1024]
+    assert [(each.batch_size, each.n_train) for each in record.by_set_size] == [(100, 1_000), (100, 1_437)]
+    assert all(len(each.step_s) == 2 for each in (*record.by_batch_size, *record.by_set_size))
+    assert len(record.matmul_flop_per_s) == 2
+    told = CliRunner().invoke(app, ["report", str(suite.out)])
+    for text in (result.stdout.str(), told.stdout):
+        rows = [line.split() for line in text.splitlines() if line.split()[1:2] in (["1,437"], ["1,000"])]
+        assert [row[0] for row in rows] == ["4", "16", "64", "256", "1,024", "100", "100"]
+        assert rows[0][4] == f"{median(record.by_batch_size[0].step_s) * 1e3:.3f}"
