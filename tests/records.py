@@ -19,6 +19,7 @@ from nets.results import (
     Outcome,
     Result,
     Round,
+    Trace,
     Where,
 )
 
@@ -44,6 +45,16 @@ def seen_of_gpu(window: Literal["timed", "soak"] = "timed", reasons: tuple[str, 
         reasons=reasons,
         **figures,
     )
+
+
+def traced(**changes: Any) -> Trace:
+    """What a profile gave."""
+    values: dict[str, Any] = {
+        "gpu_utilization_pct": 61.23, "sm_efficiency_pct": 7.5, "achieved_occupancy_pct": 0.456,
+        "achieved_occupancy_rounded_pct": 0.0, "steps": 6, "training_steps_per_step": 1, "kernels_per_step": 20.5,
+        "window_s": 0.01, "longest_kernels": (),
+    }  # fmt: skip
+    return Trace(**{**values, **changes})
 
 
 def record(dataset: str = "mnist", model: str = "lenet5", **changes: Any) -> Result:

@@ -8,8 +8,8 @@ from nets.cells import CELLS, protocol_for
 from nets.pipelines import Pass
 from nets.progress import text
 from nets.report.terminal import not_run, summary
-from nets.results import Accuracy, Device, Gpu, Outcome, Trace
-from tests.records import one_round, record, seen_of_gpu
+from nets.results import Accuracy, Device, Gpu, Outcome
+from tests.records import one_round, record, seen_of_gpu, traced
 
 
 def rendered(*results: object) -> str:
@@ -35,6 +35,7 @@ def test_the_article_s_table() -> None:
         "±",
         "0.0010",
         "deep",
+        "–",
         "61.23",
         "%",
         "passed",
@@ -91,21 +92,6 @@ H200 = Device(type="cuda", name="NVIDIA H200", memory_total_bytes=140 * 2**30, c
 def on_gpu(seen: Gpu, **changes: Any) -> dict[str, Any]:
     """The parts of a record of a cell on a GPU."""
     return {"device": H200, "gpu": seen, "gpu_missing_because": None, **changes}
-
-
-def traced() -> Trace:
-    """What a profile gave."""
-    return Trace(
-        gpu_utilization_pct=61.23,
-        sm_efficiency_pct=7.5,
-        achieved_occupancy_pct=0.456,
-        achieved_occupancy_rounded_pct=0.0,
-        steps=6,
-        training_steps_per_step=1,
-        kernels_per_step=20.5,
-        window_s=0.01,
-        longest_kernels=(),
-    )
 
 
 def test_the_gpu_summary() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ import tomlkit
 import torch
 from filelock import FileLock
 
-from nets import bands
+from nets import bands, files
 from nets.bands import Runs
 from nets.cells import Cell, protocol_for
-from nets.datasets import load
-from nets.files import replace
+from nets.datasets import Split, load
 from nets.machine import device_facts
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
 
+SOURCE = "nets bands"
 COMMENT = (
     "Reference accuracies, one table a group of like runs; `nets bands` measures and adds them.\n"
     "The band of a cell and protocol is the prediction interval of all its runs: see src/nets/bands.py."
@@ -34,32 +35,37 @@ def calibrate(
     root: Path,
     file: Path,
     *,
+    label_noise: float = 0.0,
     say: Callable[[str], None],
 ) -> None:
     """Train each cell once a seed and add each accuracy to `file` as it comes; seeds that are there are passed over.
 
+    `label_noise`: the fraction of training labels that are made wrong, to see what a band catches.
     Raises DataError for data that can't be read, Unusable for a bands file that can't.
     """
     wanted = list(seeds)
     facts = device_facts(device)
     for cell in cells:
         protocol = protocol_for(protocol_name, cell.dataset)
+        source = SOURCE if not label_noise else f"{SOURCE}, {label_noise:g} of the training labels wrong"
         like = {
             "cell": cell.id,
             "protocol": protocol.name,
             "epochs": protocol.epochs,
             "batch_size": protocol.batch_size,
             "lr": protocol.lr,
-            "source": "nets bands",
+            "source": source,
             "pipeline": pipeline.name,
             "torch": torch.__version__,
             "device": f"{facts.type}: {facts.name}",
         }
-        todo = [seed for seed in wanted if seed not in _seeds(file, cell.id, protocol.name)]
+        todo = [seed for seed in wanted if seed not in _seeds(file, cell.id, protocol.name, source)]
         if not todo:
             say(f"{cell.id} {protocol.name}: all {len(wanted)} seeds are in {file}")
             continue
         data = load(cell.dataset, root)
+        if label_noise:
+            data = replace(data, train=_mislabelled(data.train, label_noise, data.n_classes))
         loaders = pipeline.loaders(data, protocol, device)
         for done, seed in enumerate(todo, start=1):
             once = protocol.repeated(rounds=1, seed=seed)
@@ -74,14 +80,23 @@ def calibrate(
             )
 
 
-def _seeds(file: Path, cell: str, protocol: str) -> set[int]:
+def _mislabelled(train: Split, fraction: float, n_classes: int) -> Split:
+    """The set with a fraction of its labels replaced by another class each, always the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    wrong = torch.randperm(len(train), generator=generator)[: round(fraction * len(train))]
+    labels = train.labels.clone()
+    labels[wrong] += torch.randint(1, n_classes, (len(wrong),), generator=generator)
+    return Split(train.images, labels % n_classes)
+
+
+def _seeds(file: Path, cell: str, protocol: str, source: str) -> set[int]:
     """Seeds of our own runs of a cell under a protocol; another program's run with the same seed is another run."""
     if not file.exists():
         return set()
     return {
         seed
         for runs in bands.read(file).runs
-        if (runs.cell, runs.protocol, runs.source) == (cell, protocol, "nets bands")
+        if (runs.cell, runs.protocol, runs.source) == (cell, protocol, source)
         for seed in runs.seeds
     }
 
@@ -119,4 +134,4 @@ def write(file: Path, groups: Iterable[Runs]) -> None:
             table[key] = value
         tables.append(table)
     document["runs"] = tables
-    replace(file, tomlkit.dumps(document))
+    files.replace(file, tomlkit.dumps(document))

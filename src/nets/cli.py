@@ -37,6 +37,9 @@ def bands(
     file: Annotated[Path, typer.Option(help="The bands file; runs that it has already are not repeated.")] = Path(
         "benchmarks/bands.toml"
     ),
+    label_noise: Annotated[
+        float, typer.Option(min=0, max=1, help="Fraction of training labels made wrong, to see what a band catches.")
+    ] = 0.0,
 ) -> None:
     """Measure accuracy distributions and write them into the bands file, run by run."""
     from nets.calibrate import calibrate
@@ -46,6 +49,9 @@ def bands(
     from nets.pipelines import pipeline as pipeline_named
     from nets.results import Unusable
 
+    if label_noise and file == Path("benchmarks/bands.toml"):
+        typer.echo("nets bands: runs with --label-noise are no reference: name another --file for them", err=True)
+        raise typer.Exit(2)
     try:
         calibrate(
             select(cells),
@@ -55,6 +61,7 @@ def bands(
             choose_device(device),
             data_dir,
             file,
+            label_noise=label_noise,
             say=typer.echo,
         )
     except (ValueError, OSError, DataError, DeviceError, Unusable) as error:

@@ -47,7 +47,7 @@ class NetworkAsPublished:
         return [
             f"{result.id}: {what}: expected {_grouped(expected)}, found {_grouped(found)}"
             for what, found, expected in pairs
-            if found != expected
+            if expected is not None and found != expected
         ]
 
 

@@ -22,7 +22,7 @@ from torch.optim import Adam
 from nets.cells import Cell, Protocol, UnknownName
 from nets.datasets import Data
 from nets.machine import CpuUse, RssPeak, cpu_use, preserved_rng, threaded
-from nets.models import MODELS
+from nets.models import MODELS, UnfitNetwork, built
 from nets.pipelines import Loaders, Pass, Pipeline, Stepwise
 from nets.results import Cpu, Round, finite
 
@@ -34,10 +34,6 @@ CLOCK_TICKS_S = 0.05
 
 Progress = Callable[[int, int, Pass], None]
 """Called after every epoch with the round's and the epoch's number, both from 0, and the epoch's means."""
-
-
-class UnfitNetwork(Exception):
-    """A network that can't be trained here: without parameters, or whose output is not (N, n_classes) logits."""
 
 
 @dataclass(slots=True)
@@ -87,7 +83,9 @@ class CellRun:
         self._rss = RssPeak()
 
     def build(self) -> nn.Module:
-        """A new network for the cell, from torch's default generator. Raises UnknownName."""
+        """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
+        if self.cell.build is not None:
+            return built(self.cell.build, self.data.image_shape, self.data.n_classes)
         if self.cell.model not in MODELS:
             raise UnknownName("model", self.cell.model, list(MODELS))
         return MODELS[self.cell.model](self.data.image_shape, self.data.n_classes)

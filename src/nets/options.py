@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 
 import pytest
 
+from nets import registry
 from nets.cells import PROTOCOLS, Cell, Protocol, protocol_for, select
 
 PIPELINES = ("resident", "article")
@@ -56,6 +57,13 @@ def add_options(parser: pytest.Parser) -> None:
     add("--device", type=_device, default="auto", metavar="auto|cpu|cuda[:N]", help="default: auto, a GPU if one works")
     add("--cells", metavar="IDS", help="exact ids, comma-separated: mnist-lenet5,digits-snn500 (default: all)")
     add(
+        "--nets",
+        action="append",
+        default=[],
+        metavar="FILE|MODULE",
+        help="networks of your own, declared with @nets.network; may be given several times",
+    )
+    add(
         "--data-dir",
         metavar="PATH",
         help=f"torchvision root of mnist and cifar10 (default: $NETS_DATA or ./{DEFAULT_DATA_DIR})",
@@ -76,7 +84,11 @@ def read_options(config: pytest.Config) -> Options:
     """Check the options. Raises pytest.UsageError, one sentence."""
     option = config.getoption
     try:
-        cells = select(option("--cells"))
+        known = registry.cells(option("--nets"))
+    except registry.Undeclared as error:
+        raise pytest.UsageError(f"--nets: {error}") from None
+    try:
+        cells = select(option("--cells"), known)
     except ValueError as error:
         raise pytest.UsageError(f"--cells: {error}") from None
     options = Options(

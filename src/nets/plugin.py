@@ -124,7 +124,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
     from nets.cells import UnknownName
     from nets.datasets import DoesNotFit
-    from nets.measure import UnfitNetwork
+    from nets.models import UnfitNetwork
     from nets.results import Unusable
     from nets.structure import UnknownStructure
 

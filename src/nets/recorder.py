@@ -11,13 +11,14 @@ import os
 import sys
 import traceback
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets import outfile, timings
+from nets import depth, outfile, timings
 from nets.cells import Cell
 from nets.growth import Growth
 from nets.harness import Harness, Ledger
@@ -233,7 +234,7 @@ class Recorder:
         """Make the file from the journal; a session whose every cell was skipped has not passed."""
         if not self._is_worker and not self._config.getoption("collectonly", False):
             self._interrupted |= isinstance(sys.exc_info()[1], KeyboardInterrupt)  # a second Ctrl-C, in mid-handling
-            entries = self.journal.entries()
+            entries = self._entries()
             if self._planned and not entries and not self._others_ran and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
             if self._options.resume and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -247,7 +248,7 @@ class Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Add what has no timing: cells that broke off, were skipped, or never began."""
-        entries = self.journal.entries()
+        entries = self._entries()
         output_json["nets"] = {
             "schema": SCHEMA,
             "interrupted": self._interrupted,
@@ -255,6 +256,12 @@ class Recorder:
             "not_run": [{"cell": cell, "because": because} for cell, because in self._missing()],
             "harness": self._harness.to_json() if self._harness is not None else None,
         }
+
+    def _entries(self) -> list[Entry]:
+        """The journal's, the cost-aware depth of each judged against the reference's record."""
+        entries = self.journal.entries()
+        judged = depth.of_session([entry.result for entry in entries])
+        return [replace(entry, result=result) for entry, result in zip(entries, judged, strict=True)]
 
     @cached_property
     def _harness(self) -> Harness | None:
@@ -288,7 +295,7 @@ class Recorder:
 
         terminalreporter.section("nets")
         width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
-        results = [entry.result for entry in self.journal.entries()]
+        results = [entry.result for entry in self._entries()]
         for line in [
             *summary(results, width=width, color=color),
             *compared(self.side_by_side),

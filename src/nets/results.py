@@ -21,6 +21,8 @@ SCHEMA = 1
 
 Status = Literal["passed", "failed", "error"]
 BandVerdict = Literal["inside", "below", "above", "diverged"]
+State = Literal["holds", "fails", "undecided"]
+CostAware = Verdict | Literal["undecided"]
 
 
 class Record(BaseModel):
@@ -239,19 +241,32 @@ class Cpu(Record):
     rss_missing_because: str | None = None
 
 
-class Criteria(Record):
-    """The cost-aware definition's three criteria; null where one was not judged."""
+class Criterion(Record):
+    """One criterion of the cost-aware definition: its state, and the ratio over the reference's with its 95 % bounds.
 
-    layers: bool | None
-    time: bool | None
-    demand: bool | None
+    The ratio is null for a criterion that has none (layers) or was not measured; without bounds, `because` says why.
+    """
+
+    state: State
+    ratio: float | None
+    low: float | None
+    high: float | None
+    because: str | None = None
+
+
+class Criteria(Record):
+    """The cost-aware definition's three criteria."""
+
+    layers: Criterion
+    time: Criterion
+    demand: Criterion
 
 
 class Depth(Record):
-    """Shallow or deep, by both definitions; see `nets.depth`."""
+    """Shallow or deep, by both definitions; see `nets.depth`. `reference`: the id of the cell it was compared with."""
 
     classical: Verdict
-    cost_aware: Verdict | Literal["undecided"] | None
+    cost_aware: CostAware | None
     criteria: Criteria | None
     reference: str | None
     because: str

@@ -37,6 +37,8 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
         console.print(gpu_summary)
     for note in gpu_notes(results):
         console.print(Text(note, style="yellow"), soft_wrap=True)
+    for line in disagreements(results):
+        console.print(Text(line), soft_wrap=True)
     for result in results:
         for failure in result.outcome.failures:
             console.print(Text(f"{result.outcome.status}: {failure}", style="red"), soft_wrap=True)
@@ -44,6 +46,16 @@ def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     if disturbed:
         console.print(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
     return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+
+
+def disagreements(results: Iterable[Result]) -> list[str]:
+    """A sentence for each cell that is shallow by one definition and deep by the other, and why."""
+    return [
+        f"{result.id}: {result.depth.classical} by the classical definition, {result.depth.cost_aware} by cost: "
+        f"{result.depth.because}"
+        for result in results
+        if result.depth is not None and {result.depth.classical, result.depth.cost_aware} == {"shallow", "deep"}
+    ]
 
 
 def not_run(missing: Iterable[tuple[str, str]]) -> list[str]:
@@ -62,7 +74,8 @@ def table(results: Sequence[Result]) -> Table:
         grid.add_column(heading, no_wrap=True)
     for heading in ("layers", "trainable\nparameters", "time (s)", "test\naccuracy"):
         grid.add_column(heading, justify="right", no_wrap=True)
-    grid.add_column("type", no_wrap=True)
+    grid.add_column("classical\ntype", no_wrap=True)
+    grid.add_column("type\nby cost", no_wrap=True)
     grid.add_column("GPU\nutilization", justify="right", no_wrap=True)
     grid.add_column("outcome", no_wrap=True)
     if compared:
@@ -96,6 +109,7 @@ def _row(result: Result) -> tuple[str | Text, ...]:
         "–" if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
         _accuracy(result),
         "–" if depth is None else depth.classical,
+        "–" if depth is None or depth.cost_aware is None else depth.cost_aware,
         _utilization(result),
         Text(result.outcome.status, style="green" if result.outcome.status == "passed" else "red"),
     )
