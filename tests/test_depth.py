@@ -205,7 +205,7 @@ def test_of_a_session() -> None:
     assert line.startswith(
         "digits-cnn3l: shallow by the classical definition, deep by cost: layers: fails (2 hidden); "
     )
-    assert "time: holds, 1.99 (1.84–2.15) of digits-lenet5" in line
+    assert "time: holds, 1.99 (1.83–2.16) of digits-lenet5" in line
 
 
 def test_a_reference_that_ran_otherwise() -> None:

@@ -8,7 +8,7 @@ import sys
 
 from tests.suite import REPOSITORY
 
-PURE = ("bands", "depth", "kineto", "occupancy", "sidebyside", "trace", "windows")
+PURE = ("bandrates", "bands", "depth", "growth", "harness", "kineto", "occupancy", "sidebyside", "trace", "windows")
 
 
 def test_pure_rooms() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nets import __version__
+from nets import __version__, cli_depth
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -25,6 +25,9 @@ def nets(
     """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
 
 
+app.command()(cli_depth.depth)
+
+
 @app.command()
 def bands(
     cells: Annotated[str | None, typer.Option(help="Exact ids, comma-separated; all by default.")] = None,
@@ -40,6 +43,10 @@ def bands(
     label_noise: Annotated[
         float, typer.Option(min=0, max=1, help="Fraction of training labels made wrong, to see what a band catches.")
     ] = 0.0,
+    rates: Annotated[
+        bool, typer.Option("--rates", help="Measure nothing: print each band's false alarms and what it catches.")
+    ] = False,
+    broken: Annotated[Path | None, typer.Option(help="With --rates: a file of runs with --label-noise.")] = None,
 ) -> None:
     """Measure accuracy distributions and write them into the bands file, run by run."""
     from nets.calibrate import calibrate
@@ -49,6 +56,9 @@ def bands(
     from nets.pipelines import pipeline as pipeline_named
     from nets.results import Unusable
 
+    if rates:
+        _print_rates(file, broken)
+        return
     if label_noise and file == Path("benchmarks/bands.toml"):
         typer.echo("nets bands: runs with --label-noise are no reference: name another --file for them", err=True)
         raise typer.Exit(2)
@@ -70,6 +80,19 @@ def bands(
     except KeyboardInterrupt:
         typer.echo(f"nets bands: interrupted; {file} holds every finished run, and the same command goes on", err=True)
         raise typer.Exit(130) from None
+
+
+def _print_rates(file: Path, broken: Path | None) -> None:
+    from nets.bands import read
+    from nets.report.bands import band_lines
+    from nets.results import Unusable
+
+    try:
+        lines = band_lines(read(file), read(broken) if broken is not None else None)
+    except Unusable as error:
+        typer.echo(f"nets bands: {error}", err=True)
+        raise typer.Exit(3) from None
+    typer.echo("\n".join(lines))
 
 
 @app.command()

@@ -1,0 +1,175 @@
+"""`nets depth TARGET`: says whether a network is shallow or deep, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nets.appraisal import Appraisal
+    from nets.models import ImageShape
+    from nets.results import Round
+
+CLASSES = 10
+IMAGENET_CLASSES = 1_000
+"""Of networks whose structure alone is asked for: anyone's, and torchvision's."""
+
+
+def depth(
+    target: Annotated[
+        str, typer.Argument(help="package.module:callable, path/to/file.py:callable or torchvision:NAME.")
+    ],
+    image: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="One image's shape, 3x32x32; the data set's, if any.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Train it on this data set, in turns with the reference, to say what it costs.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="quick or article.")] = "quick",
+    rounds: Annotated[int | None, typer.Option(min=1, max=1_000, help="Rounds of each; the protocol's 3.")] = None,
+    pipeline: Annotated[str, typer.Option(help="resident or article.")] = "resident",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    data_dir: Annotated[Path, typer.Option(envvar="NETS_DATA", help="A torchvision root.")] = Path("data"),
+    structure_only: Annotated[bool, typer.Option("--structure-only", help="Count, and train nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
+    from nets.datasets import DataError
+    from nets.machine import DeviceError
+    from nets.models import UnfitNetwork
+    from nets.structure import UnknownStructure
+
+    try:
+        if structure_only or dataset is None:
+            found = _structure(target, image, dataset)
+        else:
+            found = _cost(target, image, dataset, protocol, rounds, pipeline, device, data_dir, quiet=as_json)
+    except (DataError, DeviceError, OSError, UnfitNetwork, UnknownStructure, ValueError) as error:
+        typer.echo(f"nets depth: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(2) from None
+    except RuntimeError as error:  # torch's, from inside the network
+        typer.echo(f"nets depth: {target}: training it failed: {str(error).partition(chr(10))[0]}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("nets depth: interrupted", err=True)
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+        return
+    typer.echo(_structure_lines(found) if structure_only or dataset is None else _verdict_line(found))
+    if dataset is None and not structure_only:
+        typer.echo("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
+
+
+def _shape(text: str | None, dataset: str | None) -> ImageShape:
+    """The image's shape as it was given, or that of the data set's images. Raises ValueError."""
+    known: dict[str, ImageShape] = {
+        **dict.fromkeys(("mnist", "fashion_mnist", "kmnist", "digits"), (1, 28, 28)),
+        **dict.fromkeys(("cifar10", "cifar100", "svhn", "shapes"), (3, 32, 32)),
+    }
+    if text is None:
+        if dataset is None:
+            raise ValueError("give --input, one image's shape (3x32x32), or a --dataset")
+        if dataset not in known:
+            raise ValueError(f"give --input: the shape of {dataset}'s images is not known before it is read")
+        return known[dataset]
+    parts = re.fullmatch(r"(\d{1,4})x(\d{1,5})x(\d{1,5})", text)
+    if parts is None or "0" in parts.groups():
+        raise ValueError(f"--input {text!r} is not one image's channels, height and width, as in 3x32x32")
+    channels, height, width = (int(part) for part in parts.groups())
+    return channels, height, width
+
+
+def _structure(target: str, image: str | None, dataset: str | None) -> Appraisal:
+    from nets import depth, targets
+    from nets.appraisal import Appraisal, network
+    from nets.structure import structure
+
+    build = targets.builder(target)
+    shape = _shape(image, dataset)
+    n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
+    found = network(structure(build(shape, n_classes), shape))
+    verdict = depth.depth(found.hidden_layers, no_reference_because="nothing was trained")
+    return Appraisal(target=target, image=shape, network=found, depth=verdict)
+
+
+def _cost(
+    target: str,
+    image: str | None,
+    dataset: str,
+    protocol: str,
+    rounds: int | None,
+    pipeline: str,
+    device: str,
+    data_dir: Path,
+    *,
+    quiet: bool,
+) -> Appraisal:
+    from nets import depth, targets
+    from nets.appraisal import Appraisal, interleaved, judged, network
+    from nets.cells import REFERENCE, Cell, protocol_for
+    from nets.datasets import load
+    from nets.machine import choose_device, device_facts
+    from nets.pipelines import pipeline as pipeline_named
+    from nets.results import CellFacts
+    from nets.structure import structure
+
+    build = targets.builder(target)
+    how = protocol_for(protocol, dataset).repeated(rounds=rounds)
+    way, where = pipeline_named(pipeline), choose_device(device)
+    data = load(dataset, data_dir)
+    if image is not None and _shape(image, dataset) != data.image_shape:
+        raise ValueError(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
+    found = network(structure(build(data.image_shape, data.n_classes), data.image_shape))
+    begun = Appraisal(
+        target=target,
+        image=data.image_shape,
+        network=found,
+        depth=depth.depth(found.hidden_layers, no_reference_because="training has begun"),
+    )
+    if not quiet:
+        typer.echo(_structure_lines(begun))
+
+    def say(name: str, done: Round) -> None:
+        if not quiet:
+            typer.echo(f"  {name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}")
+
+    name = re.sub(r"\W", "_", target.rpartition(":")[2])
+    sides = interleaved(Cell(dataset, name, build=build), how, way, data, where, say=say)
+    facts = device_facts(where)
+    return begun.model_copy(
+        update={
+            "depth": judged(sides, f"{dataset}-{REFERENCE}", facts),
+            "cell": CellFacts(
+                model=name,
+                dataset=dataset,
+                n_train=len(data.train),
+                n_test=len(data.test),
+                data_sha256=data.sha256,
+            ),
+            "protocol": how,
+            "pipeline": pipeline,
+            "device": facts,
+            "sides": sides,
+        }
+    )
+
+
+def _structure_lines(found: Appraisal) -> str:
+    network = found.network
+    return (
+        f"{found.target}, {'x'.join(map(str, found.image))}: {network.layers} layer{'s' * (network.layers != 1)}, "
+        f"{network.hidden_layers} of them hidden, {network.parameters:,} trainable parameters, "
+        f"{network.macs_per_image:,} multiply-accumulates an image\nClassical definition: {found.depth.classical}."
+    )
+
+
+def _verdict_line(found: Appraisal) -> str:
+    assert found.device is not None
+    return f"By cost, on {found.device.type}: {found.device.name}: {found.depth.cost_aware}.\n  " + (
+        found.depth.because.replace("; ", "\n  ")
+    )

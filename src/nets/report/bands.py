@@ -1,0 +1,43 @@
+"""The bands and their error rates as text, beside the article's published means."""
+
+from __future__ import annotations
+
+from nets.bandrates import ROUNDS, caught, rates
+from nets.bands import Bands
+from nets.cells import CELLS, PROTOCOLS, protocol_for
+
+LEAST = 5
+"""Reference runs below which nothing is said of a band's rates."""
+
+
+def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
+    """A table, a row a cell and protocol; below it what `broken` runs, with wrong training labels, say of the bands."""
+    lines = [
+        f"{'cell':<15} {'protocol':<8} {'n':>3} {'mean':>7} {'std':>7} {'band of 3 rounds':>17} "
+        f"{'article':>8} {'inside':>6} {'alarms .05':>10} {'alarms .001':>11} {'drop caught':>11}"
+    ]
+    for name in PROTOCOLS:
+        for cell in CELLS:
+            reference = bands.accuracies(cell.id, protocol_for(name, cell.dataset))
+            if len(reference) < LEAST:
+                continue
+            found = rates(reference)
+            published, inside = "", ""
+            if name == "article" and cell.published is not None:
+                mean = cell.published.accuracy
+                published, inside = f"{mean:.4f}", "yes" if found.low <= mean <= found.high else "no"
+            lines.append(
+                f"{cell.id:<15} {name:<8} {found.n:>3} {found.mean:>7.4f} {found.std:>7.4f} "
+                f"{f'{found.low:.4f}–{found.high:.4f}':>17} {published:>8} {inside:>6} {found.left_out:>10.4f} "
+                f"{found.simulated:>11.5f} {found.smallest_drop:>11.4f}"
+            )
+    for runs in broken.runs if broken is not None else ():
+        reference = bands.accuracies(runs.cell, protocol_for(runs.protocol, runs.cell.partition("-")[0]))
+        if len(reference) >= LEAST and len(runs.accuracies) >= ROUNDS:
+            drop = sum(reference) / len(reference) - sum(runs.accuracies) / len(runs.accuracies)
+            lines.append(
+                f"{runs.cell} {runs.protocol}: {runs.source}: mean accuracy {drop:.4f} lower over "
+                f"{len(runs.accuracies)} runs; of all choices of three {caught(runs.accuracies, reference):.1%} "
+                "are caught"
+            )
+    return lines
