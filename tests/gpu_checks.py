@@ -178,3 +178,35 @@ def test_steps_are_replayed(cell: Cell, monitor: GpuMonitor, device: torch.devic
     assert seen.trace is not None, seen.trace_missing_because
     assert seen.trace.training_steps_per_step > 1
     assert seen.trace.gpu_utilization_pct > 100 / 1.3
+
+
+class Awkward(torch.nn.Module):
+    """A network that can't be recorded: it reads a value back to the host, or its batch changes shape by a value."""
+
+    def __init__(self, *, masks: bool) -> None:
+        super().__init__()
+        self.masks = masks
+        self.out = torch.nn.Linear(784, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, 1, 28, 28) to logits (N, 10)."""
+        pixels = images.flatten(1)
+        if self.masks:
+            lit = pixels[pixels > 0.5]  # its length is known to the host alone
+            return self.out(pixels) + 0 * lit.sum()
+        outputs: torch.Tensor = self.out(pixels * float(pixels.max()))
+        return outputs
+
+
+@pytest.mark.parametrize("masks", [True, False], ids=["changing-shape", "to-the-host"])
+def test_a_network_that_can_t_be_recorded(masks: bool, device: torch.device) -> None:
+    """Capture fails, the steps are eager, the record's reason says so, and the network still learns."""
+    cell = Cell("digits", "awkward", build=lambda: Awkward(masks=masks))
+    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
+    run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device)
+    assert run.round().accuracy > 0.8
+    assert run.mode == "eager"
+    assert str(run.fallback_because).startswith("no CUDA graph: ")
+    recordable = CellRun(DIGITS[0], protocol, pipeline, data, run.loaders, device)
+    recordable.round()
+    assert recordable.mode == "graph"  # the failed capture left the GPU usable
