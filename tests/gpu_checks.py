@@ -193,8 +193,9 @@ class Awkward(torch.nn.Module):
         pixels = images.flatten(1)
         if self.masks:
             lit = pixels[pixels > 0.5]  # its length is known to the host alone
-            return self.out(pixels) + 0 * lit.sum()
-        outputs: torch.Tensor = self.out(pixels * float(pixels.max()))
+            outputs: torch.Tensor = self.out(pixels) + 0 * lit.sum()
+        else:
+            outputs = self.out(pixels * float(pixels.max()))
         return outputs
 
 
