@@ -1,8 +1,8 @@
 """What every tensor of one forward pass descends from: the input, parameters alone, or neither.
 
 A dispatch mode sees each aten operation below autograd, so what a module is called, how often it is used and
-whether its weights are trained does not matter. An operation that multiplies a tensor that descends from the input by one that
-descends from parameters alone is a weight operation. What could hide one and can't be seen through is refused by name.
+whether its weights are trained does not matter. An operation that multiplies a tensor that descends from the input
+by one that descends from parameters alone is a weight operation. What could hide one is refused by name.
 """
 
 from __future__ import annotations
@@ -30,17 +30,14 @@ _PRODUCTS: dict[str, tuple[int, ...]] = {
 }
 
 # (queries · keys) · values, in their first three operands
-_ATTENTION = frozenset(
-    """
+_ATTENTION = """
     _scaled_dot_product_flash_attention _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention
     _scaled_dot_product_efficient_attention _flash_attention_forward _efficient_attention_forward
-    """.split()
-)
+"""
 
 # What takes activations and weights together, and neither multiplies matrices nor is tagged elementwise by torch:
 # normalisation, lookup and interpolation, and what only puts values together or in their place.
-_HARMLESS = frozenset(
-    """
+_HARMLESS = """
     native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional
     _native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update
     _batch_norm_with_update_functional cudnn_batch_norm miopen_batch_norm batch_norm_elemt
@@ -54,8 +51,7 @@ _HARMLESS = frozenset(
     _unsafe_index _unsafe_index_put _unsafe_masked_index _unsafe_masked_index_put_accumulate
     scatter scatter_add scatter_reduce segment_reduce
     select_scatter slice_scatter diagonal_scatter as_strided_scatter
-    """.split()
-)
+"""
 
 _NAMESPACES = ("aten", "prims", "prim", "torchvision")
 _OVERWRITING = ("copy_", "fill_", "zero_", "normal_", "uniform_")  # they don't read what they write to
@@ -70,19 +66,24 @@ class Descent(TorchDispatchMode):
     """Follows the input and the parameters through every operation; knows for each tensor what it descends from.
 
     Origins are kept a storage, which views share; once a part of a storage is written, a byte. `overwritten` holds the
-    storages of parameters that the pass has written to, each with a copy of what it held before.
+    storages of parameters that the pass has written to, each with a copy of what it held before; `refusal` is
+    what the pass was stopped for.
     """
 
     supports_higher_order_operators = True  # else torch refuses them, in its own words
 
-    def __init__(self, images: Tensor, parameters: Iterable[Tensor]) -> None:
-        super().__init__()
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
         # a weak reference keeps the address from being given out again, but not the memory
         self._origins: dict[StorageWeakRef, int | Tensor] = {}
         self._parameters = {_storage(parameter) for parameter in parameters}
         self._origins.update(dict.fromkeys(self._parameters, WEIGHT))
-        self._origins[_storage(images)] = INPUT
         self.overwritten: dict[StorageWeakRef, tuple[Tensor, Tensor]] = {}
+        self.refusal: UnknownStructure | None = None
+
+    def enter(self, images: Tensor) -> None:
+        """Take a tensor for the input."""
+        self._origins[_storage(images)] = INPUT
 
     def depth(self, tensor: Tensor) -> int | None:
         """Weight operations on the longest path to this tensor; None if it does not descend from the input."""
@@ -90,37 +91,46 @@ class Descent(TorchDispatchMode):
         return origin - INPUT if origin >= INPUT else None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        try:
+            return self._follow(func, args, kwargs or {})
+        except UnknownStructure as refusal:
+            self.refusal = refusal
+            raise
+
+    def _follow(self, func: Any, args: Any, kwargs: Any) -> Any:
         if isinstance(func, HigherOrderOperator):
             raise UnknownStructure(f"the layers inside the higher-order operation {func} can't be counted")
-        with self:  # inference mode leaves composite operations whole
-            out = func.decompose(*args, **kwargs)
-        if out is not NotImplemented:
-            return out
+        if func.namespace != "prim":
+            with self:  # inference mode leaves composite operations whole
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
         read, written = _operands(func, args, kwargs)
         for tensor in read:
-            if isinstance(tensor, nn.Parameter):  # one that no module lists
-                self._origins.setdefault(_storage(tensor), WEIGHT)
+            if isinstance(tensor, nn.Parameter) and _storage(tensor) not in self._parameters:
+                self._parameters.add(_storage(tensor))  # one that no module lists, or that the pass has initialised
+                self._origins[_storage(tensor)] = WEIGHT
         self._keep(written)
         operands = {_storage(tensor) for tensor in _tensors((args, kwargs))}
         out = func(*args, **kwargs)
         fresh = [tensor for tensor in _tensors(out) if _storage(tensor) not in operands]
         if fresh or written:  # else a view, or a question
-            origin = self._origin(func, args, read)
+            origin = self._origin(func, args, read, written)
             for tensor in fresh:
                 self._origins[_storage(tensor)] = origin
             for tensor in written:
                 self._write(tensor, origin)
         return out
 
-    def _origin(self, func: Any, args: Any, read: list[Tensor]) -> int:
+    def _origin(self, func: Any, args: Any, read: list[Tensor], written: list[Tensor]) -> int:
         """Return what the result of an operation descends from, by the rule above."""
         name = func.overloadpacket.__name__
         if name.startswith(("empty", "new_empty")):
             return UNWRITTEN
         if name in _SHAPE_ONLY or name.startswith("new_"):
             return CONSTANT
-        origins = [self._read(tensor, name) for tensor in read]
+        # to fill a part of a new buffer is to read and write it
+        origins = [self._read(tensor, "" if any(tensor is other for other in written) else name) for tensor in read]
         highest = max(origins, default=CONSTANT)
         if highest < INPUT:
             return highest
@@ -129,10 +139,10 @@ class Descent(TorchDispatchMode):
         name = name.removesuffix("_")
         if name in _PRODUCTS:
             return max(highest, _product(*(self._read(args[i], name) for i in _PRODUCTS[name])))
-        if name in _ATTENTION:
+        if name in _ATTENTION.split():
             queries, keys, values = (self._read(tensor, name) for tensor in args[:3])
             return max(highest, _product(_product(queries, keys), values))
-        if WEIGHT in origins and name not in _HARMLESS and not _elementwise(func, name):
+        if WEIGHT in origins and name not in _HARMLESS.split() and not _elementwise(func, name):
             raise UnknownStructure(f"the layers inside the fused operation {name} can't be counted")
         return highest
 
@@ -145,12 +155,14 @@ class Descent(TorchDispatchMode):
         if isinstance(origin, Tensor):
             region = _bytes(origin, tensor)
             lowest, origin = int(region.min()), int(region.max())
-        if lowest == UNWRITTEN:
+        if lowest == UNWRITTEN and reader:
             raise UnknownStructure(f"{reader} reads memory that was written outside of torch's operations")
         return origin
 
     def _write(self, tensor: Tensor, origin: int) -> None:
         """Note the origin of what an operation has written in place."""
+        if _storage(tensor) in self._parameters:
+            origin = max(origin, WEIGHT)  # a parameter stays one, whatever is written to it
         n_bytes = tensor.untyped_storage().nbytes()
         before = self._origins.get(_storage(tensor), CONSTANT)
         if tensor.numel() * tensor.element_size() >= n_bytes:
@@ -165,8 +177,12 @@ class Descent(TorchDispatchMode):
         for tensor in written:
             storage = _storage(tensor)
             if storage in self._parameters and storage not in self.overwritten:
-                whole = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
-                self.overwritten[storage] = whole, whole.clone()
+                self.overwritten[storage] = memory(tensor), memory(tensor).clone()
+
+
+def memory(tensor: Tensor) -> Tensor:
+    """Return all the bytes of a tensor's storage, also those that the tensor itself leaves out."""
+    return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
 
 
 def _product(*origins: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from nets.descent import Descent, UnknownStructure
+from nets.descent import Descent, UnknownStructure, memory
 from nets.models import ImageShape
 
 __all__ = ["Structure", "UnknownStructure", "structure"]
@@ -35,7 +35,8 @@ def _trilinear_flops(one: Any, two: Any, three: Any, *expanded: Any, **_: Any) -
     for shape, dimensions in zip(shapes, expanded[:3], strict=True):
         for dimension in sorted(dimensions):
             shape.insert(dimension, 1)
-    return 2 * prod(max(sizes) for sizes in zip(*shapes, strict=True))
+    n_products: int = prod(max(sizes) for sizes in zip(*shapes, strict=True))
+    return 2 * n_products
 
 
 # The weight operations for which torch.utils.flop_counter has no formula: from its operands' shapes, two a
@@ -80,35 +81,60 @@ def structure(model: nn.Module, image: ImageShape) -> Structure:
     """
     if not isinstance(model, nn.Module):
         raise UnknownStructure(f"a network is a torch.nn.Module, and this is a {type(model).__name__}")
-    if any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
-        model = copy.deepcopy(model)
+    if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
+        model = _copied(model)
     flops = FlopCounterMode(display=False, custom_mapping=dict(_FLOPS))
     with _left_as_it_was(model), _transparent(), torch.no_grad():
-        try:
-            images = _zeros(model, image)
-            descent = Descent(images, model.parameters())
-            with _restored(descent), flops, descent:
-                output = model(images)
-        except (UnknownStructure, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            because = str(error).strip().partition("\n")[0]
-            raise UnknownStructure(
-                f"the forward pass of one image of shape {tuple(image)} raised {type(error).__name__}: {because}"
-            ) from error
-        outputs = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        if not outputs:
-            raise UnknownStructure(f"the network returned a {type(output).__name__}, in which there is no tensor")
-        layers = max(descent.depth(leaf) or 0 for leaf in outputs)
-        if layers == 0:
-            raise UnknownStructure("no convolution or matrix product with a weight leads from the input to the output")
-        parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    return Structure(parameters=parameters, layers=layers, macs_per_image=flops.get_total_flops() // 2)
+        layers = _layers(model, image, flops)
+    if layers == 0:
+        raise UnknownStructure("no convolution or matrix product with a weight leads from the input to the output")
+    return Structure(
+        parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        layers=layers,
+        macs_per_image=flops.get_total_flops() // 2,
+    )
 
 
-def _zeros(model: nn.Module, image: ImageShape) -> Tensor:
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0, dtype=torch.float32))
+def _layers(model: nn.Module, image: ImageShape, flops: FlopCounterMode) -> int:
+    """Pass one image through the network; the weight operations behind the deepest of its outputs."""
+    parameters = _initialised(model.parameters())
+    descent = Descent(parameters)
+    try:
+        images = _zeros(parameters, image)
+        descent.enter(images)
+        with _restored(descent), flops, descent:
+            output = model(images)
+    except (UnknownStructure, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if descent.refusal is not None:  # TorchScript raises an error of its own for it
+            raise descent.refusal from None
+        because = str(error).strip().partition("\n")[0]
+        raise UnknownStructure(
+            f"the forward pass of one image of shape {tuple(image)} raised {type(error).__name__}: {because}"
+        ) from error
+    outputs = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    if not outputs:
+        raise UnknownStructure(f"the network returned a {type(output).__name__}, in which there is no tensor")
+    return max(descent.depth(leaf) or 0 for leaf in outputs)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, ValueError, TypeError):
+        raise UnknownStructure(
+            "the network has lazy parameters and can't be copied: pass an image through it first"
+        ) from None
+
+
+def _zeros(parameters: list[Tensor], image: ImageShape) -> Tensor:
+    like = next((p for p in parameters if p.is_floating_point()), torch.empty(0, dtype=torch.float32))
     return torch.zeros((1, *image), device=like.device, dtype=like.dtype)
+
+
+def _initialised(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in tensors if not is_lazy(tensor)]
 
 
 @contextmanager
@@ -133,25 +159,28 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
     """
     flags = [(module, module.training) for module in model.modules()]
     owned = [(module._buffers, dict(module._buffers)) for module in model.modules() if type(module._buffers) is dict]
-    parameters = [(p, p.data, p.grad, p.requires_grad) for p in model.parameters()]
-    buffers = [(buffer, buffer.data, buffer.data.clone()) for buffer in model.buffers()]
+    parameters = [(p, p.data, p.grad, p.requires_grad) for p in _initialised(model.parameters())]
+    buffers = [(b, b.data, memory(b).clone()) for b in _initialised(model.buffers()) if b.layout == torch.strided]
     device = next((p.device for p in model.parameters() if p.device.type not in ("cpu", "meta")), None)
     with torch.random.fork_rng([device] if device else [], device_type=device.type if device else "cuda"):
         try:
             for module, _ in flags:
                 module.training = False
+            for parameter, *_ in parameters:
+                parameter.requires_grad_(False)  # the flop counter follows gradients, and trips over views
             yield
         finally:
             for module, training in flags:
                 module.training = training
-            for now, before in owned:
+            for now, names in owned:
                 now.clear()
-                now.update(before)
+                now.update(names)
             for parameter, data, grad, requires_grad in parameters:
                 parameter.data, parameter.grad = data, grad
                 parameter.requires_grad_(requires_grad)
             for buffer, data, values in buffers:
-                buffer.data = data.copy_(values)
+                memory(data).copy_(values)
+                buffer.data = data
 
 
 @contextmanager
@@ -159,5 +188,5 @@ def _restored(descent: Descent) -> Iterator[None]:
     try:
         yield
     finally:
-        for memory, before in descent.overwritten.values():
-            memory.copy_(before)
+        for written, before in descent.overwritten.values():
+            written.copy_(before)
