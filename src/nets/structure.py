@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -139,11 +140,13 @@ def _initialised(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 @contextmanager
 def _transparent() -> Iterator[None]:
-    """Let fused attention and compiled code run operation by operation."""
+    """Let fused attention and compiled code run operation by operation, without a word on gradients and hooks."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", UserWarning)
             if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
