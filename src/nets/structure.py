@@ -2,53 +2,57 @@
 
 Layers are the weight operations (a convolution, or a matrix product with a weight) on the longest path from
 input to output. An operation is one where one operand descends from the input and the other from parameters
-alone; every aten operation of the pass is seen, so what a module is called or how often it is used does not matter.
+alone; `nets.descent` follows both through the pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from nets.descent import Descent, UnknownStructure, memory
 from nets.models import ImageShape
+
+__all__ = ["Structure", "UnknownStructure", "structure"]
 
 aten = torch.ops.aten
 
-# operation -> the positions of the two operands that are multiplied
-_PRODUCTS: dict[Any, tuple[int, int]] = {
-    aten.mm: (0, 1),
-    aten.bmm: (0, 1),
-    aten.mv: (0, 1),
-    aten.dot: (0, 1),
-    aten.addmm: (1, 2),
-    aten.addmv: (1, 2),
-    aten.baddbmm: (1, 2),
-    aten.convolution: (0, 1),
-    aten._trilinear: (0, 1),
-}
+
+def _trilinear_flops(one: Any, two: Any, three: Any, *expanded: Any, **_: Any) -> int:
+    shapes = [list(shape) for shape in (one, two, three)]
+    for shape, dimensions in zip(shapes, expanded[:3], strict=True):
+        for dimension in sorted(dimensions):
+            shape.insert(dimension, 1)
+    n_products: int = prod(max(sizes) for sizes in zip(*shapes, strict=True))
+    return 2 * n_products
 
 
-class UnknownStructure(Exception):
-    """A network whose layers can't be counted; the message says what stands in the way."""
-
-
-# blocks with weights inside, which can't be seen through
-_FUSED = frozenset(
+# The weight operations for which torch.utils.flop_counter has no formula: from its operands' shapes, two a
+# multiply-accumulate. Of a bilinear layer each weight counts once.
+_FLOPS: Mapping[Any, Any] = MappingProxyType(
     {
-        "mkldnn_rnn_layer",
-        "_cudnn_rnn",
-        "miopen_rnn",
-        "_thnn_fused_lstm_cell",
-        "_thnn_fused_gru_cell",
-        "_transformer_encoder_layer_fwd",
-        "_native_multi_head_attention",
+        aten.mv: lambda a, b, **_: 2 * prod(a),
+        aten.dot: lambda a, b, **_: 2 * prod(a),
+        aten.vdot: lambda a, b, **_: 2 * prod(a),
+        aten.addmv: lambda bias, a, b, *_, **__: 2 * prod(a),
+        aten.addbmm: lambda bias, a, b, *_, **__: 2 * prod(a) * b[-1],
+        aten._addmm_activation: lambda bias, a, b, *_, **__: 2 * prod(a) * b[-1],
+        aten._int_mm: lambda a, b, *_, **__: 2 * prod(a) * b[-1],
+        aten.conv_tbc: lambda a, b, *_, out_shape, **__: 2 * prod(out_shape) * prod(b[:2]),
+        aten._trilinear: _trilinear_flops,
     }
 )
 
@@ -70,64 +74,122 @@ class Structure:
 def structure(model: nn.Module, image: ImageShape) -> Structure:
     """Look at `model` by passing one image (1, C, H, W) of zeros through it, in evaluation mode.
 
-    Parameters are the trainable ones. Source of the operations: torch.utils.flop_counter, two per multiply-accumulate.
-    Raises UnknownStructure for a fused block, and where no weight operation leads from the input to the output.
+    The image has the device and the type of the network's parameters; on the meta device nothing is computed. Of
+    several outputs the deepest counts. Parameters are the trainable ones. The network is left as it was: a lazy one,
+    which the pass would initialise, is looked at on a copy. Source of the operations: torch.utils.flop_counter, two per
+    multiply-accumulate. Raises UnknownStructure where the pass fails, where an operation can't be seen through, and
+    where no weight operation leads from the input to the output.
     """
-    parameter = next(model.parameters(), None)
-    device = parameter.device if parameter is not None else torch.device("cpu")
-    images = torch.zeros((1, *image), device=device)
-    training = model.training
-    model.eval()
-    flops = FlopCounterMode(display=False)
-    tracker = _Layers(images)
-    try:
-        with torch.no_grad(), flops, tracker:
-            output = model(images)
-    finally:
-        model.train(training)
-    layers = max((tracker.depth(leaf) or 0 for leaf in tree_leaves(output) if isinstance(leaf, Tensor)), default=0)
+    if not isinstance(model, nn.Module):
+        raise UnknownStructure(f"a network is a torch.nn.Module, and this is a {type(model).__name__}")
+    if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
+        model = _copied(model)
+    flops = FlopCounterMode(display=False, custom_mapping=dict(_FLOPS))
+    with _left_as_it_was(model), _transparent(), torch.no_grad():
+        layers = _layers(model, image, flops)
     if layers == 0:
         raise UnknownStructure("no convolution or matrix product with a weight leads from the input to the output")
     return Structure(
-        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         layers=layers,
         macs_per_image=flops.get_total_flops() // 2,
     )
 
 
-class _Layers(TorchDispatchMode):
-    """Follows the input through every operation; keeps, for each storage, the weight operations behind it."""
-
-    def __init__(self, images: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
-        self._depth: dict[int, int] = {_storage(images): 0}
-        self._kept: list[Tensor] = [images]  # a freed storage's address would be given out again
-
-    def depth(self, tensor: Tensor) -> int | None:
-        """Weight operations on the longest path to this tensor; None if it does not descend from the input."""
-        return self._depth.get(_storage(tensor))
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        if name in _FUSED:
-            raise UnknownStructure(f"the layers inside the fused operation {name} can't be counted")
-        out = func(*args, **(kwargs or {}))
-        depths = [self.depth(tensor) for tensor in _tensors((args, kwargs))]
-        reached = max((depth for depth in depths if depth is not None), default=None)
-        if reached is not None:
-            operands = _PRODUCTS.get(func.overloadpacket)
-            if operands is not None and sum(self.depth(args[i]) is not None for i in operands) == 1:
-                reached += 1
-            for tensor in _tensors(out):
-                self._kept.append(tensor)
-                self._depth[_storage(tensor)] = max(reached, self.depth(tensor) or 0)
-        return out
+def _layers(model: nn.Module, image: ImageShape, flops: FlopCounterMode) -> int:
+    """Pass one image through the network; the weight operations behind the deepest of its outputs."""
+    parameters = _initialised(model.parameters())
+    descent = Descent(parameters)
+    try:
+        images = _zeros(parameters, image)
+        descent.enter(images)
+        with _restored(descent), flops, descent:
+            output = model(images)
+    except (UnknownStructure, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if descent.refusal is not None:  # TorchScript raises an error of its own for it
+            raise descent.refusal from None
+        because = str(error).strip().partition("\n")[0]
+        raise UnknownStructure(
+            f"the forward pass of one image of shape {tuple(image)} raised {type(error).__name__}: {because}"
+        ) from error
+    outputs = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    if not outputs:
+        raise UnknownStructure(f"the network returned a {type(output).__name__}, in which there is no tensor")
+    return max(descent.depth(leaf) or 0 for leaf in outputs)
 
 
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, ValueError, TypeError):
+        raise UnknownStructure(
+            "the network has lazy parameters and can't be copied: pass an image through it first"
+        ) from None
 
 
-def _storage(tensor: Tensor) -> int:
-    address: int = tensor.untyped_storage()._cdata
-    return address
+def _zeros(parameters: list[Tensor], image: ImageShape) -> Tensor:
+    like = next((p for p in parameters if p.is_floating_point()), torch.empty(0, dtype=torch.float32))
+    return torch.zeros((1, *image), device=like.device, dtype=like.dtype)
+
+
+def _initialised(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in tensors if not is_lazy(tensor)]
+
+
+@contextmanager
+def _transparent() -> Iterator[None]:
+    """Let fused attention and compiled code run operation by operation, without a word on gradients and hooks."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", UserWarning)
+            if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Put every submodule in evaluation mode; in the end give back its mode, its tensors and the random numbers.
+
+    The flags are set one by one, since a network's own train() may do more: fold weights, or keep a part frozen.
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    owned = [(module._buffers, dict(module._buffers)) for module in model.modules() if type(module._buffers) is dict]
+    parameters = [(p, p.data, p.grad, p.requires_grad) for p in _initialised(model.parameters())]
+    buffers = [(b, b.data, memory(b).clone()) for b in _initialised(model.buffers()) if b.layout == torch.strided]
+    device = next((p.device for p in model.parameters() if p.device.type not in ("cpu", "meta")), None)
+    with torch.random.fork_rng([device] if device else [], device_type=device.type if device else "cuda"):
+        try:
+            for module, _ in flags:
+                module.training = False
+            for parameter, *_ in parameters:
+                parameter.requires_grad_(False)  # the flop counter follows gradients, and trips over views
+            yield
+        finally:
+            for module, training in flags:
+                module.training = training
+            for now, names in owned:
+                now.clear()
+                now.update(names)
+            for parameter, data, grad, requires_grad in parameters:
+                parameter.data, parameter.grad = data, grad
+                parameter.requires_grad_(requires_grad)
+            for buffer, data, values in buffers:
+                memory(data).copy_(values)
+                buffer.data = data
+
+
+@contextmanager
+def _restored(descent: Descent) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for written, before in descent.overwritten.values():
+            written.copy_(before)

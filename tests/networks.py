@@ -1,0 +1,39 @@
+"""Small networks for the tests, each written in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nets.structure import structure
+
+
+class Net(nn.Module):
+    """A forward pass of (N, 16), written as a function of the network and its input, with what it is made of."""
+
+    def __init__(self, forward: Callable[[Any, Tensor], Any], **parts: Any) -> None:
+        super().__init__()
+        self.function = forward
+        for name, part in parts.items():
+            if isinstance(part, Tensor) and not isinstance(part, nn.Parameter):
+                self.register_buffer(name, part)
+            else:
+                setattr(self, name, part)
+
+    def forward(self, images: Tensor) -> Any:
+        return self.function(self, images.flatten(1))
+
+
+def weight(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.randn(shape))
+
+
+def linear(n_out: int = 16) -> nn.Linear:
+    return nn.Linear(16, n_out)
+
+
+def layers(model: nn.Module) -> int:
+    return structure(model, (1, 4, 4)).layers
