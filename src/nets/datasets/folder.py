@@ -93,8 +93,7 @@ def _read(name: str, path: str) -> Image.Image:
     try:
         with Image.open(path) as image:
             whole = image.convert("RGB")
-    # what Pillow raises for a file it can't make sense of
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         raise DataError(f"{name}: {path} is no image that can be read ({error}); replace or remove it") from error
     small: Image.Image = F.center_crop(F.resize(whole, [SIZE]), [SIZE, SIZE])
     return small
