@@ -57,22 +57,56 @@ class Protocol(BaseModel):
         )
 
 
-_BATCH_SIZE = {"mnist": 100, "cifar10": 4, "digits": 100, "shapes": 4}
+FOLDER = "folder:"
+"""What the name of a folder of images begins with; its path follows."""
+
+_BATCH_SIZE = {
+    "mnist": 100,
+    "fashion_mnist": 100,
+    "kmnist": 100,
+    "cifar10": 4,
+    "cifar100": 4,
+    "svhn": 4,
+    "digits": 100,
+    "shapes": 4,
+    FOLDER: 32,
+}
 _EPOCHS = {
-    "quick": {"mnist": 1, "cifar10": 1, "digits": 10, "shapes": 2},
-    "article": {"mnist": 20, "cifar10": 10, "digits": 20, "shapes": 10},
+    "quick": {
+        "mnist": 1,
+        "fashion_mnist": 1,
+        "kmnist": 1,
+        "cifar10": 1,
+        "cifar100": 1,
+        "svhn": 1,
+        "digits": 10,
+        "shapes": 2,
+        FOLDER: 1,
+    },
+    "article": {
+        "mnist": 20,
+        "fashion_mnist": 20,
+        "kmnist": 20,
+        "cifar10": 10,
+        "cifar100": 10,
+        "svhn": 10,
+        "digits": 20,
+        "shapes": 10,
+        FOLDER: 10,
+    },
 }
 PROTOCOLS = tuple(_EPOCHS)
-DATASETS = tuple(_BATCH_SIZE)
+DATASETS = tuple(name for name in _BATCH_SIZE if name != FOLDER)
 
 
 def protocol_for(name: str, dataset: str) -> Protocol:
-    """The protocol `name` as it stands for `dataset`. Raises UnknownName."""
+    """The protocol `name` as it stands for `dataset`, one of DATASETS or `folder:PATH`. Raises UnknownName."""
     if name not in _EPOCHS:
         raise UnknownName("protocol", name, list(PROTOCOLS))
-    if dataset not in _BATCH_SIZE:
-        raise UnknownName("data set", dataset, list(DATASETS))
-    return Protocol.model_validate({"name": name, "epochs": _EPOCHS[name][dataset], "batch_size": _BATCH_SIZE[dataset]})
+    kind = FOLDER if dataset.startswith(FOLDER) else dataset
+    if kind not in _BATCH_SIZE:
+        raise UnknownName("data set", dataset, [*DATASETS, f"{FOLDER}PATH"])
+    return Protocol.model_validate({"name": name, "epochs": _EPOCHS[name][kind], "batch_size": _BATCH_SIZE[kind]})
 
 
 @dataclass(frozen=True, slots=True)

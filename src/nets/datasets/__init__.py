@@ -1,4 +1,4 @@
-"""The data sets: mnist and cifar10 (real, through torchvision), digits and shapes (embedded: no file, no network).
+"""The data sets: torchvision's by name, a folder of images, and the embedded digits and shapes (no file, no network).
 
 Each is loaded once into a `Data`: uint8 images and their labels. From there the two pipelines part: `Data.on`
 puts the whole of it on a device as float32, `Data.per_image` transforms one image at a time as the article does.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nets.cells import DATASETS, UnknownName
+from nets.cells import DATASETS, FOLDER, UnknownName
 from nets.machine import free_bytes
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class Data:
         for part, split in (("training", self.train), ("test", self.test)):
             if not len(split):
                 raise DataError(f"{self.name}: the {part} set is empty")
+            low, high = int(split.labels.min()), int(split.labels.max())
+            if low < 0 or high >= self.n_classes:
+                wrong = f"labels from {low} to {high}, but {self.n_classes} classes"
+                raise DataError(f"{self.name}: the {part} set has {wrong}")
 
     @property
     def image_shape(self) -> ImageShape:
@@ -153,9 +157,9 @@ def fingerprint(train: Split, test: Split) -> str:
 
 
 def load(name: str, root: Path) -> Data:
-    """Load a data set; `root` is the torchvision root of the real ones.
+    """Load a data set, one of DATASETS or `folder:PATH`; `root` is the torchvision root of torchvision's.
 
-    Raises UnknownName, DataMissing (not there, and not to be downloaded) and DataError (there, but not as published).
+    Raises UnknownName, DataMissing (not there, and not to be downloaded) and DataError (there, but not as it must be).
     """
     if name == "digits":
         from nets.datasets.digits import digits
@@ -165,8 +169,12 @@ def load(name: str, root: Path) -> Data:
         from nets.datasets.shapes import shapes
 
         return shapes()
+    if name.startswith(FOLDER):
+        from nets.datasets.folder import folder
+
+        return folder(name)
     if name in DATASETS:
         from nets.datasets import stored
 
         return stored.load(name, root)
-    raise UnknownName("data set", name, list(DATASETS))
+    raise UnknownName("data set", name, [*DATASETS, f"{FOLDER}PATH"])
