@@ -1,8 +1,8 @@
 """Base and head runs -> findings, and what they come to; pure.
 
 A cell that base has must be in head, and must have passed there. Two records of a cell are compared if nothing but the
-code under test differs (`nets.comparable`); what differs is named, and may be allowed. The network, and an accuracy that
-has a band, are judged in any case. How time is judged, paired or not: `nets.gate_time`.
+code under test differs (`nets.comparable`); what differs is named, and may be allowed. The network, and an accuracy
+that has a band, are judged in any case. How time is judged, paired or not: `nets.gate_time`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Head's accuracy against its band, or against base's where it has none; pure.
 
-A band is a prediction interval of reference runs (see `nets.bands`) and needs no base. Without one the rounds' accuracies
-are compared by Welch's test at a strict level and with a least difference: training is random, and no band says how
-much.
+A band is a prediction interval of reference runs (see `nets.bands`) and needs no base. Without one, the accuracies of
+the rounds are compared by Welch's test, at a strict level and with a least difference: training is random, and no band
+says how much.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _caption(name: str, side: Compared) -> str:
 
 
 def _sentence(finding: Finding) -> str:
-    because = finding.because or f"passes the limit of {_limit(finding)}"
+    because = finding.because or f"beyond the limit of {_limit(finding)}"
     return f"{finding.status}: {finding.cell} {finding.metric}: {because}"
 
 
