@@ -16,7 +16,20 @@ from nets.comparable import Run, Versions
 from nets.findings import Finding, Gate, Status
 from nets.gate import gate
 from nets.gate_config import Fact, Limits
-from nets.results import Accuracy, Band, Cpu, Depth, Device, Network, Outcome, Result, Round, Trace, Unusable
+from nets.results import (
+    Accuracy,
+    Band,
+    BandVerdict,
+    Cpu,
+    Depth,
+    Device,
+    Network,
+    Outcome,
+    Result,
+    Round,
+    Trace,
+    Unusable,
+)
 from nets.significance import holm, sign_flip
 from tests.records import EXECUTION, one_round, record, seen_of_gpu
 
@@ -48,7 +61,7 @@ def accurate(*accuracies: float, **changes: Any) -> Result:
     return record(**{**values, **changes})
 
 
-def banded(verdict: str, **changes: Any) -> Result:
+def banded(verdict: BandVerdict, **changes: Any) -> Result:
     """A cell with a band and its verdict."""
     band = Band(low=0.96, high=0.99, n=20, alpha=0.001, verdict=verdict)
     return accurate(0.98, 0.97, 0.98, **{"band": band, "band_missing_because": None, **changes})
@@ -104,7 +117,7 @@ def test_pure() -> None:
 
 
 @pytest.mark.parametrize("verdict", ["below", "above", "diverged"])
-def test_accuracy_outside_its_band(verdict: str) -> None:
+def test_accuracy_outside_its_band(verdict: BandVerdict) -> None:
     """An accuracy outside its band has regressed, above it too, since that is a leak; whatever base was."""
     found = judged(banded("inside"), banded(verdict))
     assert statuses(found) == {"accuracy": "regressed"}
@@ -276,6 +289,19 @@ def test_utilization(base_pct: float, head_pct: float, status: Status) -> None:
         assert the(found, metric).status == status
 
 
+def test_a_figure_of_zero() -> None:
+    """From or to 0 a figure has no ratio, but a direction; 0 on both sides is ok."""
+    idle, busy = (
+        record(device=GPU, trace=traced(pct, None), trace_missing_because=None, gpu_missing_because="none")
+        for pct in (0, 5)
+    )
+    metric = "trace_gpu_utilization_pct"
+    started, stopped = the(judged(idle, busy), metric), the(judged(busy, idle), metric)
+    assert (started.status, started.effect) == ("improved", None)
+    assert (stopped.status, stopped.effect) == ("regressed", -1)
+    assert the(judged(idle, idle), metric).status == "ok"
+
+
 def test_energy() -> None:
     """More energy is worse; a timed window is not compared with a soak."""
     base = record(device=GPU, gpu=seen_of_gpu(energy_j=100.0), gpu_missing_because=None)
@@ -339,7 +365,7 @@ def test_unpaired_time(factor: float, status: Status) -> None:
     seconds = [2.0, 2.1, 1.9]
     found = judged(timed(seconds), timed([factor * s for s in seconds]))
     assert {the(found, metric).status for metric in ("total_s", "train_s", "eval_s")} == {status}
-    assert any("wide (30%)" in note and "from machine to machine" in note for note in found.notes)
+    assert any("wide (30 %)" in note and "from machine to machine" in note for note in found.notes)
     assert the(found, "total_s").confidence == 0.95
 
 
@@ -388,7 +414,7 @@ def test_too_few_pairs(n: int, n_cells: int) -> None:
     found = paired(base, base)
     assert {finding.status for finding in found.findings if finding.metric == "total_s"} == {"not enough data"}
     assert found.exit_code == 2
-    assert "are needed" in str(found.with_status("not enough data")[0].because)
+    assert "at least" in str(found.with_status("not enough data")[0].because)
     slow = [timed([4.0] * n, model=f"m{i}") for i in range(n_cells)]
     assert paired(base, slow).exit_code == 1  # beyond the limit of unpaired files
 
@@ -499,7 +525,7 @@ def test_false_alarms() -> None:
 
 
 def test_false_alarms_of_the_gate() -> None:
-    """The gate itself, on three hundred runs of one cell against itself: a regression in about one of twenty at most."""
+    """The gate itself, on 300 runs of one cell against itself: a regression in about one of twenty at most."""
     n = 300
     found = [paired(*([timed(side)] for side in noisy(i, 6, 1.0, noise=0.2))) for i in range(n)]
     for status in ("regressed", "improved"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from click.testing import Result as Ran
 from typer.testing import CliRunner
 
 from nets import gate_config, resultfiles, runs
@@ -46,11 +46,20 @@ def write(name: str, *results: Result, **changes: Any) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the command left; `output` is the standard one."""
+
+    exit_code: int
+    output: str
+    stderr: str
+
+
 def ran(*arguments: str) -> Ran:
     """Run the command; a traceback is never what a user sees."""
     result = CliRunner().invoke(app, list(arguments))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+    return Ran(result.exit_code, result.stdout, result.stderr)
 
 
 def slow(**changes: Any) -> Result:
@@ -150,51 +159,66 @@ def test_the_page() -> None:
     ]
 
 
-BAD: dict[str, Callable[[Path], object]] = {
-    "No such file": lambda path: None,
-    "not JSON": lambda path: path.write_text(""),
-    "not JSON: ": lambda path: path.write_text("{"),
-    "not JSON: 'utf-8' codec": lambda path: path.write_bytes(b"\xff\xfe\x00"),
-    "not a pytest-benchmark file": lambda path: path.write_text("[1]"),
-    "it has no field 'nets'": lambda path: path.write_text('{"benchmarks": []}'),
-    "field 'machine_info'": lambda path: path.write_text('{"benchmarks": [], "nets": {}}'),
-    "it holds no cell": lambda path: path.write_text(json.dumps(content())),
-    "field 'schema' is 2": lambda path: path.write_text(
-        json.dumps(content(record())).replace('"schema": 1', '"schema": 2')
-    ),
-    "it holds NaN": lambda path: path.write_text(json.dumps(content(record())).replace("1.5", "NaN")),
-    "train_s': Input should be a finite number": lambda path: path.write_text(
-        json.dumps(content(record())).replace("1.5", "1e999")
-    ),
-    "train_s': Input should be greater than or equal to 0": lambda path: path.write_text(
-        json.dumps(content(record())).replace("1.5", "-1.5")
-    ),
-    "mnist-lenet5 is there 2 times": lambda path: path.write_text(json.dumps(content(record(), record()))),
-    "not a plain file": lambda path: path.mkdir(),
-    "not a plain file ": lambda path: os.mkfifo(path),
-    "a run's file has at most": lambda path: os.truncate(path, 2**30) if path.touch() is None else None,
-    "not JSON: maximum recursion": lambda path: path.write_text("[" * 100_000),
-}
+def _gigabyte(path: Path) -> None:
+    """A sparse file: nothing is stored."""
+    path.touch()
+    os.truncate(path, 2**30)
+
+
+def _edited(old: str, new: str) -> Callable[[Path], object]:
+    """A good file with something in it replaced."""
+    return lambda path: path.write_text(json.dumps(content(record())).replace(old, new))
+
+
+BAD: list[tuple[Callable[[Path], object], str]] = [
+    (lambda path: None, "No such file"),
+    (lambda path: path.write_text(""), "not JSON"),
+    (lambda path: path.write_text("{"), "not JSON"),
+    (lambda path: path.write_bytes(b"{\xff\xff}"), "not JSON: 'utf-8' codec"),
+    (lambda path: path.write_text("[" * 100_000), "not JSON: maximum recursion"),
+    (lambda path: path.write_text("[1]"), "not a pytest-benchmark file"),
+    (lambda path: path.write_text('{"benchmarks": []}'), "it has no field 'nets'"),
+    (lambda path: path.write_text('{"benchmarks": [], "nets": {}}'), "field 'machine_info'"),
+    (_edited('"schema": 1, "kind"', '"schema": 2, "kind"'), "field 'schema' is 2"),
+    (_edited("1.5", "NaN"), "it holds NaN"),
+    (_edited("1.5", "1e999"), "train_s': Input should be a finite number"),
+    (_edited("1.5", "-1.5"), "train_s': Input should be greater than or equal to 0"),
+    (lambda path: path.write_text(json.dumps(content(record(), record()))), "mnist-lenet5 is there 2 times"),
+    (lambda path: path.mkdir(), "not a plain file"),
+    (os.mkfifo, "not a plain file"),
+    (_gigabyte, "1,073,741,824 bytes; a run's file has at most"),
+]
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("message", BAD)
-def test_bad_files(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is unusable ends with 3 and one sentence that names it, as base or as head; junk is never read."""
-    BAD[message](Path("bad.json"))
+@pytest.mark.parametrize(("make", "message"), BAD)
+def test_bad_files(make: Callable[[Path], object], message: str) -> None:
+    """A file that is unusable ends with 3 and one sentence that names it, as base or as head."""
+    make(Path("bad.json"))
     good = write("good.json", record())
-    if "at most" in message:
-        monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read") if path.name == "bad.json" else b"{}")
-        with pytest.raises(Unusable, match="1,073,741,824 bytes"):
-            runs.read(Path("bad.json"))
-        return
-    result = ran("bad.json", good)
-    assert result.exit_code == 3
-    assert result.stderr.startswith("nets gate: bad.json")
-    assert message.strip() in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    if message != "it holds no cell":  # as head: all cells are missing
-        assert ran(good, "bad.json").exit_code == 3
+    for arguments in (("bad.json", good), (good, "bad.json")):
+        result = ran(*arguments)
+        assert result.exit_code == 3
+        assert result.stderr.startswith("nets gate: bad.json")
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_junk_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gigabyte is refused by its size, before it is read."""
+    _gigabyte(Path("bad.json"))
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
+    with pytest.raises(Unusable, match="1,073,741,824 bytes"):
+        runs.read(Path("bad.json"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_files_without_cells() -> None:
+    """A base without a cell is unusable; of a head without one every cell is missing."""
+    full, empty = write("a", record()), write("b")
+    assert ran(empty, full).exit_code == 3
+    assert ran(full, empty).exit_code == 1
 
 
 @pytest.mark.usefixtures("folder")

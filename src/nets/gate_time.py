@@ -95,9 +95,11 @@ def _total(sides: Sides, tested: Tested | None, limits: Limits) -> Finding:
 
 def _too_few(bare: Finding, shift: Shift, n: int, tested: Tested | None, limits: Limits) -> Finding:
     """Even the clearest difference could not be significant; the wide limit still holds."""
-    n_cells = 1 if tested is None else tested.n_cells
-    because = f"{n} pairs are too few over {_counted(n_cells)}, at least {_needed(n_cells, limits)} are needed"
-    if n == 0:
+    pairs = "one pair is" if n == 1 else f"{n} pairs are"
+    because = f"{pairs} too few, a test needs at least {limits.min_pairs}"
+    if tested is not None:
+        because = f"{pairs} too few to decide {_counted(tested.n_cells)}, it takes at least {tested.needed}"
+    elif n == 0:
         because = "rounds in the same place have other seeds: they are no pairs, though both files name one pairing"
     status, limit = beyond(shift.point, limits.time_unpaired), limits.time_unpaired
     if status == "ok":

@@ -43,9 +43,8 @@ def lines(gate: Gate, *, width: int, color: bool) -> list[str]:
         console.print(Text(plain(caption)), soft_wrap=True)
     if shown:
         console.print(grid)
-    for finding in gate.findings:
-        if finding.status != "ok":
-            console.print(Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)), soft_wrap=True)
+    for finding in _worst_first(gate):
+        console.print(Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)), soft_wrap=True)
     for note in gate.notes:
         console.print(Text(f"note: {plain(note, MAX_SENTENCE)}"), soft_wrap=True)
     console.print(Text(verdict(gate), style="bold"), soft_wrap=True)
@@ -59,7 +58,7 @@ def page(gate: Gate) -> str:
     if rows:
         parts += [_table_row(HEADINGS, str), _table_row(("---",) * 2 + ("---:",) * 5 + ("---",), str)]
         parts += [*(_table_row(row, markdown) for row in rows), ""]
-    parts += _bullets(_sentence(finding) for finding in gate.findings if finding.status != "ok")
+    parts += _bullets(map(_sentence, _worst_first(gate)))
     parts += ["", *_bullets(gate.notes), "", markdown(verdict(gate))]
     return "\n".join(parts) + "\n"
 
@@ -73,6 +72,11 @@ def verdict(gate: Gate) -> str:
 
 def _shown(gate: Gate) -> list[Finding]:
     return [finding for finding in gate.findings if finding.status != "ok" or finding.metric in ALWAYS]
+
+
+def _worst_first(gate: Gate) -> list[Finding]:
+    """What is not ok."""
+    return [finding for status in get_args(Status) if status != "ok" for finding in gate.with_status(status)]
 
 
 def _captions(gate: Gate) -> list[str]:
