@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from nets import gate_config, resultfiles, runs
 from nets.cli_gate import gate
 from nets.gate_config import Limits
-from nets.results import Outcome, Result, Unusable
-from tests.records import one_round, record
+from nets.results import Band, Outcome, Result, Unusable
+from tests.records import one_round, record, seen_of_gpu
 from tests.suite import Suite
+from tests.test_gate import GPU, traced
 
 app = typer.Typer()
 app.command()(gate)
@@ -268,6 +269,55 @@ def test_config() -> None:
         path.write_text(text)
         result = ran(base, head, "--config", "nets.toml")
         assert (result.exit_code, message in result.stderr) == (3, True)
+
+
+def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where the numbers of a record are."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from leaves(inner, (*path, i))
+    else:
+        yield path
+
+
+FULL = record(
+    device=GPU,
+    rounds=tuple(one_round(seed=i, accuracy=0.9 + i / 100) for i in range(3)),
+    band=Band(low=0.8, high=1, n=20, alpha=0.001, verdict="inside"),
+    trace=traced(40, 30),
+    gpu=seen_of_gpu(memory_peak_bytes=1, energy_j=1.0, utilization_pct=10.0),
+)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("path", list(leaves(FULL.to_json())), ids=lambda path: ".".join(map(str, path)))
+def test_no_number_breaks_it(path: tuple[str | int, ...]) -> None:
+    """Whatever number stands in a record's field, in base or in head: it is judged or refused, without a traceback."""
+    write("good", FULL)
+    for value in (-1, 0, 1e-320, 1e308, 10**400):
+        bad = content(FULL)
+        place: Any = bad["benchmarks"][0]["extra_info"]
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        Path("bad").write_text(json.dumps(bad))
+        for arguments in (("good", "bad"), ("bad", "good")):
+            assert ran(*arguments, "--markdown", "page", "--json", "all").exit_code in (0, 1, 2, 3)
+            if Path("all").exists():
+                json.loads(Path("all").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_name_that_is_no_text() -> None:
+    """A file whose name is not UTF-8 is read all the same."""
+    name = os.fsdecode(b"\xff.json")
+    assert ran(write(name, record()), name, "--json", "out").exit_code == 0
+    assert json.loads(Path("out").read_text())["base"]["source"] == "?.json"
 
 
 def test_limits_of_the_command_line() -> None:

@@ -128,16 +128,16 @@ def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
     if paired:
         yield (
             f"paired: measured interleaved, round by round; a total time has changed if it did by more than "
-            f"{100 * limits.time:g} % and by a sign-flip test at {limits.alpha:g} over all cells; its parts are held to "
-            f"{100 * limits.time_unpaired:g} %"
+            f"{100 * limits.time:g} % and by a sign-flip test at {limits.alpha:g} over all cells; its parts are held "
+            f"to {100 * limits.time_unpaired:g} %"
         )
     else:
         if base.pairing is not None and head.pairing is not None:
             yield "each file names a pairing, but not the same: their rounds are no pairs"
         yield (
             f"unpaired: two stored files are not measured side by side, and stored times differ by tens of per cent "
-            f"from machine to machine and day to day; so the limit on time is wide ({100 * limits.time_unpaired:g} %), and "
-            f"a smaller regression passes unseen"
+            f"from machine to machine and day to day; so the limit on time is wide ({100 * limits.time_unpaired:g} %), "
+            f"and a smaller regression passes unseen"
         )
     for name, was, is_ in (
         ("Python", base.versions.python, head.versions.python),

@@ -12,6 +12,7 @@ from nets.gate_config import Family, Limits
 from nets.results import Result
 from nets.significance import Shift
 
+MAX = 1e18
 CLOCK_S = 0.05
 """CPU seconds are counted in ticks of 10 ms: less than five of them are no change."""
 
@@ -24,6 +25,13 @@ class Figure:
     because: str | None
     spoilt: str | None = None
     window: str | None = None
+
+    @property
+    def unfit(self) -> str | None:
+        """Why it can't be compared: the record's reason, or a value that no measurement gives."""
+        if self.value is not None and not 0 <= self.value <= MAX:
+            return "no measurement gives such a value"
+        return self.spoilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,8 @@ def _finding(metric: Metric, sides: Sides, base: Figure, head: Figure, limits: L
         because = f"base saw it over its {base.window} window, head over its {head.window} window"
         return bare.model_copy(update={"status": "incomparable", "because": because})
     for name, figure in (("head", head), ("base", base)):
-        if figure.value is not None and figure.spoilt is not None:
-            because = f"{name}'s is not fit for comparison: {figure.spoilt}"
+        if figure.value is not None and figure.unfit is not None:
+            because = f"{name}'s is not fit for comparison: {figure.unfit}"
             return bare.model_copy(update={"status": "not measured", "because": because})
     if base.value is None:
         because = f"base has none: {base.because or 'no reason is given'}"

@@ -29,6 +29,9 @@ from nets.gate_config import Limits
 from nets.results import Round
 from nets.significance import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
 
+MAX_S = 1e9
+"""Thirty years: no round takes longer, and sums of what a damaged file says would overflow."""
+
 Seconds = Callable[[Round], float]
 
 
@@ -75,7 +78,7 @@ def findings(sides: Sides, tested: Tested | None, limits: Limits) -> Iterator[Fi
 
 def _total(sides: Sides, tested: Tested | None, limits: Limits) -> Finding:
     if not _is_timed(sides, _total_s):
-        because = "there is no round, or one that took no time"
+        because = "there is no round, or one whose time can't be: 0, or above thirty years"
         return Finding(cell=sides.cell, metric="total_s", status="not enough data", because=because)
     bare = _bare(sides, "total_s", _total_s)
     shift = _log_shift(sides, _total_s)
@@ -125,7 +128,9 @@ def _bare(sides: Sides, metric: str, seconds: Seconds) -> Finding:
 
 
 def _is_timed(sides: Sides, seconds: Seconds) -> bool:
-    return all(side.rounds and min(map(seconds, side.rounds)) > 0 for side in (sides.base, sides.head))
+    return all(
+        side.rounds and all(0 < seconds(round_) < MAX_S for round_ in side.rounds) for side in (sides.base, sides.head)
+    )
 
 
 def _log_ratios(sides: Sides, seconds: Seconds) -> list[float]:

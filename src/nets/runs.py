@@ -51,7 +51,7 @@ def read(path: Path) -> Run:
         raise Unusable(f"{path}: it changed while it was read: {error}") from error
     machine = beside.machine_info.nets
     return Run(
-        source=str(path),
+        source=str(path).encode(errors="replace").decode(),  # a name need not be text
         results=found.results,
         unfinished=found.unfinished,
         not_run=found.not_run,

@@ -114,7 +114,7 @@ def _value(metric: str, value: int | float | str | None) -> str:
         return value
     if metric == "accuracy":
         return f"{value:.4f}"
-    if metric.endswith("_bytes"):
+    if metric.endswith("_bytes") and 0 <= value < 2**63:
         return f"{value / 2**20:,.1f} MiB"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
