@@ -146,6 +146,7 @@ def test_diverged_without_a_band() -> None:
         ((0.95, 0.951, 0.952), (0.80, 0.801, 0.802), "regressed"),
         ((0.80, 0.801, 0.802), (0.95, 0.951, 0.952), "improved"),
         ((0.95, 0.951, 0.952), (0.947, 0.948, 0.949), "ok"),  # less than half a point
+        ((0.95, 0.95001, 0.95002), (0.947, 0.94701, 0.94702), "ok"),  # so too, but sure
         ((0.95, 0.93, 0.94), (0.91, 0.90, 0.89), "not enough data"),  # p = 0.008
         ((0.95, 0.90, 0.92), (0.93, 0.88, 0.92), "ok"),
         ((0.95,), (0.90,), "not enough data"),
@@ -223,6 +224,12 @@ def test_incomparable(fact: Fact) -> None:
     allowed = judged(record(), record(**changes), allow=(fact,))
     assert allowed.exit_code == 0
     assert f"on purpose across another {fact}" in str(the(allowed, "total_s").because)
+
+
+def test_unknown_data() -> None:
+    """Data whose checksum one side lacks forbids no comparison: it is not known to differ."""
+    unknown = record(cell=record().cell.model_copy(update={"data_sha256": None}))
+    assert judged(record(), unknown).exit_code == judged(unknown, record()).exit_code == 0
 
 
 def test_a_swapped_gpu() -> None:
@@ -405,6 +412,13 @@ def test_a_small_regression_among_cells(n: int, n_cells: int) -> None:
     assert f"{n} pairs" in str(totals["mnist-m0"].because)
     assert {finding.status for cell, finding in totals.items() if cell != "mnist-m0"} <= {"ok"}
     assert judged(run(*base), run(*head)).exit_code == 0
+
+
+def test_a_small_improvement() -> None:
+    """Pairs find 5 % less time as well, and its p is that of the faster side."""
+    base, head = noisy(1, 7, 1 / 1.05)
+    finding = the(paired([timed(base)], [timed(head)]), "total_s")
+    assert (finding.status, finding.p) == ("improved", 2**-7)
 
 
 @pytest.mark.parametrize(("n", "n_cells"), [(4, 1), (5, 2), (6, 4)])
