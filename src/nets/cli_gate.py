@@ -1,0 +1,83 @@
+"""`nets gate BASE.json HEAD.json`: reads two files, prints the findings, and exits by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nets.findings import Gate
+
+UNUSABLE = 3
+
+
+def gate(
+    base: Annotated[Path, typer.Argument(help="The run to hold HEAD against: a file of --benchmark-json.")],
+    head: Annotated[Path, typer.Argument(help="The run to judge.")],
+    config: Annotated[Path | None, typer.Option(help="A TOML file with a table [gate] of limits.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, instead of the file's; a fraction: time_unpaired=0.5.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Compare on purpose across another torch, cuda, device, threads, ...")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the findings for a job summary.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every finding, with its figures.")] = None,
+) -> None:
+    """Hold one run against another: time, accuracy, GPU, memory, energy, the network.
+
+    Exit 0: pass. 1: something regressed, failed or is missing. 2: something was incomparable, not measured, or had too
+    little data. 3: a file or an option is unusable. The first that applies, in the order 3, 1, 2, 0.
+    """
+    from shutil import get_terminal_size
+    from sys import stdout
+
+    from nets import gate_config, runs
+    from nets.gate import gate as judge
+    from nets.report.foreign import plain
+    from nets.report.gate_table import lines
+    from nets.results import Unusable
+
+    try:
+        _demand_apart(base, head, markdown, json_file)
+        limits = (gate_config.Limits() if config is None else gate_config.read(config)).changed(
+            limit or (), allow or ()
+        )
+        judged = judge(runs.read(base), runs.read(head), limits)
+        _write(judged, markdown, json_file)
+    except Unusable as error:
+        typer.echo(f"nets gate: {plain(str(error), 1_000)}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    typer.echo("\n".join(lines(judged, width=get_terminal_size().columns, color=stdout.isatty())))
+    raise typer.Exit(judged.exit_code)
+
+
+def _demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
+    """Refuse to write over a file that is read, or twice over one. Raises Unusable."""
+    from nets.results import Unusable
+
+    taken = {base.absolute(), head.absolute()}
+    for output in outputs:
+        if output is None:
+            continue
+        if output.absolute() in taken:
+            raise Unusable(f"{output}: it is named twice, and would be written over")
+        taken.add(output.absolute())
+
+
+def _write(judged: Gate, markdown: Path | None, json_file: Path | None) -> None:
+    """Write what was asked for, in place: a job summary's file is the runner's. Raises Unusable where it can't be."""
+    from nets.report.gate_table import page
+    from nets.results import Unusable
+
+    as_json = json.dumps(judged.to_json(), indent=1, allow_nan=False) + "\n"
+    for path, text in ((markdown, page(judged)), (json_file, as_json)):
+        if path is None:
+            continue
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise Unusable(f"{path}: it can't be written: {error.strerror}") from error

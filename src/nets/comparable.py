@@ -1,0 +1,118 @@
+"""A run as the gate takes it, and whether two records of a cell may be compared; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nets.gate_config import Fact
+from nets.results import Result, Round, Unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a run ran under; None where it has none, or the file doesn't say."""
+
+    torch: str | None = None
+    cuda: str | None = None
+    cudnn: str | None = None
+    python: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All of one file that the gate needs. Raises Unusable for a cell that occurs twice.
+
+    `results`: cells with a timing; `unfinished`: those that broke off; `not_run`: (cell, reason) of the others.
+    `pairing`: the same on two runs that were measured interleaved, round by round; None for any other.
+    """
+
+    source: str
+    results: tuple[Result, ...]
+    unfinished: tuple[Result, ...] = ()
+    not_run: tuple[tuple[str, str], ...] = ()
+    versions: Versions = Versions()
+    pairing: str | None = None
+
+    def __post_init__(self) -> None:
+        for cell, n in Counter(result.id for result in self.cells).items():
+            if n > 1:
+                raise Unusable(f"{self.source}: the cell {cell} is there {n} times; which one is meant can't be told")
+
+    @property
+    def cells(self) -> tuple[Result, ...]:
+        """Every record, timed or not."""
+        return (*self.results, *self.unfinished)
+
+    def cell(self, cell_id: str) -> Result | None:
+        """The record of a cell; None where there is none."""
+        return next((result for result in self.cells if result.id == cell_id), None)
+
+    def why_not_run(self, cell_id: str) -> str | None:
+        """Why a cell did not run; None where the file doesn't say."""
+        return next((because for cell, because in self.not_run if cell == cell_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A fact that forbids a comparison, as it was on both sides."""
+
+    fact: Fact
+    base: str
+    head: str
+
+    def __str__(self) -> str:
+        return f"another {self.fact}: base {self.base}, head {self.head}"
+
+
+def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> tuple[Difference, ...]:
+    """What differs between two records of a cell besides the code under test.
+
+    The number of rounds and their seeds may differ, as may the mode (eager or graph), which the code chooses.
+    """
+    return tuple(
+        Difference(fact, was or "none", is_ or "none")
+        for (fact, was), (_, is_) in zip(_facts(base, of_base, of_head), _facts(head, of_head, of_base), strict=True)
+        if was != is_
+    )
+
+
+def _facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
+    device, protocol, execution = result.device, result.protocol, result.execution
+    sha256 = result.cell.data_sha256
+    is_data_known = sha256 is not None and other.cell.data_sha256 is not None
+    return (
+        ("device", f"{device.type}: {device.name}{' (MIG)' if device.mig else ''}"),
+        ("torch", run.versions.torch),
+        ("cuda", run.versions.cuda),
+        ("data", f"SHA-256 {sha256}" if is_data_known and sha256 else None),
+        (
+            "protocol",
+            f"{protocol.name} (epochs {protocol.epochs}, batch size {protocol.batch_size}, {protocol.optimizer}, "
+            f"lr {protocol.lr:g})",
+        ),
+        ("pipeline", result.pipeline),
+        ("threads", f"{execution.threads} ({execution.wait_policy})"),
+        ("workers", str(result.where.n_workers)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """A cell's records of both runs, comparable; `paired` as the runs are."""
+
+    base: Result
+    head: Result
+    paired: bool
+
+    @property
+    def cell(self) -> str:
+        """The cell's id."""
+        return self.base.id
+
+    @property
+    def pairs(self) -> tuple[tuple[Round, Round], ...]:
+        """Rounds in the same place; none where the runs are not paired, or the seeds show that these are no pairs."""
+        pairs = tuple(zip(self.base.rounds, self.head.rounds, strict=False))  # a run that broke off has fewer
+        return pairs if self.paired and all(base.seed == head.seed for base, head in pairs) else ()

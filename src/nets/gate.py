@@ -1,0 +1,152 @@
+"""Base and head runs -> findings, and what they come to; pure.
+
+A cell that base has must be in head, and must have passed there. Two records of a cell are compared if nothing but the
+code under test differs (`nets.comparable`); what differs is named, and may be allowed. The network, and an accuracy
+that has a band, are judged in any case. How time is judged, paired or not: `nets.gate_time`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nets import gate_accuracy, gate_figures, gate_time
+from nets.comparable import Difference, Run, Sides, differences
+from nets.findings import Compared, Finding, Gate, Status, exit_code
+from nets.gate_config import Limits
+from nets.gate_time import Tested
+from nets.results import Result, Unusable
+
+
+def gate(base: Run, head: Run, limits: Limits) -> Gate:
+    """Hold head against base. Raises Unusable for a base without a cell: there is nothing to hold head against."""
+    if not base.cells:
+        raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with")
+    paired = base.pairing is not None and base.pairing == head.pairing
+    both = [
+        (before, after)
+        for cell in sorted({result.id for result in base.cells})
+        if (before := base.cell(cell)) is not None and (after := head.cell(cell)) is not None
+    ]
+    different = {before.id: differences(base, head, before, after) for before, after in both}
+    comparable = {
+        before.id: Sides(before, after, paired)
+        for before, after in both
+        if not _refused(different[before.id], limits) and "error" not in (before.outcome.status, after.outcome.status)
+    }
+    tested = gate_time.tests(comparable.values(), limits)
+    found: list[Finding] = []
+    for cell in sorted({result.id for result in (*base.cells, *head.cells)}):
+        before, after = base.cell(cell), head.cell(cell)
+        if after is None:
+            found.append(_missing(cell, head))
+        elif before is None:
+            found += _new(after, limits)
+        else:
+            found += _both(before, after, different[cell], comparable.get(cell), tested.get(cell), limits)
+    return Gate(
+        exit_code=exit_code({finding.status for finding in found}),
+        base=_compared(base),
+        head=_compared(head),
+        paired=paired,
+        limits=limits,
+        notes=tuple(_notes(base, head, paired, limits)),
+        findings=tuple(found),
+    )
+
+
+def _refused(different: tuple[Difference, ...], limits: Limits) -> list[Difference]:
+    return [difference for difference in different if difference.fact not in limits.allow]
+
+
+def _missing(cell: str, head: Run) -> Finding:
+    because = head.why_not_run(cell) or "head's file says nothing of it"
+    return Finding(cell=cell, metric="cell", status="missing", because=f"in base, not in head: {because}")
+
+
+def _new(head: Result, limits: Limits) -> Iterator[Finding]:
+    yield Finding(cell=head.id, metric="cell", status="new", because="in head, not in base")
+    if head.outcome.status != "passed":
+        yield _outcome(None, head)
+    accuracy = gate_accuracy.finding(None, head, limits)
+    if accuracy is not None:
+        yield accuracy
+
+
+def _both(
+    base: Result,
+    head: Result,
+    different: tuple[Difference, ...],
+    sides: Sides | None,
+    tested: Tested | None,
+    limits: Limits,
+) -> Iterator[Finding]:
+    refused = _refused(different, limits)
+    if refused:
+        because = "; ".join(str(difference) for difference in refused)
+        yield Finding(cell=head.id, metric="cell", status="incomparable", because=because)
+    yield _outcome(base, head)
+    if head.outcome.status == "error":
+        return
+    if base.outcome.status == "error":
+        because = "base's cell broke off: there is nothing to compare with"
+        yield Finding(cell=head.id, metric="total_s", status="not enough data", because=because)
+    if sides is not None:
+        allowed = "; ".join(f"compared on purpose across {difference}" for difference in different) or None
+        yield from (finding.noted(allowed) for finding in gate_time.findings(sides, tested, limits))
+    accuracy = gate_accuracy.finding(None if sides is None else base, head, limits)
+    if accuracy is not None:
+        yield accuracy
+    if sides is not None:
+        yield from gate_figures.findings(sides, limits)
+    yield from gate_figures.network(base, head, limits)
+
+
+def _outcome(base: Result | None, head: Result) -> Finding:
+    was = None if base is None else base.outcome.status
+    is_ = head.outcome.status
+    if is_ == "passed":
+        status: Status = "ok" if was in (None, "passed") else "improved"
+        return Finding(cell=head.id, metric="outcome", status=status, base=was, head=is_)
+    because = "; ".join(head.outcome.failures) or "it gives no reason"
+    return Finding(cell=head.id, metric="outcome", status="regressed", base=was, head=is_, because=because)
+
+
+def _compared(run: Run) -> Compared:
+    versions = run.versions
+    return Compared(
+        source=run.source,
+        n_cells=len(run.cells),
+        torch=versions.torch,
+        cuda=versions.cuda,
+        cudnn=versions.cudnn,
+        python=versions.python,
+    )
+
+
+def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
+    """What holds for every finding."""
+    if paired:
+        yield (
+            f"paired: measured interleaved, round by round; a total time has changed if it did by more than "
+            f"{100 * limits.time:g} % and by a sign-flip test at {limits.alpha:g} over all cells; its parts are held "
+            f"to {100 * limits.time_unpaired:g} %"
+        )
+    else:
+        if base.pairing is not None and head.pairing is not None:
+            yield "each file names a pairing, but not the same: their rounds are no pairs"
+        yield (
+            f"unpaired: two stored files are not measured side by side, and stored times differ by tens of per cent "
+            f"from machine to machine and day to day; so the limit on time is wide ({100 * limits.time_unpaired:g} %), "
+            f"and a smaller regression passes unseen"
+        )
+    for name, was, is_ in (
+        ("Python", base.versions.python, head.versions.python),
+        ("cuDNN", base.versions.cudnn, head.versions.cudnn),
+        ("driver", _drivers(base), _drivers(head)),
+    ):
+        if was != is_ and was is not None and is_ is not None:
+            yield f"another {name}, which forbids no comparison: base {was}, head {is_}"
+
+
+def _drivers(run: Run) -> str | None:
+    return ", ".join(sorted({result.device.driver for result in run.cells if result.device.driver})) or None

@@ -1,0 +1,105 @@
+"""The gate's limits: the table `[gate]` of a TOML file, and what the command line sets instead.
+
+Limits are fractions: 0.1 is a tenth. A relative limit L is passed by a ratio above 1 + L, or below 1 / (1 + L), so that
+exchanging base and head exchanges regressed and improved.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, Field, ValidationError
+
+from nets.results import Record, Unusable, first_fault
+from nets.significance import MIN_PAIRS
+
+Fact = Literal["device", "torch", "cuda", "data", "protocol", "pipeline", "threads", "workers", "network"]
+FACTS: tuple[Fact, ...] = get_args(Fact)
+
+Family = Literal["time", "energy", "utilization", "core_seconds", "memory", "host_memory"]
+Relative = Annotated[float, Field(gt=0, le=10)]
+
+
+class Limits(Record):
+    """How much counts. `time` is the least effect of a paired test; the names in `_unpaired` hold for two stored files.
+
+    Utilization and energy are shares of time or products with it, and so as noisy as time is between two stored files.
+    `memory`: of the GPU, `host_memory`: resident. `accuracy`: the least difference of two means without a band,
+    `accuracy_alpha` the level of their test. `alpha`: of the paired test, over all cells. `allow`: what may differ.
+    """
+
+    alpha: float = Field(default=0.05, gt=0, le=0.05)
+    min_pairs: int = Field(default=MIN_PAIRS, ge=MIN_PAIRS)
+    time: Relative = 0.02
+    time_unpaired: Relative = 0.30
+    energy: Relative = 0.10
+    energy_unpaired: Relative = 0.30
+    utilization: Relative = 0.10
+    utilization_unpaired: Relative = 0.30
+    core_seconds: Relative = 0.10
+    core_seconds_unpaired: Relative = 0.30
+    memory: Relative = 0.10
+    host_memory: Relative = 0.30
+    accuracy: float = Field(default=0.005, gt=0, lt=1)
+    accuracy_alpha: float = Field(default=0.001, gt=0, le=0.05)
+    allow: tuple[Fact, ...] = ()
+
+    def relative(self, family: Family, *, paired: bool) -> float:
+        """The relative limit of a family of metrics."""
+        match family:
+            case "time":
+                return self.time if paired else self.time_unpaired
+            case "energy":
+                return self.energy if paired else self.energy_unpaired
+            case "utilization":
+                return self.utilization if paired else self.utilization_unpaired
+            case "core_seconds":
+                return self.core_seconds if paired else self.core_seconds_unpaired
+            case "memory":
+                return self.memory
+            case "host_memory":
+                return self.host_memory
+
+    def changed(self, limits: Sequence[str] = (), allow: Sequence[str] = ()) -> Limits:
+        """These with the command line's, `name=value` each, and what may differ too. Raises Unusable, naming which."""
+        known = sorted(set(Limits.model_fields) - {"allow"})
+        values = self.model_dump()
+        for text in limits:
+            name, equals, value = text.partition("=")
+            if not equals or name not in known:
+                raise Unusable(f"--limit {text}: it is NAME=VALUE, and the names are {', '.join(known)}")
+            try:
+                values[name] = int(value) if name == "min_pairs" else float(value)
+            except ValueError:
+                raise Unusable(f"--limit {text}: {value!r} is not a number; a tenth is 0.1") from None
+        for fact in allow:
+            if fact not in FACTS:
+                raise Unusable(f"--allow {fact}: unknown; what may be allowed to differ: {', '.join(FACTS)}")
+        values["allow"] = tuple(fact for fact in FACTS if fact in (*self.allow, *allow))
+        try:
+            return Limits.model_validate(values)
+        except ValidationError as error:
+            raise Unusable(f"--limit: {first_fault(error)}") from error
+
+
+class _File(BaseModel):
+    """A TOML file; what other tables it has is not the gate's affair."""
+
+    gate: Limits = Limits()
+
+
+def read(path: Path) -> Limits:
+    """Read the table `[gate]` of a TOML file. Raises Unusable, naming the file and the field."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    if "gate" not in table:
+        raise Unusable(f"{path}: it has no table [gate]")
+    try:
+        return _File.model_validate(table, strict=False).gate
+    except ValidationError as error:
+        raise Unusable(f"{path}: {first_fault(error)}") from error

@@ -1,0 +1,33 @@
+"""Text from a file, made harmless: no control character reaches the terminal, no markup the page."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_LENGTH = 300
+
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Controls (with them ANSI escapes), formats (which turn the direction of writing), lone surrogates, separators."""
+_MARKUP = re.compile(r"[!#$&()*:<>@\[\\\]^_`{|}~]|(?<=www)\.|^[-+=]|^\d+\.(?=\s|$)", re.IGNORECASE)
+"""What Markdown or HTML may take for structure, anywhere or where a line begins."""
+
+
+def plain(text: str, max_length: int = MAX_LENGTH) -> str:
+    """One line without invisible characters, which become �, cut to `max_length`."""
+    cut = text if len(text) <= max_length else f"{text[: max_length - 1]}…"
+    one_line = re.sub(r"[ \t\r\n\f\v]+", " ", cut).strip()
+    return "".join("�" if unicodedata.category(character) in _INVISIBLE else character for character in one_line)
+
+
+def markdown(text: str, max_length: int = MAX_LENGTH) -> str:
+    """The same for GitHub's Markdown and HTML: character references, which are never taken for structure.
+
+    An @ is followed by a word joiner, since mentions and addresses are looked for after the references are resolved.
+    Source: GitHub Flavored Markdown, section 6.2.
+    """
+    return _MARKUP.sub(_reference, plain(text, max_length)).replace("&#64;", "&#64;&#8288;")
+
+
+def _reference(found: re.Match[str]) -> str:
+    return "".join(f"&#{ord(character)};" for character in found[0])

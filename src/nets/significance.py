@@ -1,0 +1,137 @@
+"""Do two sides differ? An exact test on paired rounds, Welch's on unpaired ones, and Holm over several; pure.
+
+All work on differences: of logarithms where a ratio is asked for. The paired test and its interval assume one thing
+alone, that without a difference each pair's sign could as well be the other: true where the sides take turns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import fmean, variance
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+CONFIDENCE = 0.95
+MIN_PAIRS = 5
+"""Fewer pairs can't reach a one-sided 5 %: the smallest p of n pairs is 2^-n."""
+MAX_EXACT = 32
+"""Up to so many pairs all 2^n signs are counted; above, the sum of signed differences is close to normal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far head lies from base, and its interval with the confidence it attains; null where there are too few."""
+
+    point: float
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Welch:
+    """A difference of means with its interval, and the two-sided p."""
+
+    shift: Shift
+    p: float
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """The one-sided p of a sum this large or larger if each sign were a coin's.
+
+    Exact up to MAX_EXACT pairs: the sums of both halves' signs are sorted and counted against each other. Source:
+    Fisher, The Design of Experiments, 1935, section 21.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    scale = float(np.abs(d).sum())
+    if scale == 0:
+        return 1.0
+    if d.size > MAX_EXACT:
+        return float(ndtr(-d.sum() / math.sqrt(float((d * d).sum()))))
+    left, right = _sums(d[: d.size // 2]), np.sort(_sums(d[d.size // 2 :]))
+    least = float(d.sum()) - 1e-9 * scale  # equal sums, summed in another order, are equal
+    n_at_least = (right.size - np.searchsorted(right, least - left)).sum()
+    return float(n_at_least / 2.0**d.size)
+
+
+def _sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums under all 2^n signs."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums - value, sums + value])
+    return sums
+
+
+def holm(ps: Sequence[float]) -> tuple[float, ...]:
+    """The p values adjusted for being several, in their order (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    adjusted = [0.0] * len(ps)
+    worst = 0.0
+    for rank, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        worst = max(worst, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = worst
+    return tuple(adjusted)
+
+
+def pairs_needed(n_tests: int, alpha: float) -> int:
+    """The fewest pairs with which each of `n_tests` can be significant after Holm: 2^-n <= alpha / n_tests."""
+    n = MIN_PAIRS
+    while 2.0**-n > alpha / n_tests:
+        n += 1
+    return n
+
+
+def paired_shift(differences: Sequence[float]) -> Shift:
+    """The Hodges-Lehmann estimate, which a few disturbed pairs don't move, and its interval between Walsh averages.
+
+    Five pairs attain 93.75 %, more at least 95 %; fewer have no interval. Source: Hollander, Wolfe & Chicken,
+    Nonparametric Statistical Methods, sections 3.2 and 3.3. Raises ValueError without a pair.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    if d.size == 0:
+        raise ValueError("no pairs to compare")
+    i, j = np.triu_indices(d.size)
+    walsh = np.sort((d[i] + d[j]) / 2)
+    # half the ends' sum, so that exchanged sides give exactly the negative
+    middle = walsh[(walsh.size - 1) // 2] + walsh[walsh.size // 2]
+    if d.size < MIN_PAIRS:
+        return Shift(float(middle / 2))
+    k, confidence = _rank(d.size)
+    return Shift(float(middle / 2), float(walsh[k]), float(walsh[-1 - k]), confidence)
+
+
+@cache
+def _rank(n: int) -> tuple[int, float]:
+    """Which Walsh average, from either end, bounds the interval, and the confidence: Wilcoxon's distribution."""
+    if n > MAX_EXACT:
+        spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+        return max(0, math.floor(n * (n + 1) / 4 + float(ndtri((1 - CONFIDENCE) / 2)) * spread) - 1), CONFIDENCE
+    ways = np.zeros(n * (n + 1) // 2 + 1)
+    ways[0] = 1
+    for rank in range(1, n + 1):
+        ways[rank:] = ways[rank:] + ways[:-rank]
+    outside = 2 * np.cumsum(ways) / 2.0**n
+    k = max(0, int(np.searchsorted(outside, 1 - CONFIDENCE, side="right")) - 1)
+    return k, 1 - float(outside[k])
+
+
+def welch(base: Sequence[float], head: Sequence[float]) -> Welch:
+    """Head's mean less base's, of at least two each (Welch, Biometrika 34, 1947). Raises ValueError for fewer.
+
+    Where nothing varies on either side the interval has no width, and any difference is significant.
+    """
+    if min(len(base), len(head)) < 2:
+        raise ValueError("Welch's test needs two rounds on each side")
+    point = fmean(head) - fmean(base)
+    of_base, of_head = variance(base) / len(base), variance(head) / len(head)
+    error = math.sqrt(of_base + of_head)
+    if error == 0:
+        return Welch(Shift(point, point, point, CONFIDENCE), 1.0 if point == 0 else 0.0)
+    share = of_base / (of_base + of_head)
+    freedom = 1 / (share**2 / (len(base) - 1) + (1 - share) ** 2 / (len(head) - 1))
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    return Welch(Shift(point, point - half, point + half, CONFIDENCE), 2 * float(stdtr(freedom, -abs(point) / error)))

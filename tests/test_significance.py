@@ -1,0 +1,92 @@
+"""The gate's statistics, against results worked out by hand, by counting, or by simulation."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nets.significance import holm, paired_shift, pairs_needed, sign_flip, welch
+
+DIFFERENCES = st.lists(st.floats(-10, 10), min_size=1, max_size=9)
+
+
+@given(DIFFERENCES)
+def test_sign_flip_counts_signs(d: list[float]) -> None:
+    """The p is the share of all 2^n sign patterns whose sum is as large, the tolerance for rounding apart."""
+    tolerance = 1e-9 * sum(map(abs, d))
+    sums = [sum(s * x for s, x in zip(signs, d, strict=True)) for signs in itertools.product((-1, 1), repeat=len(d))]
+    assert sign_flip(d) == sum(total >= sum(d) - tolerance for total in sums) / 2 ** len(d)
+
+
+def test_sign_flip_worked_out() -> None:
+    """Five pairs of one sign reach 1/32 and no less; no difference is no evidence; many pairs agree with the exact."""
+    assert sign_flip([0.1, 0.2, 0.1, 0.3, 0.2]) == 1 / 32
+    assert sign_flip([-0.1, -0.2, -0.1, -0.3, -0.2]) == 1
+    assert sign_flip([0.0] * 8) == 1
+    rng = random.Random(2)
+    d = [rng.gauss(0.3, 1) for _ in range(32)]
+    assert sign_flip([*d, 0.0]) == pytest.approx(sign_flip(d), abs=0.01)
+
+
+@pytest.mark.parametrize(("n_tests", "n"), [(1, 5), (3, 6), (4, 7), (6, 7), (12, 8), (13, 9), (51, 10)])
+def test_pairs_needed(n_tests: int, n: int) -> None:
+    """As many pairs as let 2^-n reach alpha over the number of tests."""
+    assert pairs_needed(n_tests, 0.05) == n
+
+
+def test_holm_worked_out() -> None:
+    """The smallest p is multiplied by the number of tests, the next by one less; never beyond 1 nor out of order."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.03, 0.06, 0.06, 0.02))
+    assert holm([0.6, 0.9]) == (1.0, 1.0)
+    assert holm([]) == ()
+
+
+def test_paired_shift_worked_out() -> None:
+    """The middle of the Walsh averages; five pairs attain 93.75 % by their range, six 96.875 %, four nothing."""
+    five = paired_shift([1.0, 2.0, 3.0, 4.0, 100.0])
+    assert (five.point, five.low, five.high, five.confidence) == (3.0, 1.0, 100.0, 0.9375)
+    assert paired_shift([1.0, 2, 3, 4, 5, 6]).confidence == 0.96875
+    assert paired_shift([1.0, 2, 3, 4]).low is None
+    with pytest.raises(ValueError, match="no pairs"):
+        paired_shift([])
+
+
+@pytest.mark.parametrize("n", [5, 6, 8, 10, 40])
+def test_paired_interval_covers(n: int) -> None:
+    """Over 1,000 simulated sets of pairs the interval holds the true shift as often as it says, chance apart."""
+    rng = random.Random(n)
+    held = 0
+    for _ in range(1_000):
+        found = paired_shift([0.1 + rng.gauss(0, 1) for _ in range(n)])
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 0.1 <= found.high
+    assert found.confidence is not None
+    assert held / 1_000 > found.confidence - 0.02
+
+
+@given(DIFFERENCES)
+def test_exchanged_sides_shift_back(d: list[float]) -> None:
+    """Exchanging the sides gives exactly the negative."""
+    there, back = paired_shift(d), paired_shift([-x for x in d])
+    assert back.point == -there.point
+    assert (back.low, back.high) == (there.high and -there.high, there.low and -there.low)
+
+
+def test_welch_agrees_with_scipy() -> None:
+    """The p and the interval are scipy's; without any variation every difference is significant."""
+    base, head = [1.0, 2.0, 4.0], [3.0, 3.5, 5.0, 6.0]
+    theirs = scipy.stats.ttest_ind(head, base, equal_var=False)
+    ours = welch(base, head)
+    assert ours.p == pytest.approx(theirs.pvalue)
+    interval = theirs.confidence_interval(0.95)
+    assert (ours.shift.low, ours.shift.high) == pytest.approx((interval.low, interval.high))
+    assert welch([1.0, 1.0], [1.0, 1.0]).p == 1
+    assert welch([1.0, 1.0], [2.0, 2.0]).p == 0
+    with pytest.raises(ValueError, match="two rounds"):
+        welch([1.0], [1.0, 2.0])
