@@ -8,7 +8,10 @@ import sys
 
 from tests.suite import REPOSITORY
 
-PURE = ("bandrates", "bands", "depth", "growth", "harness", "kineto", "occupancy", "sidebyside", "trace", "windows")
+PURE = (
+    "bandrates", "bands", "comparable", "depth", "findings", "gate", "gate_accuracy", "gate_config", "gate_figures",
+    "gate_time", "growth", "harness", "kineto", "occupancy", "sidebyside", "significance", "trace", "windows",
+)  # fmt: skip
 
 
 def test_pure_rooms() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def profiled(run: CellRun, folder: Path) -> Profile:
     n_steps = 0
 
     def export(profiler: torch.profiler.profile) -> None:
-        paths.append(folder / f"{run.cell.id}-{run.pipeline.name}-{len(paths)}.json.gz")
+        name = re.sub(r"[^\w-]", "_", run.cell.id)  # a folder's cell has a path in its name
+        paths.append(folder / f"{name}-{run.pipeline.name}-{len(paths)}.json.gz")
         profiler.export_chrome_trace(str(paths[-1]))
 
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if run.device.type == "cuda" else [])]
