@@ -147,8 +147,7 @@ def test_the_reference_and_its_twin_are_deep(
 ) -> None:
     """The same network again is deep if it has more than two hidden layers, however its seconds fell."""
     assert against(Cost(hidden, others, macs=macs), Cost(hidden, times, macs=macs), "r").cost_aware == "deep"
-    itself = Cost(hidden, times, macs=macs)
-    assert against(itself, itself, "r").cost_aware == "deep"
+    assert against(Cost(hidden, times, macs=macs), Cost(hidden, times, macs=macs), "r").cost_aware == "deep"
 
 
 def test_intervals_narrow_as_rounds_grow() -> None:
@@ -206,6 +205,15 @@ def test_of_a_session() -> None:
         "digits-cnn3l: shallow by the classical definition, deep by cost: layers: fails (2 hidden); "
     )
     assert "time: holds, 1.99 (1.83–2.16) of digits-lenet5" in line
+
+
+def test_the_reference_of_a_session() -> None:
+    """The reference's own ratios are exactly 1, however its rounds are spread: every criterion holds."""
+    found = of_session([cell("lenet5", 1.0, 9.0)])[0].depth
+    assert found is not None
+    assert found.criteria is not None
+    assert {each.state for each in (found.criteria.layers, found.criteria.time, found.criteria.demand)} == {"holds"}
+    assert (found.criteria.time.ratio, found.criteria.time.low, found.criteria.time.high) == (1, 1, 1)
 
 
 def test_a_reference_that_ran_otherwise() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, variance
 
 from scipy.special import stdtrit
@@ -172,8 +172,15 @@ def _judged(result: Result, everyone: Iterable[Result]) -> Result:
         ran = "ran otherwise" if candidates else "did not run to its end"
         found = depth(result.network.hidden_layers, no_reference_because=f"the reference {name} {ran} in this session")
     else:
-        found = against(cost(result), cost(alike[-1]), name)
+        reference = cost(alike[-1])
+        # the reference's own rounds are not two samples: its ratios are 1
+        found = against(cost(result), reference, name) if result.id != name else _of_itself(reference, name)
     return result.model_copy(update={"depth": found})
+
+
+def _of_itself(reference: Cost, name: str) -> Depth:
+    once = replace(reference, times_s=(1.0,), is_published=True)
+    return against(once, once, name)
 
 
 def _setting(result: Result) -> tuple[object, ...]:
