@@ -53,6 +53,11 @@ def test_a_new_data_set_has_its_reference(tmp_path: Path) -> None:
         ('@network(dataset="mnist", name="a-b")\ndef a(): ...', "the name 'a-b' has characters other than"),
         ('@network(dataset="mnist")\ndef lenet5(): ...', "the cell mnist-lenet5 is there already"),
         ('@network(dataset="mnist")\ndef a(): ...\n' * 2, "the cell mnist-a is there already"),
+        ('@network(dataset="mnist", name=3)\ndef a(): ...', "the name 3 has characters other than"),
+        ('@network(dataset="mnist", layers="two")\ndef a(): ...', "a: layers is 'two', not a whole number"),
+        ('@network(dataset="mnist", classical="odd")\ndef a(): ...', "a: classical is 'odd', neither 'shallow' nor"),
+        ('@network(dataset="folder:a,b")\ndef a(): ...', "a: 'folder:a,b' has a comma, which --cells takes"),
+        ('network(dataset="mnist")(3)', "@network decorates a function or a class, not a int"),
         ("import no_such_module", "importing it raised ModuleNotFoundError: No module named 'no_such_module'"),
         ("1/0", "importing it raised ZeroDivisionError: division by zero"),
         ("raise SystemExit", "importing it raised SystemExit: no reason given"),
@@ -94,6 +99,22 @@ def test_an_expectation_that_fails(suite: Suite, tmp_path: Path) -> None:
         ("def a(): return 1", "a returned a int, not a torch.nn.Module"),
         (f"def a(): return {SMALL}.requires_grad_(False)", "digits-a: the network has no trainable parameter"),
         ("def a(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 3))", "has the shape (100, 3), not (100, 10)"),
+        ("def a(): 1/0", "digits-a: building it raised ZeroDivisionError: division by zero"),
+        (f"def a(): return {SMALL}.double()", "digits-a: a training step raised RuntimeError: "),
+        (
+            f"def a(once=[]): return once[0] if once else once.append({SMALL}) or once[0]",
+            "what builds it returned weights that it returned before",
+        ),
+        (
+            "class a(nn.Linear):\n    def __init__(self): super().__init__(784, 10)\n"
+            "    def forward(self, x): return super().forward(x.mul_(0.5).flatten(1))",
+            "digits-a: the network writes into its input",
+        ),
+        (
+            "class a(nn.LSTM):\n    def __init__(self): super().__init__(28, 10)\n"
+            "    def forward(self, x): return super().forward(x[:, 0].transpose(0, 1))[0][-1]",
+            "digits-a: the layers inside the fused operation mkldnn_rnn_layer can't be counted",
+        ),
     ],
 )
 def test_a_network_that_can_t_be_trained(suite: Suite, tmp_path: Path, builder: str, sentence: str) -> None:
@@ -102,7 +123,8 @@ def test_a_network_that_can_t_be_trained(suite: Suite, tmp_path: Path, builder: 
     result = suite.run("--nets", source, "--cells", "digits-a", "--rounds", "1")
     result.assert_outcomes(failed=1)
     ((status, failures),) = suite.outcomes().values()
-    assert (status, sentence in failures[0]) == ("error", True)
+    assert (status, sentence in failures[0]) == ("error", True), failures
+    assert suite.content()["nets"]["unfinished"][0]["rounds"] == []
     assert "Traceback" not in result.stdout.str()
 
 

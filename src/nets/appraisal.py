@@ -15,7 +15,7 @@ from nets.measure import CellRun
 from nets.models import MODELS
 from nets.pipelines import Pipeline
 from nets.results import CellFacts, Depth, Device, Network, Record, Round
-from nets.structure import Structure, structure
+from nets.structure import Structure
 
 
 class Side(Record):
@@ -97,7 +97,7 @@ def _side(run: CellRun) -> Side:
         seen = observe.observe(run, None, take_trace=True, keep_traces=None, no_gpu_because=None)
         efficiency = seen.trace.sm_efficiency_pct if seen.trace is not None else None
     return Side(
-        network=network(structure(run.build(), run.data.image_shape)),
+        network=network(run.structure),
         rounds=tuple(run.rounds),
         sm_efficiency_pct=efficiency,
     )

@@ -13,13 +13,12 @@ from nets import bands, depth
 from nets.bands import Bands
 from nets.cells import Cell, Protocol
 from nets.growth import Growth
-from nets.machine import cores, no_gpu_because, preserved_rng, wait_policy
+from nets.machine import cores, no_gpu_because, wait_policy
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.pipelines import PIPELINES, Pipeline
 from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
 from nets.sidebyside import Side, SideBySide, ratio_of
-from nets.structure import Structure, structure
 from nets.sweep import Sweep
 from nets.turns import Turns
 
@@ -108,7 +107,7 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
     protocol = run.protocol.repeated(rounds=len(finished))
     accuracy = Accuracy.of(r.accuracy for r in finished)
     band, band_missing = _band(run.cell, protocol, accuracy, any(r.diverged for r in finished), bands)
-    network = _structure(run)
+    network = run.structure
     return Result(
         cell=_facts(run.cell, run.data),
         protocol=protocol,
@@ -195,8 +194,3 @@ def _band(
     if len(reference) < 2:
         return None, f"the bands file has {len(reference)} runs of {cell.id} under {protocol.name}, and 2 are needed"
     return bands.judge(accuracy, protocol.rounds, diverged=diverged, reference=reference), None
-
-
-def _structure(run: CellRun) -> Structure:
-    with preserved_rng(torch.device("cpu")):
-        return structure(run.build(), run.data.image_shape)

@@ -85,12 +85,13 @@ def bands(
 
 def _print_rates(file: Path, broken: Path | None) -> None:
     from nets.bands import read
+    from nets.cells import UnknownName
     from nets.report.bands import band_lines
     from nets.results import Unusable
 
     try:
         lines = band_lines(read(file), read(broken) if broken is not None else None)
-    except Unusable as error:
+    except (Unusable, UnknownName) as error:
         typer.echo(f"nets bands: {error}", err=True)
         raise typer.Exit(3) from None
     typer.echo("\n".join(lines))

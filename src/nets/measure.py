@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from time import perf_counter
 
@@ -22,9 +24,10 @@ from torch.optim import Adam
 from nets.cells import Cell, Protocol, UnknownName
 from nets.datasets import Data
 from nets.machine import CpuUse, RssPeak, cpu_use, preserved_rng, threaded
-from nets.models import MODELS, UnfitNetwork, built
+from nets.models import MODELS, UnfitNetwork, built, sentence
 from nets.pipelines import Loaders, Pass, Pipeline, Stepwise
 from nets.results import Cpu, Round, finite
+from nets.structure import Structure, UnknownStructure, structure
 
 WARM_UP_STEPS = 3
 # A round counts as disturbed when other processes used more than this share of one core meanwhile, and more than
@@ -81,18 +84,44 @@ class CellRun:
         self._threads = ExitStack()
         self._core_s = 0.0
         self._rss = RssPeak()
+        self._seen: dict[int, weakref.ref[nn.Parameter]] = {}
 
     def build(self) -> nn.Module:
         """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
         if self.cell.build is not None:
-            return built(self.cell.build, self.data.image_shape, self.data.n_classes)
+            with sentence(f"{self.cell.id}: building it"):
+                network = built(self.cell.build, self.data.image_shape, self.data.n_classes)
+            self._demand_fresh(network)
+            return network
         if self.cell.model not in MODELS:
             raise UnknownName("model", self.cell.model, list(MODELS))
         return MODELS[self.cell.model](self.data.image_shape, self.data.n_classes)
 
+    @cached_property
+    def structure(self) -> Structure:
+        """What the network is made of, by one built for that alone. Raises UnknownStructure, UnfitNetwork."""
+        with preserved_rng(torch.device("cpu")):
+            try:
+                return structure(self.build(), self.data.image_shape)
+            except UnknownStructure as error:
+                raise UnknownStructure(f"{self.cell.id}: {error}") from error
+
+    def _demand_fresh(self, network: nn.Module) -> None:
+        """Refuse a network that shares a weight with one built before: it would train on. Raises UnfitNetwork."""
+        if any((seen := self._seen.get(id(p))) is not None and seen() is p for p in network.parameters()):
+            raise UnfitNetwork(
+                f"{self.cell.id}: what builds it returned weights that it returned before, and every round needs "
+                "fresh ones"
+            )
+        self._seen = {id(p): weakref.ref(p) for p in network.parameters()}
+
     def setup(self) -> None:
-        """Seed, build, place and warm up the next round's network; nothing of it is timed."""
+        """Seed, build, place and warm up the next round's network; nothing of it is timed.
+
+        The first time the network is counted, so that one that can't be is refused before it is trained.
+        """
         self.teardown()
+        _ = self.structure
         self._threads.enter_context(self.threads())
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
@@ -197,17 +226,24 @@ class CellRun:
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
         scratch = copy.deepcopy(model)
         optimizer = Adam(scratch.parameters(), lr=self.protocol.lr)
-        for images, labels in islice(iter(self.loaders.test), 1):
-            images, labels = images.to(self.device), labels.to(self.device)
+        for first_images, labels in islice(iter(self.loaders.test), 1):
+            images, labels = first_images.to(self.device, copy=True), labels.to(self.device)
+            untouched = images._version
             n = min(self.protocol.batch_size, len(labels))
-            for _ in range(WARM_UP_STEPS):
-                outputs = scratch(images[:n])
-                self._check_output(outputs, n)
-                optimizer.zero_grad()
-                F.cross_entropy(outputs, labels[:n]).backward()
-                optimizer.step()
-            with torch.no_grad():
+            with sentence(f"{self.cell.id}: a training step"):
+                for _ in range(WARM_UP_STEPS):
+                    outputs = scratch(images[:n])
+                    self._check_output(outputs, n)
+                    optimizer.zero_grad()
+                    F.cross_entropy(outputs, labels[:n]).backward()
+                    optimizer.step()
+            with torch.no_grad(), sentence(f"{self.cell.id}: evaluating it"):
                 self._check_output(scratch.eval()(images), len(images))
+            if images._version != untouched:
+                raise UnfitNetwork(
+                    f"{self.cell.id}: the network writes into its input, which is the data set itself: "
+                    "let it work on a copy"
+                )
 
     def _check_output(self, outputs: object, n: int) -> None:
         wanted = (n, self.data.n_classes)

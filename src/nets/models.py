@@ -8,7 +8,8 @@ shape of one image (C, H, W) and the number of classes, and returns a network fr
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,22 @@ Builder = Callable[[ImageShape, int], nn.Module]
 
 class UnfitNetwork(Exception):
     """A network that can't be built, trained or counted here; the message says why."""
+
+
+@contextmanager
+def sentence(what: str) -> Iterator[None]:
+    """Turn what a network raises in the block into UnfitNetwork, one sentence; not, though, memory that runs out."""
+    try:
+        yield
+    except UnfitNetwork:
+        raise
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        because = str(error).strip().partition("\n")[0]
+        if "can't allocate memory" in because:
+            raise
+        raise UnfitNetwork(f"{what} raised {type(error).__name__}: {because}") from error
 
 
 def built(build: Callable[..., Any], image: ImageShape, n_classes: int) -> nn.Module:

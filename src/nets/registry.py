@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -46,11 +47,18 @@ class Declaration:
 
     def cells(self) -> tuple[Cell, ...]:
         """One cell a data set. Raises Undeclared."""
-        if not re.fullmatch(r"\w+", self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(r"\w+", self.name):
             raise Undeclared(f"the name {self.name!r} has characters other than letters, digits and underscores")
         if not self.datasets:
             raise Undeclared(f"{self.name}: no data set is named")
+        for field in ("layers", "parameters"):
+            if not isinstance(getattr(self.expected, field), int | None):
+                raise Undeclared(f"{self.name}: {field} is {getattr(self.expected, field)!r}, not a whole number")
+        if self.expected.classical not in (None, "shallow", "deep"):
+            raise Undeclared(f"{self.name}: classical is {self.expected.classical!r}, neither 'shallow' nor 'deep'")
         for dataset in self.datasets:
+            if "," in dataset:
+                raise Undeclared(f"{self.name}: {dataset!r} has a comma, which --cells takes for the next cell")
             try:
                 protocol_for("quick", dataset)
             except UnknownName as error:
@@ -74,7 +82,9 @@ def network(
     """
 
     def declare(builder: B) -> B:
-        datasets = (dataset,) if isinstance(dataset, str) else tuple(dataset)
+        if not (inspect.isfunction(builder) or inspect.isclass(builder)):
+            raise Undeclared(f"@network decorates a function or a class, not a {type(builder).__name__}")
+        datasets = (dataset,) if isinstance(dataset, str) else tuple(dict.fromkeys(dataset))
         expected = Expected(parameters=parameters, layers=layers, classical=classical)
         declared: list[Declaration] = vars(sys.modules[builder.__module__]).setdefault(_DECLARED, [])
         declared.append(Declaration(builder, name or builder.__name__, datasets, expected))
@@ -110,6 +120,8 @@ def cells(sources: Iterable[str]) -> tuple[Cell, ...]:
 def imported(source: str) -> ModuleType:
     """A file (`path/to/nets.py`), or a module that can be imported from the working folder. Raises Undeclared."""
     path = Path(source).expanduser()
+    if path.suffix == ".py" and not path.is_file():
+        raise Undeclared(f"{path}: there is no such file")
     try:
         if path.suffix == ".py":
             return _executed(path)
@@ -119,16 +131,14 @@ def imported(source: str) -> ModuleType:
             return importlib.import_module(source)
         finally:
             sys.path.remove(here)
-    except Undeclared:
-        raise
+    except Undeclared as error:
+        raise Undeclared(f"{source}: {error}") from error
     except (Exception, SystemExit) as error:
         because = str(error) or "no reason given"
         raise Undeclared(f"{source}: importing it raised {type(error).__name__}: {because}") from error
 
 
 def _executed(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise Undeclared(f"{path}: there is no such file")
     name = "nets_of_" + re.sub(r"\W", "_", path.stem)
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from nets.models import Builder, ImageShape, UnfitNetwork, built
+from nets.models import Builder, ImageShape, UnfitNetwork, built, sentence
 from nets.registry import Undeclared, imported
 
 
@@ -53,11 +53,10 @@ def _guarded(target: str, build: Builder) -> Callable[[ImageShape, int], nn.Modu
 
     def guarded(image: ImageShape, n_classes: int) -> nn.Module:
         try:
-            return build(image, n_classes)
+            with sentence("building it"):
+                return build(image, n_classes)
         except UnfitNetwork as error:
             raise UnfitNetwork(f"{target}: {error}") from error
-        except Exception as error:
-            raise UnfitNetwork(f"{target}: building it raised {type(error).__name__}: {error}") from error
 
     return guarded
 

@@ -32,7 +32,7 @@ def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
                 f"{found.simulated:>11.5f} {found.smallest_drop:>11.4f}"
             )
     for runs in broken.runs if broken is not None else ():
-        reference = bands.accuracies(runs.cell, protocol_for(runs.protocol, runs.cell.partition("-")[0]))
+        reference = bands.accuracies(runs.cell, protocol_for(runs.protocol, runs.cell.rpartition("-")[0]))
         if len(reference) >= LEAST and len(runs.accuracies) >= ROUNDS:
             drop = sum(reference) / len(reference) - sum(runs.accuracies) / len(runs.accuracies)
             lines.append(
