@@ -177,7 +177,10 @@ def test_a_loss_that_is_not_finite(suite: Suite, models: Replace) -> None:
     [
         (lambda image, n: nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), "has the shape (100, 7), not (100, 10)"),
         (lambda image, n: nn.Linear(28, 10), "has the shape (100, 1, 28, 10), not (100, 10)"),
-        (lambda image, n: nn.Flatten(), "has no trainable parameter"),
+        (
+            lambda image, n: nn.Sequential(nn.Flatten(), nn.Linear(784, 10).requires_grad_(False)),
+            "has no trainable parameter",
+        ),
         (lambda image, n: _Odd(image, n, lambda logits, training: (logits,)), "returned a tuple, not one tensor"),
         (lambda image, n: _Odd(image, n, lambda logits, training: logits.long()), "is torch.int64, not a floating"),
         (
