@@ -38,7 +38,7 @@ def test_a_block_that_raises_counts() -> None:
 
 def test_of_a_session(suite: Suite) -> None:
     """The terminal's line and the file say the same, the timed part is the records' rounds, and no part is negative."""
-    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--keep-traces", "traces", subprocess=True)
+    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--keep-traces", "traces")
     found = resultfiles.read(suite.out)
     assert isinstance(found.harness, Harness)
     result.stdout.fnmatch_lines([str(found.harness).replace("[", "[[]")])
@@ -48,9 +48,3 @@ def test_of_a_session(suite: Suite) -> None:
     for part in ("import_s", "data_s", "trace_s", "other_s"):
         assert getattr(found.harness, part) > 0
     assert found.harness.wall_s > found.harness.cost_s > found.harness.import_s
-
-
-def test_nothing_is_said_of_workers(suite: Suite) -> None:
-    """Workers run at once, so that no split of the wall time is given."""
-    suite.run("--cells", "digits-snn500", "--rounds", "1", "-n", "1", subprocess=True).assert_outcomes(passed=1)
-    assert resultfiles.read(suite.out).harness is None

@@ -182,6 +182,7 @@ def test_two_workers(suite: Suite) -> None:
     assert set(workers.values()) == {"gw0", "gw1"}
     assert all(r["where"]["n_cores"] == max(1, len(cores()) // 2) for r in everything)
     assert all(r["where"]["n_workers"] == 2 for r in everything)
+    assert content["nets"]["harness"] is None  # they ran at once, so that no split of the wall time is one
     assert all(b["stats"]["rounds"] == 2 for b in content["benchmarks"])
     assert suite.outcomes()["digits-lenet5"] == ("error", ["unknown model 'lenet5'; known: snn500, cnn3l"])
     assert content["nets"]["not_run"] == []

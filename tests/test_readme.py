@@ -40,7 +40,7 @@ def test_the_own_network_works_as_pasted(suite: Suite) -> None:
     (example,) = re.findall(r"```python\n# my_nets.py\n(.*?)```", README, flags=re.DOTALL)
     (suite.path / "my_nets.py").write_text(example)
     assert "\npytest benchmarks/ --nets my_nets.py --cells digits-mlp3,digits-lenet5\n" in README
-    result = suite.run("--nets", "my_nets.py", "--cells", "digits-mlp3,digits-lenet5", "--rounds", "1")
+    result = suite.run("--nets", "my_nets.py", "--cells", "digits-mlp3,digits-lenet5", "--rounds", "1", "--epochs", "1")
     result.assert_outcomes(passed=2)
     commands = [line.split()[1:] for line in README.splitlines() if line.startswith("nets depth ")]
     assert len(commands) == 2
