@@ -13,9 +13,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from nets import gate_config, resultfiles, runs
+from nets import resultfiles
 from nets.cli_gate import gate
-from nets.gate_config import Limits
+from nets.gate import config as gate_config
+from nets.gate import runs
+from nets.gate.config import Limits
 from nets.results import Band, Outcome, Result, Unusable
 from tests.records import one_round, record, seen_of_gpu
 from tests.suite import Suite

@@ -9,8 +9,8 @@ import sys
 from tests.suite import REPOSITORY
 
 PURE = (
-    "bandrates", "bands", "comparable", "depth", "findings", "gate", "gate_accuracy", "gate_config", "gate_figures",
-    "gate_time", "growth", "harness", "kineto", "occupancy", "sidebyside", "significance", "trace", "windows",
+    "bandrates", "bands", "depth", "gate.accuracy", "gate.comparable", "gate.findings", "gate.figures", "gate.judge",
+    "gate.significance", "gate.time", "growth", "harness", "kineto", "occupancy", "sidebyside", "trace", "windows",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets.significance import holm, paired_shift, pairs_needed, sign_flip, welch
+from nets.gate.significance import holm, paired_shift, pairs_needed, sign_flip, welch
 
 DIFFERENCES = st.lists(st.floats(-10, 10), min_size=1, max_size=9)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from nets.findings import Gate
+    from nets.gate.findings import Gate
 
 UNUSABLE = 3
 
@@ -35,17 +35,17 @@ def gate(
     from shutil import get_terminal_size
     from sys import stdout
 
-    from nets import gate_config, runs
-    from nets.gate import gate as judge
+    from nets.gate import config as limits_file
+    from nets.gate import runs
+    from nets.gate.config import Limits
+    from nets.gate.judge import gate as judge
     from nets.report.foreign import plain
     from nets.report.gate_table import lines
     from nets.results import Unusable
 
     try:
         _demand_apart(base, head, markdown, json_file)
-        limits = (gate_config.Limits() if config is None else gate_config.read(config)).changed(
-            limit or (), allow or ()
-        )
+        limits = (Limits() if config is None else limits_file.read(config)).changed(limit or (), allow or ())
         judged = judge(runs.read(base), runs.read(head), limits)
         _write(judged, markdown, json_file)
     except Unusable as error:

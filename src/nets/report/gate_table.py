@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nets.findings import FAILING, THIN, Compared, Finding, Gate, Status
+from nets.gate.findings import FAILING, THIN, Compared, Finding, Gate, Status
 from nets.report.foreign import markdown, plain
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nets.comparable import Sides
-from nets.findings import Finding, Worse, beyond, with_ratio
-from nets.gate_config import Family, Limits
+from nets.gate.comparable import Sides
+from nets.gate.config import Family, Limits
+from nets.gate.findings import Finding, Worse, beyond, with_ratio
+from nets.gate.significance import Shift
 from nets.results import Result
-from nets.significance import Shift
 
 MAX = 1e18
 CLOCK_S = 0.05

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from nets.gate_config import Limits
+from nets.gate.config import Limits
+from nets.gate.significance import Shift
 from nets.results import Record
-from nets.significance import Shift
 
 Status = Literal[
     "regressed", "missing", "incomparable", "not enough data", "not measured", "improved", "new", "ok"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from nets.findings import Finding, Status
-from nets.gate_config import Limits
+from nets.gate.config import Limits
+from nets.gate.findings import Finding, Status
+from nets.gate.significance import CONFIDENCE, welch
 from nets.results import Result
-from nets.significance import CONFIDENCE, welch
 
 SUGGESTIVE = 1 - CONFIDENCE
 """A difference this unlikely, and not yet significant, is worth more rounds."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from nets import resultfiles
-from nets.comparable import Run, Versions
+from nets.gate.comparable import Run, Versions
 from nets.results import Unusable, first_fault
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nets.gate_config import Fact
+from nets.gate.config import Fact
 from nets.results import Result, Round, Unusable
 
 

@@ -1,19 +1,19 @@
 """Base and head runs -> findings, and what they come to; pure.
 
-A cell that base has must be in head, and must have passed there. Two records of a cell are compared if nothing but the
-code under test differs (`nets.comparable`); what differs is named, and may be allowed. The network, and an accuracy
-that has a band, are judged in any case. How time is judged, paired or not: `nets.gate_time`.
+A cell that base has must be in head, and must have passed there. Two records of a cell are compared if nothing but
+the code under test differs (`nets.gate.comparable`); what differs is named, and may be allowed. The network, and an
+accuracy that has a band, are judged in any case. How time is judged, paired or not: `nets.gate.time`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nets import gate_accuracy, gate_figures, gate_time
-from nets.comparable import Difference, Run, Sides, differences
-from nets.findings import Compared, Finding, Gate, Status, exit_code
-from nets.gate_config import Limits
-from nets.gate_time import Tested
+from nets.gate import accuracy, figures, time
+from nets.gate.comparable import Difference, Run, Sides, differences
+from nets.gate.config import Limits
+from nets.gate.findings import Compared, Finding, Gate, Status, exit_code
+from nets.gate.time import Tested
 from nets.results import Result, Unusable
 
 
@@ -33,7 +33,7 @@ def gate(base: Run, head: Run, limits: Limits) -> Gate:
         for before, after in both
         if not _refused(different[before.id], limits) and "error" not in (before.outcome.status, after.outcome.status)
     }
-    tested = gate_time.tests(comparable.values(), limits)
+    tested = time.tests(comparable.values(), limits)
     found: list[Finding] = []
     for cell in sorted({result.id for result in (*base.cells, *head.cells)}):
         before, after = base.cell(cell), head.cell(cell)
@@ -67,9 +67,9 @@ def _new(head: Result, limits: Limits) -> Iterator[Finding]:
     yield Finding(cell=head.id, metric="cell", status="new", because="in head, not in base")
     if head.outcome.status != "passed":
         yield _outcome(None, head)
-    accuracy = gate_accuracy.finding(None, head, limits)
-    if accuracy is not None:
-        yield accuracy
+    of_accuracy = accuracy.finding(None, head, limits)
+    if of_accuracy is not None:
+        yield of_accuracy
 
 
 def _both(
@@ -92,13 +92,13 @@ def _both(
         yield Finding(cell=head.id, metric="total_s", status="not enough data", because=because)
     if sides is not None:
         allowed = "; ".join(f"compared on purpose across {difference}" for difference in different) or None
-        yield from (finding.noted(allowed) for finding in gate_time.findings(sides, tested, limits))
-    accuracy = gate_accuracy.finding(None if sides is None else base, head, limits)
-    if accuracy is not None:
-        yield accuracy
+        yield from (finding.noted(allowed) for finding in time.findings(sides, tested, limits))
+    of_accuracy = accuracy.finding(None if sides is None else base, head, limits)
+    if of_accuracy is not None:
+        yield of_accuracy
     if sides is not None:
-        yield from gate_figures.findings(sides, limits)
-    yield from gate_figures.network(base, head, limits)
+        yield from figures.findings(sides, limits)
+    yield from figures.network(base, head, limits)
 
 
 def _outcome(base: Result | None, head: Result) -> Finding:

@@ -13,8 +13,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
+from nets.gate.significance import MIN_PAIRS
 from nets.results import Record, Unusable, first_fault
-from nets.significance import MIN_PAIRS
 
 Fact = Literal["device", "torch", "cuda", "data", "protocol", "pipeline", "threads", "workers", "network"]
 FACTS: tuple[Fact, ...] = get_args(Fact)

@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from nets.comparable import Sides
-from nets.findings import Finding, beyond, with_ratio
-from nets.gate_config import Limits
+from nets.gate.comparable import Sides
+from nets.gate.config import Limits
+from nets.gate.findings import Finding, beyond, with_ratio
+from nets.gate.significance import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
 from nets.results import Round
-from nets.significance import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
 
 MAX_S = 1e9
 """Thirty years: no round takes longer, and sums of what a damaged file says would overflow."""
