@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nets.gate.comparable import Run, Versions
+from nets.gate.comparable import Pairing, Run, Versions
 from nets.gate.config import Fact, Limits
 from nets.gate.findings import Finding, Gate, Status
 from nets.gate.judge import gate
@@ -32,6 +32,7 @@ from nets.results import (
 from tests.records import EXECUTION, one_round, record, seen_of_gpu
 
 GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")
+PAIRING = Pairing(id="a", looks=1)
 VERSIONS = Versions(torch="2.12.0", cuda="13.0", cudnn="91002", python="3.12.3")
 
 
@@ -101,7 +102,7 @@ def statuses(found: Gate) -> dict[str, Status]:
 
 def paired(base: Sequence[Result], head: Sequence[Result], **limits: Any) -> Gate:
     """The verdict on two runs that were measured in turns."""
-    return judged(run(*base, pairing="a"), run(*head, pairing="a"), **limits)
+    return judged(run(*base, pairing=PAIRING), run(*head, pairing=PAIRING), **limits)
 
 
 # what must be caught, by name
@@ -375,7 +376,7 @@ def test_unpaired_limit_can_be_set() -> None:
 
 def test_other_pairings_are_no_pair() -> None:
     """Two files with different pairings are unpaired, and a note says so."""
-    found = judged(run(timed([2] * 8), pairing="a"), run(timed([2] * 8), pairing="b"))
+    found = judged(run(timed([2] * 8), pairing=PAIRING), run(timed([2] * 8), pairing=Pairing(id="b", looks=1)))
     assert not found.paired
     assert "not the same" in found.notes[0]
 
@@ -481,7 +482,7 @@ EXCHANGED: dict[Status, Status] = {"regressed": "improved", "improved": "regress
 @given(SECONDS, st.booleans())
 def test_exchanged_sides(pairs: list[tuple[float, float]], is_paired: bool) -> None:
     """Exchanging base and head exchanges regressed and improved, and changes nothing else."""
-    base, head = (run(timed(side), pairing="a" if is_paired else None) for side in zip(*pairs, strict=True))
+    base, head = (run(timed(side), pairing=PAIRING if is_paired else None) for side in zip(*pairs, strict=True))
     for metric in ("total_s", "train_s", "eval_s"):
         there, back = the(judged(base, head), metric).status, the(judged(head, base), metric).status
         assert back == EXCHANGED.get(there, there)
@@ -491,7 +492,7 @@ def test_exchanged_sides(pairs: list[tuple[float, float]], is_paired: bool) -> N
 @given(SECONDS, st.floats(1e-3, 1e3), st.booleans())
 def test_unit_of_time(pairs: list[tuple[float, float]], factor: float, is_paired: bool) -> None:
     """Multiplying all seconds of both sides changes no verdict."""
-    pairing = "a" if is_paired else None
+    pairing = PAIRING if is_paired else None
     base, head = (run(timed(side), pairing=pairing) for side in zip(*pairs, strict=True))
     found = the(judged(base, head), "total_s")
     ratio = 1 + abs(found.effect or 0)
@@ -507,7 +508,7 @@ def test_unit_of_time(pairs: list[tuple[float, float]], factor: float, is_paired
 def test_the_same_file(seconds: list[float], is_paired: bool, accuracy: float) -> None:
     """A run against itself is ok in everything, and the verdict is the same each time."""
     cells = [timed(seconds, model=f"m{i}", accuracy=Accuracy.of([accuracy])) for i in range(3)]
-    one = run(*cells, pairing="a" if is_paired else None)
+    one = run(*cells, pairing=PAIRING if is_paired else None)
     found = judged(one, one)
     assert {finding.status for finding in found.findings} == {"ok"}
     assert found.exit_code == 0

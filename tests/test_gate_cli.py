@@ -126,9 +126,11 @@ def test_json() -> None:
 def test_pairing() -> None:
     """The pairing is read from the file's own block."""
     eight = record(rounds=tuple(one_round(seed=i) for i in range(8)))
-    base, head = write("a", eight, pairing="x"), write("b", eight, pairing="x")
+    pairing = {"id": "x", "looks": 3}
+    base, head = write("a", eight, pairing=pairing), write("b", eight, pairing=pairing)
     assert "paired: measured interleaved" in ran(base, head).output
-    assert ran(base, write("c", eight, pairing=5)).exit_code == 3
+    for spoilt in (5, "x", {"id": "x"}, {"id": "", "looks": 1}, {"id": "x", "looks": 0}):
+        assert ran(base, write("c", eight, pairing=spoilt)).exit_code == 3
 
 
 EVIL = "\x1b[31m<script>alert(1)</script>|[x](http://e.vil)\n# @everyone `a` ![i](j)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from nets.gate.config import Limits
     from nets.gate.findings import Gate
 
 UNUSABLE = 3
@@ -32,27 +33,37 @@ def gate(
     Exit 0: pass. 1: something regressed, failed or is missing. 2: something was incomparable, not measured, or had too
     little data. 3: a file or an option is unusable. The first that applies, in the order 3, 1, 2, 0.
     """
-    from shutil import get_terminal_size
-    from sys import stdout
-
-    from nets.gate import config as limits_file
-    from nets.gate import runs
-    from nets.gate.config import Limits
-    from nets.gate.judge import gate as judge
     from nets.report.foreign import plain
-    from nets.report.gate_table import lines
     from nets.results import Unusable
 
     try:
-        _demand_apart(base, head, markdown, json_file)
-        limits = (Limits() if config is None else limits_file.read(config)).changed(limit or (), allow or ())
-        judged = judge(runs.read(base), runs.read(head), limits)
-        _write(judged, markdown, json_file)
+        exit_code = judged(base, head, limits_of(config, limit, allow), markdown, json_file)
     except Unusable as error:
         typer.echo(f"nets gate: {plain(str(error), 1_000)}", err=True)
         raise typer.Exit(UNUSABLE) from None
-    typer.echo("\n".join(lines(judged, width=get_terminal_size().columns, color=stdout.isatty())))
-    raise typer.Exit(judged.exit_code)
+    raise typer.Exit(exit_code)
+
+
+def limits_of(config: Path | None, limit: list[str] | None, allow: list[str] | None) -> Limits:
+    """The file's limits with the command line's. Raises Unusable."""
+    from nets.gate.config import Limits, read
+
+    return (Limits() if config is None else read(config)).changed(limit or (), allow or ())
+
+
+def judged(base: Path, head: Path, limits: Limits, markdown: Path | None, json_file: Path | None) -> int:
+    """Judge two files, write and print what was found, and return the exit code. Raises Unusable."""
+    from shutil import get_terminal_size
+    from sys import stdout
+
+    from nets.gate import judge, runs
+    from nets.report.gate_table import lines
+
+    _demand_apart(base, head, markdown, json_file)
+    found = judge.gate(runs.read(base), runs.read(head), limits)
+    _write(found, markdown, json_file)
+    typer.echo("\n".join(lines(found, width=get_terminal_size().columns, color=stdout.isatty())))
+    return found.exit_code
 
 
 def _demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from nets.gate.config import Fact
-from nets.results import Result, Round, Unusable
+from nets.results import Record, Result, Round, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,13 @@ class Versions:
     cuda: str | None = None
     cudnn: str | None = None
     python: str | None = None
+
+
+class Pairing(Record):
+    """The same on two runs that were measured in turns. `looks`: at how many numbers of pairs a cell could stop."""
+
+    id: str = Field(min_length=1, max_length=200)
+    looks: int = Field(ge=1, le=1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Run:
     unfinished: tuple[Result, ...] = ()
     not_run: tuple[tuple[str, str], ...] = ()
     versions: Versions = Versions()
-    pairing: str | None = None
+    pairing: Pairing | None = None
 
     def __post_init__(self) -> None:
         for cell, n in Counter(result.id for result in self.cells).items():

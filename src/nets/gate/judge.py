@@ -33,7 +33,7 @@ def gate(base: Run, head: Run, limits: Limits) -> Gate:
         for before, after in both
         if not _refused(different[before.id], limits) and "error" not in (before.outcome.status, after.outcome.status)
     }
-    tested = time.tests(comparable.values(), limits)
+    tested = time.tests(comparable.values(), limits, base.pairing.looks if paired and base.pairing else 1)
     found: list[Finding] = []
     for cell in sorted({result.id for result in (*base.cells, *head.cells)}):
         before, after = base.cell(cell), head.cell(cell)

@@ -6,10 +6,10 @@ import json
 import stat
 from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from nets import resultfiles
-from nets.gate.comparable import Run, Versions
+from nets.gate.comparable import Pairing, Run, Versions
 from nets.results import Unusable, first_fault
 
 
@@ -31,7 +31,7 @@ class _MachineInfo(BaseModel):
 
 
 class _Block(BaseModel):
-    pairing: str | None = Field(default=None, min_length=1, max_length=200)
+    pairing: Pairing | None = None
 
 
 class _File(BaseModel):

@@ -7,7 +7,8 @@ nothing with five pairs (2/32 > 0.05), and Holm over the metrics as well nothing
 improved, if the test says so *and* the effect is beyond the limit. Where the effect is beyond the limit and the test
 does not confirm it, there is not enough data. The smallest p of n pairs is 2^-n, so that with m cells 2^-n <= alpha / m
 must hold: 5 pairs decide one cell, 6 three, 7 six, 8 twelve, 10 fifty-one. Cells with fewer are not enough data
-either, unless they pass the wide limit of unpaired files.
+either, unless they pass the wide limit of unpaired files. A cell that could stop at one of several looks
+(`nets.ab.looks`) is tested with an equal share of `alpha` a look.
 
 **Unpaired** files: the ratio of geometric means against a wide limit, without a test: numbers from another machine
 or day differ by tens of per cent, and no test on the rounds within a file can know by how much.
@@ -49,21 +50,31 @@ def _eval_s(round_: Round) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A cell's paired test: p of slower and of faster, adjusted over `n_cells`, and the pairs that so many need."""
+    """A cell's paired test: p of slower and of faster, adjusted over `n_cells` and `n_looks`; the pairs it needs."""
 
     slower_p: float
     faster_p: float
     n_cells: int
+    n_looks: int
     needed: int
 
 
-def tests(comparable: Iterable[Sides], limits: Limits) -> dict[str, Tested]:
-    """The paired tests of all cells that have enough rounds to be tested at all, by the cell's id."""
+def tests(comparable: Iterable[Sides], limits: Limits, n_looks: int) -> dict[str, Tested]:
+    """The paired tests of all cells that have enough rounds to be tested at all, by the cell's id.
+
+    `n_looks`: at how many numbers of pairs each cell could have been stopped.
+    """
     found = {sides.cell: d for sides in comparable if len(d := _log_ratios(sides, _total_s)) >= limits.min_pairs}
     slower = holm([sign_flip(d) for d in found.values()])
     faster = holm([sign_flip([-x for x in d]) for d in found.values()])
     return {
-        cell: Tested(slower_p, faster_p, len(found), _needed(len(found), limits))
+        cell: Tested(
+            min(1.0, n_looks * slower_p),
+            min(1.0, n_looks * faster_p),
+            len(found),
+            n_looks,
+            max(limits.min_pairs, pairs_needed(len(found) * n_looks, limits.alpha)),
+        )
         for cell, slower_p, faster_p in zip(found, slower, faster, strict=True)
     }
 
@@ -90,7 +101,7 @@ def _total(sides: Sides, tested: Tested | None, limits: Limits) -> Finding:
         return _too_few(bare, shift, n, tested, limits)
     p = tested.slower_p if shift.point > 0 else tested.faster_p
     status = beyond(shift.point, limits.time)
-    because = f"{n} pairs, sign-flip p = {p:.2g} adjusted over {_counted(tested.n_cells)}"
+    because = f"{n} pairs, sign-flip p = {p:.2g} adjusted over {_counted(tested)}"
     if status != "ok" and p > limits.alpha:
         status, because = "not enough data", f"{because}: too noisy to tell, repeat with more rounds"
     return with_ratio(bare.model_copy(update={"status": status, "p": p, "because": because}), shift, limits.time)
@@ -101,7 +112,7 @@ def _too_few(bare: Finding, shift: Shift, n: int, tested: Tested | None, limits:
     pairs = "one pair is" if n == 1 else f"{n} pairs are"
     because = f"{pairs} too few, a test needs at least {limits.min_pairs}"
     if tested is not None:
-        because = f"{pairs} too few to decide {_counted(tested.n_cells)}, it takes at least {tested.needed}"
+        because = f"{pairs} too few to decide {_counted(tested)}, it takes at least {tested.needed}"
     elif n == 0:
         because = "rounds in the same place have other seeds: they are no pairs, though both files name one pairing"
     status, limit = beyond(shift.point, limits.time_unpaired), limits.time_unpaired
@@ -150,12 +161,9 @@ def _log_shift(sides: Sides, seconds: Seconds) -> Shift:
     return welch(base, head).shift
 
 
-def _needed(n_cells: int, limits: Limits) -> int:
-    return max(limits.min_pairs, pairs_needed(n_cells, limits.alpha))
-
-
-def _counted(n_cells: int) -> str:
-    return "one cell" if n_cells == 1 else f"{n_cells} cells"
+def _counted(tested: Tested) -> str:
+    cells = "one cell" if tested.n_cells == 1 else f"{tested.n_cells} cells"
+    return cells if tested.n_looks == 1 else f"{cells} and {tested.n_looks} looks"
 
 
 def _disturbed(sides: Sides) -> Iterator[str]:

@@ -1,0 +1,69 @@
+"""When to look at the pairs of a cell, and whether they are enough; pure.
+
+Looking after every pair would find a difference where there is none far more often than `alpha` says. So the numbers
+of pairs at which to look are fixed before the first round, and each look gets an equal share of `alpha` (Bonferroni):
+whatever decides at which of them a cell stops, no cell is called changed by mistake with a chance above `alpha`. The
+gate tests the files by the same share (`nets.gate.time`); it needs no knowledge of when and why a cell stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nets.gate.config import Limits
+from nets.gate.significance import Shift, paired_shift, pairs_needed, sign_flip
+
+Verdict = Literal["slower", "faster", "the same", "open"]
+
+
+class TooFewRounds(ValueError):
+    """So few rounds that no look could decide anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """At how many pairs to look, in rising order, and how many cells share the error budget."""
+
+    looks: tuple[int, ...]
+    n_cells: int
+    limits: Limits
+
+    @property
+    def max_rounds(self) -> int:
+        """The last look's pairs."""
+        return self.looks[-1]
+
+    def verdict(self, log_ratios: Sequence[float]) -> tuple[Verdict, Shift]:
+        """What the pairs of a cell say at a look: `log_ratios` are those of head over base, at least one.
+
+        `the same`: the effect's 95 % interval lies within the limit. Stopping for that costs no false alarm, and
+        misses a true effect beyond the limit with a chance of 2.5 % a look at most.
+        """
+        shift = paired_shift(log_ratios)
+        p = min(sign_flip(log_ratios), sign_flip([-x for x in log_ratios])) * self.n_cells * len(self.looks)
+        limit = math.log1p(self.limits.time)
+        if p <= self.limits.alpha and abs(shift.point) > limit:
+            return ("slower" if shift.point > 0 else "faster"), shift
+        if shift.low is not None and shift.high is not None and -limit < shift.low and shift.high < limit:
+            return "the same", shift
+        return "open", shift
+
+
+def plan(n_cells: int, max_rounds: int, n_looks: int, limits: Limits) -> Plan:
+    """Looks from the fewest pairs that can decide every cell to `max_rounds`, each so many times the last.
+
+    Raises TooFewRounds.
+    """
+    first = max(limits.min_pairs, pairs_needed(max(n_cells, 1) * n_looks, limits.alpha))
+    if first > max_rounds:
+        cells = "one cell" if n_cells == 1 else f"{n_cells} cells"
+        raise TooFewRounds(
+            f"{max_rounds} rounds can't decide {cells} at {n_looks} looks: it takes at least {first}, "
+            f"or fewer cells or looks"
+        )
+    step = (max_rounds / first) ** (1 / max(1, n_looks - 1))
+    looks = sorted({*(round(first * step**i) for i in range(n_looks - 1)), max_rounds})
+    return Plan(tuple(looks), n_cells, limits)

@@ -1,0 +1,181 @@
+"""One side of an A/B: a pytest session in a process of its own, which waits whenever it is not its turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nets.ab import side as plugin
+from nets.results import Unusable
+
+PLUGIN = "nets_ab_side"
+PATIENCE_S = 30.0
+"""How long a side that was interrupted may take to write its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A side is about to begin round `n_done` of a test, from 0; `seconds`: what the round before took."""
+
+    test: str
+    n_done: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a side runs: an interpreter, in a folder, pytest's arguments; its JSON file and its log go to `out`."""
+
+    name: str
+    python: Path
+    folder: Path
+    arguments: tuple[str, ...]
+    out: Path
+
+    @property
+    def json(self) -> Path:
+        """What pytest writes."""
+        return self.out / f"{self.name}.json"
+
+    @property
+    def log(self) -> Path:
+        """What pytest prints."""
+        return self.out / f"{self.name}.log"
+
+    def environment(self, plugin_folder: Path | None = None) -> dict[str, str]:
+        """This process's, with the folder's own sources before what is installed."""
+        sources = self.folder / "src"
+        first = [plugin_folder, sources if sources.is_dir() else None]
+        paths = [str(path) for path in first if path is not None]
+        inherited = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([*paths, *([inherited] if inherited else [])])
+        return {**os.environ, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
+
+
+class Side:
+    """A side's process; `at`: where it waits for its turn, None when it has ended."""
+
+    def __init__(self, spec: Spec, plugin_folder: Path) -> None:
+        """Start it. Raises Unusable if its interpreter can't be run."""
+        self.spec = spec
+        self.collected: tuple[str, ...] = ()
+        self.at: Waiting | None = None
+        shutil.copy(plugin.__file__, plugin_folder / f"{PLUGIN}.py")
+        ours, theirs = socket.socketpair()
+        spec.json.unlink(missing_ok=True)
+        command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
+        environment = {**spec.environment(plugin_folder), plugin.SOCKET: str(theirs.fileno())}
+        with theirs, spec.log.open("wb") as log:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    cwd=spec.folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C is ours to hand on
+                )
+            except OSError as error:
+                ours.close()
+                raise Unusable(f"{spec.name}: {spec.python} can't be run: {error.strerror}") from error
+        with ours:
+            self._lines = ours.makefile("rw", encoding="utf-8", newline="\n")
+
+    def collect(self) -> None:
+        """Wait until it has collected its cells. Raises Unusable if it ended before, with its last words."""
+        said = self._read()
+        if said is None:
+            raise Unusable(self._last_words("ended before it had collected a cell"))
+        self._demand_own_sources(said["nets"])
+        self.collected = tuple(said["collected"])
+
+    def begin(self, order: Sequence[str]) -> None:
+        """Have it run these cells in this order, up to where it waits first."""
+        self._go_on(list(order))
+
+    def say(self, answer: str) -> None:
+        """Let it go on by `go`, `enough` or `skip`, to where it waits next."""
+        self._go_on(answer)
+
+    def end(self) -> None:
+        """Wait for its end. Raises Unusable if it left no JSON file."""
+        self._process.wait()
+        if not self.spec.json.is_file():
+            raise Unusable(self._last_words("left no JSON file"))
+
+    def interrupt(self) -> None:
+        """Have it end now, as by Ctrl-C, its finished rounds kept; by force if it takes too long."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """End it, and what it started, at once."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._lines.close()
+
+    def _go_on(self, answer: object) -> None:
+        try:
+            self._lines.write(json.dumps(answer) + "\n")
+            self._lines.flush()
+        except OSError:
+            self.at = None
+            return
+        said = self._read()
+        self.at = None if said is None else Waiting(**said)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            line = self._lines.readline()
+        except OSError:
+            line = ""
+        said: dict[str, Any] | None = json.loads(line) if line else None
+        return said
+
+    def _demand_own_sources(self, nets: str | None) -> None:
+        """Both sides must not measure the same installed code. Raises Unusable."""
+        sources = self.spec.folder / "src" / "nets"
+        if sources.is_dir() and (nets is None or sources.resolve() not in Path(nets).resolve().parents):
+            raise Unusable(f"{self.spec.name}: it measured the nets in {nets}, not that of its own revision")
+
+    def _last_words(self, what: str) -> str:
+        status = self._process.wait()
+        lines = [line for line in self.spec.log.read_text(errors="replace").splitlines() if line.strip()]
+        told = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "nothing")
+        return f"{self.spec.name}: its pytest {what} (exit {status}): {told} (all of it: {self.spec.log})"
+
+
+def demand_nets(spec: Spec, option: str) -> None:
+    """Refuse an interpreter that can't import what a side needs. Raises Unusable."""
+    code = "import pytest, pytest_benchmark, torch, nets.plugin"
+    try:
+        done = subprocess.run(
+            [str(spec.python), "-c", code],
+            cwd=spec.folder, env=spec.environment(), capture_output=True, text=True, errors="replace",
+        )  # fmt: skip
+    except OSError as error:
+        raise Unusable(f"{option}: {spec.python} can't be run: {error.strerror}") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise Unusable(f"{option}: {spec.python} can't import what it needs: {lines[-1] if lines else done.returncode}")
+
+
+def this_python() -> Path:
+    """The interpreter of this process."""
+    return Path(sys.executable)

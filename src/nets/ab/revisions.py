@@ -1,0 +1,86 @@
+"""The two things that are compared: revisions of the repository, each in a worktree of its own, or the working tree."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nets.results import Unusable
+
+WORKING_TREE = "."
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A revision where it can be run: `commit` is None for the working tree, which is run where it is."""
+
+    revision: str
+    commit: str | None
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.revision} ({self.commit[:12]})" if self.commit else "the working tree"
+
+
+@contextmanager
+def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
+    """A folder for each; the worktrees are removed at the end, whatever happens.
+
+    Raises Unusable for a revision that does not exist, and for the current one if the working tree differs from it:
+    who names it then would likely not measure what they mean to.
+    """
+    commits = [None if revision == WORKING_TREE else _commit(revision) for revision in revisions]
+    if any(commits):
+        _demand_clean(revisions, commits)
+    made: list[Path] = []
+    with tempfile.TemporaryDirectory(prefix="nets-ab-", ignore_cleanup_errors=True) as parent:
+        try:
+            checkouts = []
+            for i, (revision, commit) in enumerate(zip(revisions, commits, strict=True)):
+                folder = Path.cwd()
+                if commit is not None:
+                    made.append(Path(parent) / f"{'ab'[i]}-{commit[:12]}")
+                    _git("worktree", "add", "--detach", "--quiet", str(made[-1]), commit)
+                    folder = made[-1]
+                checkouts.append(Checkout(revision, commit, folder))
+            yield tuple(checkouts)
+        finally:
+            for folder in made:
+                # not by _git: nothing may keep the others from being removed
+                subprocess.run(["git", "worktree", "remove", "--force", str(folder)], capture_output=True)
+
+
+def _commit(revision: str) -> str:
+    try:
+        return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except Unusable as error:
+        _git("rev-parse", "--git-dir")  # says so if this is no repository
+        raise Unusable(f"there is no revision {revision} here; a shallow clone may have to fetch it first") from error
+
+
+def _demand_clean(revisions: tuple[str, ...], commits: list[str | None]) -> None:
+    head = _git("rev-parse", "--verify", "--quiet", "HEAD")
+    dirty = _git("status", "--porcelain", "--untracked-files=no").splitlines()
+    for revision, commit in zip(revisions, commits, strict=True):
+        if commit == head and dirty:
+            changed = dirty[0][2:].strip() + (f" and {len(dirty) - 1} more" if len(dirty) > 1 else "")
+            raise Unusable(
+                f"the working tree has changes that {revision} has not ({changed}): commit them, or name "
+                f"`{WORKING_TREE}` to measure the working tree as it is"
+            )
+
+
+def _git(*arguments: str) -> str:
+    """What git says. Raises Unusable with its own words."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise Unusable(f"git can't be run: {error.strerror}") from error
+    if done.returncode:
+        because = " ".join(done.stderr.split()) or f"exit {done.returncode}"
+        raise Unusable(f"git {arguments[0]}: {because}")
+    return done.stdout.strip()

@@ -1,0 +1,97 @@
+"""Lets a pytest session take its rounds in turns with another one; loaded into both sides of `nets ab` by `-p`.
+
+It is copied into a folder of its own, and so works with any revision whose cells are timed by `benchmark.pedantic`:
+it must import nothing of nets. The session says over a socket what it is about to do, one JSON line each, and does
+nothing until it is answered, so that the other side has the machine to itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Generator
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+SOCKET = "NETS_AB_SOCKET"
+"""The number of the socket's descriptor, which this process inherits."""
+
+
+class Enough(BaseException):
+    """No further round of this cell; not an Exception, which pytest-benchmark would take for an error."""
+
+
+class Turns:
+    """This side of the conversation."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._lines = socket.socket(fileno=descriptor).makefile("rw", encoding="utf-8", newline="\n")
+
+    def ask(self, **said: Any) -> Any:
+        """Say something, and wait for the answer."""
+        try:
+            self._lines.write(json.dumps(said) + "\n")
+            self._lines.flush()
+            line = self._lines.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise KeyboardInterrupt("nets ab has ended")
+        return json.loads(line)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep the cells, in the order that both sides have them."""
+        if config.getoption("dist", "no") != "no":
+            raise pytest.UsageError("nets ab measures one round at a time: run it without -n")
+        cells = {item.nodeid: item for item in items if "cell_run" in getattr(item, "fixturenames", ())}
+        nets = getattr(sys.modules.get("nets"), "__file__", None)
+        order: list[str] = self.ask(collected=list(cells), nets=nets)
+        kept = [cells[nodeid] for nodeid in order]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Have the cell's rounds wait for their turn."""
+        benchmark = getattr(item, "funcargs", {}).get("benchmark")
+        if benchmark is not None:
+            benchmark.pedantic = self._in_turns(item.nodeid, benchmark.pedantic)
+        return (yield)
+
+    def _in_turns(self, nodeid: str, pedantic: Callable[..., Any]) -> Callable[..., None]:
+        def in_turns(
+            target: Callable[..., Any], *, setup: Callable[[], Any] | None = None, rounds: int = 1, **others: Any
+        ) -> None:
+            seconds: list[float] = []
+
+            def wait() -> Any:
+                said = self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1] if seconds else None)
+                if said == "enough":
+                    raise Enough
+                if said == "skip":
+                    pytest.skip("nets ab was stopped before it")
+                return setup() if setup is not None else None
+
+            def timed(*args: Any, **kwargs: Any) -> Any:
+                started = perf_counter()
+                result = target(*args, **kwargs)
+                seconds.append(perf_counter() - started)
+                return result
+
+            try:
+                # one more, so that after the last round, too, it is asked what is next
+                pedantic(timed, setup=wait, rounds=rounds + 1, **others)
+            except Enough:
+                return
+
+        return in_turns
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Join in."""
+    config.pluginmanager.register(Turns(int(os.environ[SOCKET])), "nets-ab-turns")
