@@ -14,7 +14,7 @@ import typer
 from nets.cli_gate import UNUSABLE
 
 if TYPE_CHECKING:
-    from nets.ab.conductor import Conductor
+    from nets.ab.conductor import Stop
     from nets.ab.process import Spec
     from nets.gate.config import Limits
 
@@ -49,11 +49,14 @@ def ab(
     Ctrl-C, which ends the round under way, then judges what there is.
     """
     from nets.ab import process, revisions
+    from nets.ab.conductor import Stop
     from nets.ab.looks import TooFewRounds
+    from nets.ab.pairing import name_pairing
     from nets.cli_gate import judged, limits_of
     from nets.report.foreign import plain
     from nets.results import Unusable
 
+    stop = Stop()
     interpreters = [option for option in (python_a, python_b) if option is not None]
     try:
         if base == head and len(set(interpreters)) != 2 and base == revisions.WORKING_TREE:
@@ -76,13 +79,14 @@ def ab(
                 specs.append(process.Spec(name, interpreter, checkout.folder, arguments, out))
                 if python is not None:
                     process.demand_nets(specs[-1], option)
-            was_interrupted = _measured(specs[0], specs[1], limits, looks, max_rounds)
+            n_looks = _measured(specs[0], specs[1], limits, looks, max_rounds, stop)
+        name_pairing((specs[0].json, specs[1].json), n_looks)
         exit_code = judged(specs[0].json, specs[1].json, limits, markdown, json_file)
     except (Unusable, TooFewRounds) as error:
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
-        raise typer.Exit(UNUSABLE) from None
+        raise typer.Exit(INTERRUPTED if stop.asked else UNUSABLE) from None
     typer.echo(f"records: {specs[0].json}, {specs[1].json}")
-    raise typer.Exit(INTERRUPTED if was_interrupted else exit_code)
+    raise typer.Exit(INTERRUPTED if stop.asked else exit_code)
 
 
 def _arguments(
@@ -129,17 +133,18 @@ def _make(folder: Path) -> None:
         raise Unusable(f"--out: {folder} can't be written to: {error.strerror}") from error
 
 
-def _measured(base: Spec, head: Spec, limits: Limits, n_looks: int, max_rounds: int) -> bool:
-    """Run both sides and name the pairing in their files; whether Ctrl-C ended it. Raises Unusable, TooFewRounds."""
+def _measured(base: Spec, head: Spec, limits: Limits, n_looks: int, max_rounds: int, stop: Stop) -> int:
+    """Run both sides to their ends, and say how many looks were planned. Raises Unusable, TooFewRounds."""
     from nets.ab.conductor import Conductor, cell_of
     from nets.ab.looks import Plan, Verdict, plan
-    from nets.ab.pairing import name_pairing
     from nets.ab.process import Side
     from nets.gate.significance import Shift
     from nets.report.foreign import plain
 
     def planned(n_cells: int) -> Plan:
+        nonlocal n_looks
         made = plan(n_cells, max_rounds, n_looks, limits)
+        n_looks = len(made.looks)
         at = ", ".join(map(str, made.looks))
         typer.echo(f"{n_cells} {'cell' if n_cells == 1 else 'cells'}; looks at {at} pairs")
         return made
@@ -155,30 +160,28 @@ def _measured(base: Spec, head: Spec, limits: Limits, n_looks: int, max_rounds: 
         for spec in (base, head):
             sides.append(Side(spec, Path(folder)))
             stack.callback(sides[-1].kill)
-        conductor = Conductor(sides[0], sides[1], planned)
-        with _stopped_by_ctrl_c(conductor):
+        with _stopped_by_ctrl_c(stop):
             try:
-                conductor.run(saw)
+                Conductor(sides[0], sides[1], planned, stop).run(saw)
             except KeyboardInterrupt:  # the second
                 for side in sides:
                     side.interrupt()
                 for side in sides:
                     side.end()
-        name_pairing((base.json, head.json), n_looks)
-        return conductor.stopping
+    return n_looks
 
 
 @contextmanager
-def _stopped_by_ctrl_c(conductor: Conductor) -> Iterator[None]:
+def _stopped_by_ctrl_c(stop: Stop) -> Iterator[None]:
     """The first Ctrl-C ends the measurement after the round under way, the second at once."""
 
-    def stop(_signal: int, _frame: object) -> None:
-        if conductor.stopping:
+    def asked(_signal: int, _frame: object) -> None:
+        if stop.asked:
             raise KeyboardInterrupt
-        conductor.stopping = True
-        typer.echo("stopping after the round under way; again: at once", err=True)
+        stop.asked = True
+        typer.echo("stopping after the round under way; again: at once, without the cell under way", err=True)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = signal.signal(signal.SIGINT, asked)
     try:
         yield
     finally:

@@ -16,6 +16,13 @@ ALONE = 3
 
 
 @dataclass(slots=True)
+class Stop:
+    """Whether somebody asked to stop."""
+
+    asked: bool = False
+
+
+@dataclass(slots=True)
 class Pairs:
     """A cell's rounds so far: seconds a side."""
 
@@ -36,11 +43,10 @@ class Conductor:
     head, so that neither gains by being the first.
     """
 
-    def __init__(self, base: Side, head: Side, plan: Callable[[int], Plan]) -> None:
+    def __init__(self, base: Side, head: Side, plan: Callable[[int], Plan], stop: Stop) -> None:
         self.base, self.head = base, head
-        self.stopping = False
-        self._plan_for = plan
-        self.plan: Plan | None = None
+        self._plan = plan
+        self._stop = stop
 
     def run(self, saw: Callable[[str, int, Verdict, Shift], None]) -> None:
         """Both sides to their ends. Raises Unusable if there is nothing to compare, or a side left no file."""
@@ -52,14 +58,14 @@ class Conductor:
                 f"base and head have no cell in common (base {len(self.base.collected)}, "
                 f"head {len(self.head.collected)}; see {self.base.spec.log}, {self.head.spec.log})"
             )
-        self.plan = self._plan_for(len(common))
+        plan = self._plan(len(common))
         order = [*common, *(t for side in (self.base, self.head) for t in side.collected if t not in common)]
         for side in (self.base, self.head):
             side.begin([test for test in order if test in side.collected])
         for test in order:
             here = [side for side in (self.base, self.head) if side.at is not None and side.at.test == test]
             if len(here) == 2:
-                self._in_turns(test, self.plan, saw)
+                self._in_turns(test, plan, saw)
             # one alone, or one whose other failed on the way
             for side in here:
                 while side.at is not None and side.at.test == test:
@@ -68,9 +74,9 @@ class Conductor:
             side.end()
 
     def _alone(self, n_done: int) -> str:
-        if self.stopping and n_done == 0:
+        if self._stop.asked and n_done == 0:
             return "skip"
-        return "go" if n_done < ALONE and not self.stopping else "enough"
+        return "go" if n_done < ALONE and not self._stop.asked else "enough"
 
     def _in_turns(self, test: str, plan: Plan, saw: Callable[[str, int, Verdict, Shift], None]) -> None:
         """Pair after pair, to the look that is enough, or until a side has left the test."""
@@ -78,7 +84,7 @@ class Conductor:
         order = [(self.base, pairs.base), (self.head, pairs.head)]
         for n_pairs in range(1, plan.max_rounds + 1):
             for side, seconds in order:
-                if self.stopping or side.at is None or side.at.test != test:
+                if self._stop.asked or side.at is None or side.at.test != test:
                     return
                 side.say("go")
                 if side.at is None or side.at.test != test or side.at.seconds is None:

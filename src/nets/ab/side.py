@@ -46,8 +46,6 @@ class Turns:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the cells, in the order that both sides have them."""
-        if config.getoption("dist", "no") != "no":
-            raise pytest.UsageError("nets ab measures one round at a time: run it without -n")
         cells = {item.nodeid: item for item in items if "cell_run" in getattr(item, "fixturenames", ())}
         nets = getattr(sys.modules.get("nets"), "__file__", None)
         order: list[str] = self.ask(collected=list(cells), nets=nets)
@@ -60,21 +58,23 @@ class Turns:
         """Have the cell's rounds wait for their turn."""
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
         if benchmark is not None:
-            benchmark.pedantic = self._in_turns(item.nodeid, benchmark.pedantic)
+            benchmark.pedantic = self._in_turns(item.nodeid, benchmark)
         return (yield)
 
-    def _in_turns(self, nodeid: str, pedantic: Callable[..., Any]) -> Callable[..., None]:
+    def _in_turns(self, nodeid: str, benchmark: Any) -> Callable[..., None]:
+        pedantic: Callable[..., Any] = benchmark.pedantic
+
         def in_turns(
             target: Callable[..., Any], *, setup: Callable[[], Any] | None = None, rounds: int = 1, **others: Any
         ) -> None:
+            if self.ask(test=nodeid, n_done=0, seconds=None) == "skip":
+                benchmark.skipped = True  # spares a warning that it was not used
+                pytest.skip("nets ab was stopped before it")
             seconds: list[float] = []
 
             def wait() -> Any:
-                said = self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1] if seconds else None)
-                if said == "enough":
+                if seconds and self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1]) == "enough":
                     raise Enough
-                if said == "skip":
-                    pytest.skip("nets ab was stopped before it")
                 return setup() if setup is not None else None
 
             def timed(*args: Any, **kwargs: Any) -> Any:
@@ -93,5 +93,7 @@ class Turns:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Join in."""
+    """Join in. Raises UsageError if workers are to run rounds at the same time."""
+    if config.getoption("dist", "no") != "no":
+        raise pytest.UsageError("nets ab measures one round at a time: run it without -n")
     config.pluginmanager.register(Turns(int(os.environ[SOCKET])), "nets-ab-turns")

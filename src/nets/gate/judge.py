@@ -20,7 +20,8 @@ from nets.results import Result, Unusable
 def gate(base: Run, head: Run, limits: Limits) -> Gate:
     """Hold head against base. Raises Unusable for a base without a cell: there is nothing to hold head against."""
     if not base.cells:
-        raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with")
+        because = "".join(f"; {cell}: {why}" for cell, why in base.not_run[:1])
+        raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with{because}")
     paired = base.pairing is not None and base.pairing == head.pairing
     both = [
         (before, after)

@@ -1,0 +1,230 @@
+"""The turns of `nets ab`: who runs when, how often, and what happens when a side goes its own way.
+
+The sides are pytest sessions on a repository without torch, which takes a second instead of ten.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nets.ab.conductor import Conductor, Stop, cell_of
+from nets.ab.looks import Plan, Verdict, plan
+from nets.ab.process import Side, Spec
+from nets.gate.config import Limits
+from nets.gate.significance import Shift
+from nets.results import Unusable
+
+CONFTEST = """
+import time
+from pathlib import Path
+import pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--rounds", type=int)
+
+@pytest.fixture
+def cell_run(pytestconfig):
+    return pytestconfig.getoption("--rounds")
+
+def event(*words):
+    with Path(EVENTS).open("a") as file:
+        print(*words, time.monotonic(), file=file)
+"""
+BENCHMARK = """
+import os, time
+import pytest
+from conftest import event
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_train_eval(benchmark, cell_run, cell):
+    n = 0
+    def work():
+        nonlocal n
+        event(SIDE, cell, "begin", n)
+        n += 1
+        if FAULT[0] == cell and n == FAULT[1]:
+            FAULT[2]()
+        time.sleep(SECONDS)
+        event(SIDE, cell, "end", n - 1)
+    benchmark.pedantic(work, rounds=cell_run, iterations=1)
+    event(SIDE, cell, "after", n)
+
+def test_something_else():
+    event(SIDE, "else", "begin", 0)
+"""
+
+
+class Repository:
+    """Two folders with a benchmark each, what their rounds did, and what was said at each look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events_file = path / "events"
+        self.looked: list[tuple[str, int, Verdict]] = []
+
+    def side(
+        self,
+        name: str,
+        *,
+        cells: tuple[str, ...] = ("a", "b"),
+        seconds: float = 0.005,
+        fault: str = "(None, 0, None)",
+        arguments: tuple[str, ...] = (),
+    ) -> Side:
+        """Start a side; `fault`: (cell, round, what is called in it)."""
+        folder = self.path / name
+        folder.mkdir()
+        head = f"EVENTS, SIDE, CELLS = {str(self.events_file)!r}, {name!r}, {cells!r}\n"
+        (folder / "conftest.py").write_text(head + CONFTEST)
+        (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"\nFAULT = {fault}\n")
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        every = (".", "--rounds=9", "-p", "no:cacheprovider", *arguments)
+        return Side(Spec(name, Path(sys.executable), folder, every, self.path), self.path)
+
+    def run(self, base: Side, head: Side, *, stop_after_look: bool = False) -> None:
+        """Both to their ends; looks at 7 and 9 pairs for two cells."""
+
+        def saw(test: str, n_pairs: int, verdict: Verdict, _shift: Shift) -> None:
+            self.looked.append((cell_of(test), n_pairs, verdict))
+            stop.asked |= stop_after_look
+
+        def planned(n_cells: int) -> Plan:
+            return plan(n_cells, 9, 2, Limits())
+
+        stop = Stop()
+        try:
+            Conductor(base, head, planned, stop).run(saw)
+        finally:
+            base.kill()
+            head.kill()
+
+    @property
+    def events(self) -> list[list[str]]:
+        """Side, cell, what, round, in the order that they came in."""
+        lines = [line.split() for line in self.events_file.read_text().splitlines()]
+        return [line[:4] for line in sorted(lines, key=lambda line: float(line[4]))]
+
+    def rounds(self) -> Counter[tuple[str, str]]:
+        """How many rounds of each side and cell were finished."""
+        return Counter((side, cell) for side, cell, what, _ in self.events if what == "end")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """In a folder of its own; its sides are no workers of this session."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    return Repository(tmp_path)
+
+
+def stats(side: Side) -> dict[str, Any]:
+    """Cell -> seconds of its rounds, in a side's file."""
+    content = json.loads(side.spec.json.read_bytes())
+    return {benchmark["params"]["cell"]: benchmark["stats"]["data"] for benchmark in content["benchmarks"]}
+
+
+def test_turns(repository: Repository) -> None:
+    """One round at a time, pair by pair, every other pair begun by head; whatever else a side does is a turn, too."""
+    base, head = repository.side("base"), repository.side("head")
+    repository.run(base, head)
+    begun = [(side, int(n)) for side, cell, what, n in repository.events if (cell, what) == ("a", "begin")]
+    n_pairs = len(begun) // 2
+    assert n_pairs in (7, 9)
+    expected = [(s, n) for n in range(n_pairs) for s in (("base", "head") if n % 2 == 0 else ("head", "base"))]
+    assert begun == expected
+    whats = [what for _, _, what, _ in repository.events if what != "after"]
+    assert whats == ["begin", "end"] * (len(whats) // 2)
+    assert all(len(seconds) == n for side in (base, head) for seconds in [stats(side)["a"]] for n in [n_pairs])
+    assert not any(cell == "else" for _, cell, _, _ in repository.events)
+
+
+def test_a_slower_head_stops_at_the_first_look(repository: Repository) -> None:
+    """What the first look finds changed is not measured further, on either side, and both files have those rounds."""
+    base, head = repository.side("base"), repository.side("head", seconds=0.03)
+    repository.run(base, head)
+    assert repository.looked == [("a", 7, "slower"), ("b", 7, "slower")]
+    assert set(repository.rounds().values()) == {7}
+    for seconds in (stats(base), stats(head)):
+        assert {cell: len(each) for cell, each in seconds.items()} == {"a": 7, "b": 7}
+
+
+def test_a_cell_of_one_side_alone(repository: Repository) -> None:
+    """A cell that only one side has runs three rounds there; the common ones, in whatever order, are paired."""
+    base = repository.side("base", cells=("gone", "a", "b"))
+    head = repository.side("head", cells=("b", "a", "new"), seconds=0.03)
+    repository.run(base, head)
+    assert repository.rounds() == {
+        ("base", "a"): 7, ("head", "a"): 7, ("base", "b"): 7, ("head", "b"): 7, ("base", "gone"): 3, ("head", "new"): 3,
+    }  # fmt: skip
+
+
+def test_a_cell_that_fails_on_one_side(repository: Repository) -> None:
+    """The other side's goes on to three rounds, and the next cell is paired as if nothing had been."""
+    base = repository.side("base")
+    head = repository.side("head", seconds=0.03, fault="('a', 2, lambda: 1 / 0)")
+    repository.run(base, head)
+    rounds = repository.rounds()
+    assert (rounds["base", "a"], rounds["head", "a"]) == (3, 1)
+    assert rounds["base", "b"] == rounds["head", "b"] == 7
+
+
+def test_a_side_that_dies(repository: Repository) -> None:
+    """It is told of in a sentence with its log; the other one goes on to its end, and keeps its file."""
+    base = repository.side("base")
+    head = repository.side("head", fault="('a', 2, lambda: os._exit(7))")
+    with pytest.raises(Unusable, match=r"head: its pytest left no JSON file \(exit 7\).*head\.log"):
+        repository.run(base, head)
+    assert stats(base)["b"]
+
+
+def test_stopped(repository: Repository) -> None:
+    """After Ctrl-C the cell under way is finished as it is, and the next ones never begin."""
+    base, head = repository.side("base"), repository.side("head")
+    repository.run(base, head, stop_after_look=True)
+    assert repository.rounds() == {("base", "a"): 7, ("head", "a"): 7}
+    assert list(stats(base)) == list(stats(head)) == ["a"]
+    assert "1 passed, 1 skipped" in base.spec.log.read_text()
+
+
+def test_nothing_in_common(repository: Repository) -> None:
+    """Sides without a common cell are refused, with the number of each one's."""
+    base, head = repository.side("base", cells=("a",)), repository.side("head", cells=("b", "c"))
+    with pytest.raises(Unusable, match=r"no cell in common \(base 1, head 2"):
+        repository.run(base, head)
+
+
+def test_workers_are_refused(repository: Repository) -> None:
+    """Xdist's workers would run rounds at the same time."""
+    base, head = repository.side("base", arguments=("-n", "2")), repository.side("head")
+    with pytest.raises(Unusable, match="run it without -n"):
+        repository.run(base, head)
+
+
+def test_the_environment_of_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A side imports its own folder's sources first, then what this process would."""
+    monkeypatch.setenv("PYTHONPATH", "/inherited")
+    (tmp_path / "src").mkdir()
+    found = Spec("base", Path(sys.executable), tmp_path, (), tmp_path).environment(tmp_path / "plugin")
+    assert found["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "plugin"), str(tmp_path / "src"), "/inherited"]
+    code = "import sys; print(sys.path[1:4])"
+    done = subprocess.run([sys.executable, "-c", code], env=found, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([str(tmp_path / "plugin"), str(tmp_path / "src"), "/inherited"])
+
+
+def test_another_nets_is_refused(repository: Repository) -> None:
+    """A side that imported a nets which is not its own revision's measured something else."""
+    (repository.path / "base").mkdir()
+    side = Side.__new__(Side)
+    side.spec = Spec("base", Path(sys.executable), repository.path / "base", (), repository.path)
+    (repository.path / "base" / "src" / "nets").mkdir(parents=True)
+    with pytest.raises(Unusable, match="not that of its own revision"):
+        side._demand_own_sources(math.__name__)
+    side._demand_own_sources(str(repository.path / "base" / "src" / "nets" / "__init__.py"))

@@ -1,0 +1,199 @@
+"""`nets ab` as it is called: a real A/B of two commits, what it refuses, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nets.cli import app
+from tests.suite import REPOSITORY
+from tests.test_ab import BENCHMARK, CONFTEST
+
+SLOWER = """
+import time
+from nets.measure import CellRun
+timed = CellRun.timed
+
+def slowed(self):
+    began = time.perf_counter()
+    timed(self)
+    self.rounds[-1] = self.rounds[-1].model_copy(update={"train_s": 2 * self.rounds[-1].train_s})
+    time.sleep(time.perf_counter() - began)
+
+CellRun.timed = slowed
+"""
+
+
+def git(*arguments: str) -> str:
+    """Run git here, as somebody."""
+    command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def commit(files: dict[str, str]) -> None:
+    """Write files, and commit them."""
+    for name, text in files.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    git("add", "-A")
+    git("commit", "--quiet", "-m", "x")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository that one stands in, worktrees and all in a folder of the test's own; no network data."""
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.chdir(tmp_path / "repository")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    for name in ("NETS_DATA", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    git("init", "--quiet", "-b", "main")
+    return tmp_path / "repository"
+
+
+def suite(conftest: str = "") -> dict[str, str]:
+    """A repository that uses the suite."""
+    return {
+        "pytest.ini": "[pytest]\naddopts = --import-mode=importlib\n",
+        "conftest.py": f'pytest_plugins = ["nets.plugin"]\n{conftest}',
+        ".gitignore": "__pycache__\nnets-ab\n",
+        "benchmarks/test_train_eval.py": (REPOSITORY / "benchmarks" / "test_train_eval.py").read_text(),
+    }
+
+
+def without_torch() -> dict[str, str]:
+    """A repository with a cell that takes half a second a round."""
+    events = str(Path("..", "events").resolve())
+    head = f"EVENTS, SIDE, CELLS = {events!r}, 'x', ('a',)\n"
+    return {
+        "pytest.ini": "[pytest]\n",
+        "conftest.py": head + CONFTEST,
+        ".gitignore": "__pycache__\n",
+        "benchmarks/test_cells.py": f"{head}SECONDS = 0.5\n{BENCHMARK}\nFAULT = (None, 0, None)\n",
+    }
+
+
+def ran(*arguments: str) -> Result:
+    """Call the command."""
+    return CliRunner().invoke(app, ["ab", *arguments])
+
+
+def nothing_left(repository: Path) -> None:
+    """No worktree is known or left."""
+    assert len(git("worktree", "list").splitlines()) == 1
+    assert not list((repository.parent / "temporary").glob("nets-ab-*"))
+
+
+def test_two_commits(repository: Path) -> None:
+    """A head that takes twice as long regresses, by pairs that both files name; the worktrees are gone."""
+    commit(suite())
+    commit(suite(SLOWER))
+    arguments = ("--cells", "digits-snn500", "--device", "cpu", "--max-rounds", "6", "--looks", "1")
+    done = ran("HEAD~1", "HEAD", *arguments, "--markdown", "x.md", "--json", "x.json", "--", "--epochs", "1")
+    assert done.exit_code == 1, done.output
+    sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
+    assert sides[0]["nets"]["pairing"] == sides[1]["nets"]["pairing"]
+    assert sides[0]["nets"]["pairing"]["looks"] == 1
+    assert [side["commit_info"]["id"] for side in sides] == git("rev-parse", "HEAD~1", "HEAD").split()
+    assert [len(side["benchmarks"][0]["extra_info"]["rounds"]) for side in sides] == [6, 6]
+    found = {f["metric"]: f for f in json.loads(Path("x.json").read_bytes())["findings"]}
+    assert found["total_s"]["status"] == "regressed"
+    assert found["total_s"]["effect"] > 0.3
+    assert found["accuracy"]["effect"] == 0
+    assert "regressed" in Path("x.md").read_text()
+    assert "digits-snn500: 6 pairs" in done.output
+    nothing_left(repository)
+
+
+def test_a_cell_without_data(repository: Path) -> None:
+    """Where every cell is skipped there is nothing to compare, and the reason is that of the first."""
+    commit(suite())
+    done = ran("HEAD", "HEAD", "--cells", "mnist-snn500", "--max-rounds", "9")
+    assert done.exit_code == 3
+    assert "it holds no cell" in done.stderr
+    assert "; mnist-snn500: " in done.stderr
+    nothing_left(repository)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGTERM]])
+def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
+    """Once, Ctrl-C ends it after the round; twice, and a SIGTERM, at once. The worktrees are removed, rounds kept."""
+    commit(without_torch())
+    events = repository.parent / "events"
+    command = [sys.executable, "-c", "from nets.cli import main; main()", "ab", "HEAD", "HEAD", "--out", "nets-ab"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("looks at" in line for line in process.stdout)
+        while not events.is_file() or events.read_text().count("end") < 2:  # a round of each
+            assert process.poll() is None
+            time.sleep(0.01)
+        for i, each in enumerate(signals):
+            assert len(git("worktree", "list").splitlines()) == 3
+            process.send_signal(each)
+            if i + 1 < len(signals):
+                assert process.stderr is not None
+                assert "stopping after the round" in process.stderr.readline()
+        _, stderr = process.communicate(timeout=60)
+    nothing_left(repository)
+    assert "Traceback" not in stderr
+    if signals == [signal.SIGINT]:
+        assert process.returncode == 130
+        sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
+        assert [len(side["benchmarks"][0]["stats"]["data"]) for side in sides] in ([1, 1], [1, 2], [2, 2])
+    else:
+        assert process.returncode == (130 if signals[0] == signal.SIGINT else 143)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+def refused(*arguments: str) -> str:
+    """Why a call is refused: exit 3, one line, no traceback."""
+    done = ran(*arguments)
+    assert done.exit_code == 3
+    assert len(done.stderr.splitlines()) == 1
+    return done.stderr
+
+
+def test_refused_revisions(repository: Path) -> None:
+    """A revision that does not exist, that is an option, or that the working tree has changes to."""
+    commit(without_torch())
+    assert "there is no revision nosuch here" in refused("nosuch", "HEAD")
+    assert "there is no revision --upload-pack=x here" in refused("HEAD", "--", "--upload-pack=x")
+    assert "the same working tree" in refused(".", ".")
+    Path("conftest.py").write_text("x")
+    assert "changes that HEAD has not (conftest.py)" in refused("HEAD", ".")
+    nothing_left(repository)
+
+
+def test_refused_options(repository: Path) -> None:
+    """Interpreters that are none or lack nets, folders that are none, pytest's options that it sets itself."""
+    commit(without_torch())
+    assert "No such file or directory" in refused("HEAD", "HEAD", "--python-a", "nosuch")
+    bare = Path("bare")
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    assert "can't import what it needs: ModuleNotFoundError" in refused("HEAD", "HEAD", "--python-b", "./bare")
+    assert "--data-dir: nosuch is not a folder" in refused("HEAD", "HEAD", "--data-dir", "nosuch")
+    assert "--rounds: nets ab sets it itself" in refused("HEAD", "HEAD", "--", "--rounds=3")
+    assert "--out: " in refused("HEAD", "HEAD", "--out", "conftest.py")
+    assert "--allow speed: unknown" in refused("HEAD", "HEAD", "--allow", "speed")
+    assert "5 rounds can't decide one cell" in refused("HEAD", "HEAD", "--max-rounds", "5").splitlines()[-1]
+    nothing_left(repository)
+
+
+def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Revisions need a repository."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert "not a git repository" in refused("main", "HEAD")

@@ -1,0 +1,72 @@
+"""When `nets ab` looks and what it concludes: the error budget, whatever decides when a cell stops."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nets.ab.looks import Plan, TooFewRounds, plan
+from nets.gate.config import Limits
+
+LIMITS = Limits()
+ratios = st.lists(st.floats(-0.5, 0.5), min_size=5, max_size=30)
+
+
+@given(st.integers(1, 40), st.integers(5, 200), st.integers(1, 10))
+def test_every_look_can_decide(n_cells: int, max_rounds: int, n_looks: int) -> None:
+    """Looks rise to the last round, are as many as were asked for at most, and each can find the clearest change."""
+    try:
+        made = plan(n_cells, max_rounds, n_looks, LIMITS)
+    except TooFewRounds:
+        assert 2.0**-max_rounds * n_cells * n_looks > LIMITS.alpha or max_rounds < LIMITS.min_pairs
+        return
+    assert list(made.looks) == sorted(set(made.looks))
+    assert made.looks[-1] == made.max_rounds == max_rounds
+    assert len(made.looks) <= n_looks
+    for n in made.looks:
+        assert made.verdict([0.2] * n)[0] == "slower"
+        assert made.verdict([-0.2] * n)[0] == "faster"
+
+
+def test_too_few_rounds() -> None:
+    """A plan that could decide nothing is refused, with the number that it takes."""
+    with pytest.raises(TooFewRounds, match="5 rounds can't decide 10 cells at 3 looks: it takes at least 10"):
+        plan(10, 5, 3, LIMITS)
+
+
+@given(ratios)
+def test_exchanged_sides(log_ratios: list[float]) -> None:
+    """Exchanging base and head exchanges slower and faster."""
+    made = Plan((len(log_ratios),), 1, LIMITS)
+    exchanged = {"slower": "faster", "faster": "slower", "the same": "the same", "open": "open"}
+    assert made.verdict([-x for x in log_ratios])[0] == exchanged[made.verdict(log_ratios)[0]]
+
+
+def test_the_same() -> None:
+    """Pairs that differ by far less than the limit are the same; ones that scatter about it stay open."""
+    made = plan(1, 30, 3, LIMITS)
+    assert made.verdict([0.001, -0.001] * 5)[0] == "the same"
+    assert made.verdict([0.2, -0.2] * 5)[0] == "open"
+    assert made.verdict([math.log(1.01)] * 10)[0] == "the same"
+
+
+@pytest.mark.parametrize("limit", [1e-9, 0.02])
+def test_false_alarms(limit: float) -> None:
+    """1,000 cells of noise alone, each stopped at the first look that would call it changed: at most `alpha` of them.
+
+    A limit of nothing leaves the test alone to hold the rate, one-sided as the gate's: slower in 5 % at most.
+    """
+    rng = random.Random(0)
+    made = plan(1, 30, 3, Limits(time=limit))
+    slower = 0
+    for _ in range(1_000):
+        noise = [rng.gauss(0, 0.03) for _ in range(made.max_rounds)]
+        verdicts = (made.verdict(noise[:n])[0] for n in made.looks)
+        slower += next((verdict for verdict in verdicts if verdict != "open"), "open") == "slower"
+    assert slower / 1_000 < LIMITS.alpha + 3 * math.sqrt(LIMITS.alpha * (1 - LIMITS.alpha) / 1_000)
+    if limit < 0.01:
+        assert slower > 0  # the test must be able to fail
