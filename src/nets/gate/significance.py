@@ -15,6 +15,7 @@ from statistics import fmean, variance
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.stats import rankdata
 
 CONFIDENCE = 0.95
 MIN_PAIRS = 5
@@ -42,21 +43,21 @@ class Welch:
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """The one-sided p of a sum this large or larger if each sign were a coin's.
+    """The one-sided p of a sum of signed ranks this large or larger if each sign were a coin's.
 
-    Exact up to MAX_EXACT pairs: the sums of both halves' signs are sorted and counted against each other. Source:
-    Fisher, The Design of Experiments, 1935, section 21.
+    Ranks, since a few disturbed pairs would drown the others in a sum of the differences themselves. Pairs that don't
+    differ are left out. Exact up to MAX_EXACT pairs, ties too: the sums of both halves' signs are sorted and counted
+    against each other. Source: Wilcoxon, Biometrics Bulletin 1, 1945; Fisher, The Design of Experiments, 1935, 21.
     """
-    d = np.asarray(differences, dtype=np.float64)
-    scale = float(np.abs(d).sum())
-    if scale == 0:
+    d = np.asarray([x for x in differences if x != 0], dtype=np.float64)
+    scores = np.sign(d) * rankdata(np.abs(d))
+    if scores.size == 0:
         return 1.0
-    if d.size > MAX_EXACT:
-        return float(ndtr(-d.sum() / math.sqrt(float((d * d).sum()))))
-    left, right = _sums(d[: d.size // 2]), np.sort(_sums(d[d.size // 2 :]))
-    least = float(d.sum()) - 1e-9 * scale  # equal sums, summed in another order, are equal
-    n_at_least = (right.size - np.searchsorted(right, least - left)).sum()
-    return float(n_at_least / 2.0**d.size)
+    if scores.size > MAX_EXACT:
+        return float(ndtr(-scores.sum() / math.sqrt(float((scores * scores).sum()))))
+    left, right = _sums(scores[: scores.size // 2]), np.sort(_sums(scores[scores.size // 2 :]))
+    n_at_least = (right.size - np.searchsorted(right, scores.sum() - left)).sum()  # halves of integers: exact
+    return float(n_at_least / 2.0**scores.size)
 
 
 def _sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
