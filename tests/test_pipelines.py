@@ -60,7 +60,8 @@ def test_one_epoch_gives_the_same_network(dataset: str, model: str) -> None:
     """
     data = datasets.load(dataset, Path())
     protocol = protocol_for("quick", dataset)
-    images, labels = data.on(CPU)[0].images[:500].double(), data.train.labels[:500]
+    n = min(500, 40 * protocol.batch_size)
+    images, labels = data.on(CPU)[0].images[:n].double(), data.train.labels[:n]
     batches = ResidentBatches(Split(images, labels), protocol.batch_size, shuffle=False)
     found = {}
     for name, way in PIPELINES.items():

@@ -87,7 +87,7 @@ def test_custom_protocols_have_no_band(suite: Suite) -> None:
 def test_accuracy_outside_its_band(suite: Suite, reference: list[float], side: str, meaning: str) -> None:
     """An accuracy on either side of its band fails the cell, and the file and the summary say so."""
     suite.bands("digits-snn500", reference)
-    result = suite.run(*QUICK)
+    result = suite.run(*QUICK, "--rounds", "1")
     result.assert_outcomes(failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     status, failures = suite.outcomes()["digits-snn500"]
