@@ -15,8 +15,18 @@ import torch._dynamo
 import torchvision  # noqa: F401
 
 import nets
+from nets.machine import cores
+from nets.workers import shares
 from tests.stub_driver import NoCompiler, build
 from tests.suite import REPOSITORY, Suite
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # as the suite's own workers do: side by side, threads on each other's cores wait for one another
+    n_workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    share = shares(n_workers, cores())[int(worker.removeprefix("gw")) % n_workers]  # one that replaces another is gw2
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, share)
+    torch.set_num_threads(len(share))
 
 # a nested pytest forgets the modules that it was the first to import: all of them are imported here, once
 for module in pkgutil.walk_packages(nets.__path__, "nets."):
@@ -24,6 +34,11 @@ for module in pkgutil.walk_packages(nets.__path__, "nets."):
         importlib.import_module(module.name)
 
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what starts processes: begun last, it would leave the other workers idle."""
+    items.sort(key=lambda item: item.path.stem not in ("test_interrupt", "test_workers"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ class Suite:
         self.pytester = pytester
         self.path = pytester.path
         self.out = self.path / "out.json"
-        pytester.makeini("[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider\n")
+        # hypothesis's plug-in imports all of it for each session's summary
+        pytester.makeini("[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider -p no:hypothesispytest\n")
         self.conftest()
         (self.path / "benchmarks").mkdir()
         shutil.copy(REPOSITORY / "benchmarks" / "test_train_eval.py", self.path / "benchmarks")
@@ -39,9 +40,11 @@ class Suite:
         )
 
     def run(self, *arguments: str, subprocess: bool = False) -> pytest.RunResult:
-        """Run `pytest benchmarks/` with a JSON file."""
+        """Run `pytest benchmarks/` with a JSON file; `subprocess` where it can't be done, or seen, in this process."""
         every = ("benchmarks", "--device", "cpu", "--benchmark-json", str(self.out), *arguments)
-        return self.pytester.runpytest_subprocess(*every) if subprocess else self.pytester.runpytest_inprocess(*every)
+        if subprocess:
+            return self.pytester.runpytest_subprocess(*every)
+        return self.pytester.runpytest_inprocess(*every, no_reraise_ctrlc=True)
 
     def content(self) -> dict[str, Any]:
         """The JSON file, every record in it held against the schema."""

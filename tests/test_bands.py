@@ -89,7 +89,8 @@ def test_the_article_s_accuracies_lie_in_the_bands() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("schema = 2", "field 'schema'"),
+        ("schema = 2", r"bands.toml: field 'schema' is 2; this version of nets reads 1$"),
+        ("schema = '2'", "field 'schema': "),
         ("schema = [", "bands.toml: "),
         ("schema = 1\n[[runs]]\ncell = 'mnist-snn500'", r"field 'runs\.0\.protocol'"),
         ("runs = []", "field 'schema'"),

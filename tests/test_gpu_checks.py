@@ -28,7 +28,7 @@ def test_they_fail_without_a_gpu(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: run the checks themselves")
 def test_each_check_fails_without_a_gpu(pytester: pytest.Pytester) -> None:
     """Run by themselves the checks fail too, every one; none is skipped."""
-    result = pytester.runpytest_subprocess(str(REPOSITORY / "tests" / "gpu_checks.py"), "--rootdir", str(REPOSITORY))
+    result = pytester.runpytest_inprocess(str(REPOSITORY / "tests" / "gpu_checks.py"), "--rootdir", str(REPOSITORY))
     outcomes = result.parseoutcomes()
     assert set(outcomes) <= {"errors", "failed"}
     assert sum(outcomes.values()) >= 9

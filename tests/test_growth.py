@@ -67,3 +67,18 @@ def test_a_sweep(suite: Suite) -> None:
         rows = [line.split() for line in text.splitlines() if line.split()[1:2] in (["1,437"], ["1,000"])]
         assert [row[0] for row in rows] == ["4", "16", "64", "256", "1,024", "100", "100"]
         assert rows[0][4] == f"{median(record.by_batch_size[0].step_s) * 1e3:.3f}"
+
+
+def test_a_network_that_a_batch_size_doesn_t_suit(suite: Suite) -> None:
+    """Where a batch size of the sweep leaves one image over, a network with batch norm fails with one sentence."""
+    shutil.copy(REPOSITORY / "benchmarks" / "test_growth.py", suite.path / "benchmarks")
+    (suite.path / "own.py").write_text(
+        "from torch import nn\nfrom nets import network\n"
+        '@network(dataset="digits")\n'
+        "def normed(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10))\n"
+    )
+    result = suite.run("--nets", "own.py", "--cells", "digits-normed", "--rounds", "1", "-m", "growth")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["digits-normed: training on 1 image, the last batch of 1,437 at batch size 4 *"])
+    for text in ("Traceback", "not used"):
+        assert text not in result.stdout.str()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,42 +14,60 @@ from tests.suite import Suite
 
 CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1", "--rounds", "2")
 
-# raises `signal` in the given cell's given round (from 0)
-SIGNAL_IN = """
-import os, signal
+HANDLED = """
+import os, pytest, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is ignored
-from nets.measure import CellRun
-timed = CellRun.timed
-def broken(self):
-    timed(self)
-    if self.cell.id == "{cell}" and len(self.rounds) == {n_round} + 1:
-        os.kill(os.getpid(), signal.{signal})
-CellRun.timed = broken
 """
 
-SIGNAL_BETWEEN = """
-import os, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is ignored
+# raises `signal` in the given cell's given round (from 0)
+SIGNAL_IN = (
+    HANDLED
+    + """
+@pytest.fixture
+def cell_run(cell_run):
+    timed = cell_run.timed
+    def broken():
+        timed()
+        if cell_run.cell.id == "{cell}" and len(cell_run.rounds) == {n_round} + 1:
+            os.kill(os.getpid(), signal.{signal})
+    cell_run.timed = broken
+    return cell_run
+"""
+)
+
+SIGNAL_BETWEEN = (
+    HANDLED
+    + """
 def pytest_runtest_logfinish(nodeid):
     if "digits-snn500" in nodeid:
         os.kill(os.getpid(), signal.SIGINT)
 """
+)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let a run in this process be interrupted: xdist's workers ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
-    ("conftest", "finished"),
+    ("conftest", "finished", "subprocess"),
     [
-        pytest.param(SIGNAL_IN.format(cell="digits-snn500", n_round=0, signal="SIGINT"), [], id="first round"),
+        pytest.param(SIGNAL_IN.format(cell="digits-snn500", n_round=0, signal="SIGINT"), [], False, id="first round"),
         pytest.param(
-            SIGNAL_IN.format(cell="digits-cnn3l", n_round=1, signal="SIGINT"), ["digits-snn500"], id="later round"
+            SIGNAL_IN.format(cell="digits-cnn3l", n_round=1, signal="SIGINT"), ["digits-snn500"], True, id="later round"
         ),
-        pytest.param(SIGNAL_BETWEEN, ["digits-snn500"], id="between cells"),
+        pytest.param(SIGNAL_BETWEEN, ["digits-snn500"], False, id="between cells"),
     ],
 )
-def test_ctrl_c(suite: Suite, conftest: str, finished: list[str]) -> None:
+def test_ctrl_c(suite: Suite, conftest: str, finished: list[str], subprocess: bool) -> None:
     """Ctrl-C keeps the finished cells, whole, drops the half one, and names the cells that didn't run."""
     suite.conftest(conftest)
-    result = suite.run(*CELLS, subprocess=True)
+    result = suite.run(*CELLS, subprocess=subprocess)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "min()" not in result.stdout.str() + result.stderr.str()
     content = suite.content()
@@ -111,7 +130,7 @@ def test_resume_with_nothing_left(suite: Suite, leave: Callable[[str], None], wo
     """If the killed run had finished every cell, resuming writes the file and passes."""
     leave("digits-snn500")
     only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
-    result = suite.run(*only, "--resume", *workers, subprocess=bool(workers))
+    result = suite.run(*only, "--resume", *workers)
     assert result.ret == pytest.ExitCode.OK
     assert len(suite.content()["benchmarks"]) == 1
 
@@ -140,17 +159,17 @@ def test_without_resume_an_old_journal_is_set_aside(suite: Suite, leave: Callabl
     assert entry.result.id == "digits-snn500"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_with_workers(suite: Suite) -> None:
     """With -n 2 the workers write nothing themselves: after Ctrl-C the file holds the finished cells, whole."""
     suite.conftest(
-        "import os, signal\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"{HANDLED}"
         "def pytest_runtest_logreport(report):\n"
         "    if report.when == 'call' and not os.environ.get('PYTEST_XDIST_WORKER'):\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
     )
     cells = (*CELLS, "-n", "2")
-    result = suite.run(*cells, "--benchmark-autosave", subprocess=True)
+    result = suite.run(*cells, "--benchmark-autosave")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     content = suite.content()
     assert len(content["benchmarks"]) + len(content["nets"]["not_run"]) == 3
@@ -167,9 +186,14 @@ def test_two_workers(suite: Suite) -> None:
     (suite.path / "benchmarks" / "test_other.py").write_text(
         "import pytest\n@pytest.mark.parametrize('x', ['digits-snn500'])\ndef test_other(x): pass\n"
     )
-    suite.conftest("import nets.measure as m\nm.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n")
+    suite.conftest(
+        "import os\n"
+        "if 'PYTEST_XDIST_WORKER' in os.environ:\n"
+        "    import nets.measure as m\n"
+        "    m.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n"
+    )
     cells = ("--cells", "digits-snn500,digits-lenet5,shapes-cnn3l", "--batch-size", "200", "--epochs", "1")
-    result = suite.run(*cells, "--rounds", "2", "-n", "2", subprocess=True)
+    result = suite.run(*cells, "--rounds", "2", "-n", "2")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*digits*snn500*397,510*passed*"])
     assert "automatically disabled" not in result.stderr.str()
@@ -191,7 +215,7 @@ def test_two_workers(suite: Suite) -> None:
 def test_a_worker_that_crashes(suite: Suite) -> None:
     """A worker that dies in mid-cell costs that cell alone, and the file says so."""
     suite.conftest(SIGNAL_IN.format(cell="digits-cnn3l", n_round=0, signal="SIGKILL"))
-    result = suite.run(*CELLS, "-n", "2", subprocess=True)
+    result = suite.run(*CELLS, "-n", "2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     content = suite.content()
     assert sorted(b["params"]["cell"] for b in content["benchmarks"]) == ["digits-lenet5", "digits-snn500"]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from nets import datasets, measure
 from nets.cells import Cell, UnknownName, protocol_for
 from nets.machine import CpuUse, preserved_rng
 from nets.measure import CellRun
+from nets.models import UnfitNetwork
 from nets.pipelines import ResidentPipeline
 
 CPU = torch.device("cpu")
@@ -35,6 +37,22 @@ def test_warming_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CellRun, "_warm_up", lambda self, model: None)
     cold = cell_run().round()
     assert (warm.loss, warm.accuracy, warm.train_loss) == (cold.loss, cold.accuracy, cold.train_loss)
+
+
+@pytest.mark.parametrize(("batch_size", "raises"), [(4, True), (100, False), (1_436, True), (1_437, False)])
+def test_a_last_batch_that_the_network_can_t_take(batch_size: int, raises: bool) -> None:
+    """Batch norm can't be trained on one image: where the last batch is one, the set-up says so, and what to change."""
+
+    def normed() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10))
+
+    data, way, protocol = datasets.load("digits", Path()), ResidentPipeline(), PROTOCOL.changed(batch_size=batch_size)
+    cell = Cell("digits", "normed", build=normed)
+    run = CellRun(cell, protocol, way, data, way.loaders(data, protocol, CPU), CPU)
+    sentence = f"digits-normed: training on 1 image, the last batch of 1,437 at batch size {batch_size} .*, raised "
+    with pytest.raises(UnfitNetwork, match=sentence) if raises else nullcontext():
+        run.setup()
+    run.close()
 
 
 def test_rounds_are_independent() -> None:

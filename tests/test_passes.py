@@ -15,6 +15,7 @@ import torch
 from nets import kineto, observe, passes
 from nets.cells import CELLS, Cell, Protocol, protocol_for
 from nets.datasets import load
+from nets.machine import cores, threaded
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.pipelines import PIPELINES, pipeline
@@ -54,10 +55,10 @@ def test_passes_change_no_round(make_run: Callable[..., CellRun], tmp_path: Path
     expected = [plain.round() for _ in range(2)]
     after = torch.get_rng_state()
     found = [between.round()]
-    threads = torch.get_num_threads()
-    assert passes.soak(between, nullcontext(), seconds=0.05) > 0
-    passes.profiled(between, tmp_path)
-    assert torch.get_num_threads() == threads
+    with threaded(torch.device("cpu"), len(cores()) + 1):
+        assert passes.soak(between, nullcontext(), seconds=0.05) > 0
+        passes.profiled(between, tmp_path)
+        assert torch.get_num_threads() == len(cores()) + 1
     found.append(between.round())
     assert [(r.accuracy, r.loss, r.train_loss) for r in found] == [(r.accuracy, r.loss, r.train_loss) for r in expected]
     assert torch.equal(torch.get_rng_state(), after)

@@ -60,7 +60,8 @@ def test_one_epoch_gives_the_same_network(dataset: str, model: str) -> None:
     """
     data = datasets.load(dataset, Path())
     protocol = protocol_for("quick", dataset)
-    images, labels = data.on(CPU)[0].images[:500].double(), data.train.labels[:500]
+    n = min(500, 40 * protocol.batch_size)
+    images, labels = data.on(CPU)[0].images[:n].double(), data.train.labels[:n]
     batches = ResidentBatches(Split(images, labels), protocol.batch_size, shuffle=False)
     found = {}
     for name, way in PIPELINES.items():
@@ -138,15 +139,26 @@ def test_a_set_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         data.on(CPU)
 
 
-def test_a_parameter_without_gradients_is_passed_over() -> None:
-    """Steps in which a weight has no gradient leave it, its state and its count alone, as torch's Adam does."""
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (torch.float32, torch.float32),
+        (torch.float32, torch.float64),
+        (torch.complex64, torch.float32),
+        (torch.complex64, torch.complex64),
+    ],
+)
+def test_steps_are_those_of_torch_s_adam(first: torch.dtype, second: torch.dtype) -> None:
+    """Weights of any two types go where torch's Adam takes them; one without a gradient is left alone."""
     torch.manual_seed(0)
-    ours, theirs = ([torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))] for _ in range(2))
+    values = [torch.randn(3, dtype=first), torch.randn(3, dtype=second)]
+    ours, theirs = ([torch.nn.Parameter(value.clone()) for value in values] for _ in range(2))
     adam, reference = FusedAdam(ours, lr=0.1), torch.optim.Adam(theirs, lr=0.1)
-    for with_second in (True, False, True):
+    for with_second in (True, False, True, True):
         for parameters, optimizer in ((ours, adam), (theirs, reference)):
             optimizer.zero_grad()
-            (parameters[0].square().sum() + (parameters[1].square().sum() if with_second else 0)).backward()
+            losses = [(each - 3).abs().square().sum() for each in parameters]
+            (losses[0] + (losses[1] if with_second else 0)).backward()
             optimizer.step()
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b)

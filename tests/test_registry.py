@@ -102,6 +102,13 @@ def test_an_expectation_that_fails(suite: Suite, tmp_path: Path) -> None:
         ("def a(): 1/0", "digits-a: building it raised ZeroDivisionError: division by zero"),
         (f"def a(): return {SMALL}.double()", "digits-a: a training step raised RuntimeError: "),
         (
+            "class a(nn.Module):\n"
+            "    def __init__(self): super().__init__(); self.of = nn.Embedding(2, 3, sparse=True); "
+            "self.out = nn.Linear(2352, 10)\n"
+            "    def forward(self, x): return self.out(self.of((x > 0.5).long()).flatten(1))",
+            "digits-a: a training step raised RuntimeError: Adam does not support sparse gradients",
+        ),
+        (
             f"def a(once=[]): return once[0] if once else once.append({SMALL}) or once[0]",
             "what builds it returned weights that it returned before",
         ),
@@ -136,6 +143,20 @@ def test_lazy_modules(suite: Suite, tmp_path: Path) -> None:
         "def lazy(): return nn.Sequential(nn.Flatten(), nn.LazyLinear(50), nn.ReLU(), nn.LazyLinear(10))",
     )
     suite.run("--nets", source, "--cells", "digits-lazy", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=1)
+
+
+def test_complex_weights(suite: Suite, tmp_path: Path) -> None:
+    """A network with complex weights is trained as any other."""
+    source = declared(
+        tmp_path,
+        "import torch\n"
+        '@network(dataset="digits", layers=1)\n'
+        "class spectral(nn.Linear):\n"
+        "    def __init__(self): super().__init__(784, 10, dtype=torch.complex64)\n"
+        "    def forward(self, x): return super().forward(x.flatten(1).to(torch.complex64)).abs()\n",
+    )
+    result = suite.run("--nets", source, "--cells", "digits-spectral", "--epochs", "1", "--rounds", "1")
+    result.assert_outcomes(passed=1)
 
 
 def test_a_bad_source_ends_pytest(suite: Suite) -> None:

@@ -69,7 +69,7 @@ def test_not_under_xdist(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_pipelines_side_by_side(suite: Suite) -> None:
     """Blocks of steps of both pipelines in turns: each side says how it was executed, and its seconds are of a step."""
     shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
-    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "-m", "side_by_side")
+    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--batch-size", "40", "-m", "side_by_side")
     result.assert_outcomes(passed=1, deselected=1)
     (record,) = resultfiles.read(suite.out).side_by_side
     article, resident = record.sides

@@ -73,12 +73,16 @@ def four_gpus(suite: Suite, stub_driver: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     suite.conftest(CONFTEST)
     (suite.path / "benchmarks" / "test_look.py").write_text(LOOK)
+    (suite.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
     return suite
 
 
 def run(suite: Suite, *arguments: str) -> pytest.RunResult:
-    """Run the look, and no cell, as a child process."""
-    return suite.pytester.runpytest_subprocess("benchmarks/test_look.py", *arguments)
+    """Run the look on every worker, then cells if asked to, as a child process: its driver is found when it starts."""
+    return suite.pytester.runpytest_subprocess("benchmarks/test_look.py", "--no-loadscope-reorder", *arguments)
+
+
+CELLS = ("benchmarks/test_cells.py", "--cells", "digits-snn500,digits-lenet5")
 
 
 def seen(suite: Suite) -> Mapping[str, Any]:
@@ -87,10 +91,14 @@ def seen(suite: Suite) -> Mapping[str, Any]:
 
 
 def test_one_gpu_each(four_gpus: Suite) -> None:
-    """Four workers get four different GPUs, by UUID, and -n auto starts four."""
-    result = run(four_gpus, "-n", "auto")
-    result.assert_outcomes(passed=8)
+    """Four workers get four different GPUs, by UUID, and -n auto starts four.
+
+    Where the controller found GPUs, a worker on which none works fails its cells; it does not take the CPU.
+    """
+    result = run(four_gpus, *CELLS, "-n", "auto")
+    result.assert_outcomes(passed=8, errors=2)
     result.stdout.fnmatch_lines(["*cuda: Stub H100*"])
+    result.stdout.fnmatch_lines(["*--device cuda: no GPU works here: *"])
     assert seen(four_gpus) == {f"gw{i}": [UUIDS[i], UUIDS[i]] for i in range(4)}
 
 
@@ -117,29 +125,12 @@ def test_refusals(n_workers: int, wanted: str, gpus: list[str], message: str | N
 
 
 def test_more_workers_than_gpus(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every cell on more workers than GPUs is refused before it begins, without a traceback."""
+    """Every cell on more workers than GPUs is refused before it begins, without a traceback; other tests may run."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    (four_gpus.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
-    cells = ("--cells", "digits-snn500,digits-lenet5", "-n", "2")
-    result = four_gpus.pytester.runpytest_subprocess("benchmarks/test_cells.py", *cells)
-    result.assert_outcomes(errors=2)
+    result = run(four_gpus, *CELLS, "-n", "2")
+    result.assert_outcomes(passed=8, errors=2)
     result.stdout.fnmatch_lines(["-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
-
-
-def test_other_tests_may_share_gpus(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that measure no cell run on as many workers as the caller likes."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    run(four_gpus, "-n", "2").assert_outcomes(passed=8)
-
-
-def test_a_worker_without_its_gpu_fails(four_gpus: Suite) -> None:
-    """Where the controller found GPUs, a worker on which none works fails its cells; it does not take the CPU."""
-    (four_gpus.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
-    cells = ("--cells", "digits-snn500,digits-lenet5", "-n", "1")
-    result = four_gpus.pytester.runpytest_subprocess("benchmarks/test_cells.py", *cells)
-    result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*--device cuda: no GPU works here: *"])
 
 
 def test_cells_of_a_data_set_stay_together() -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from statistics import NormalDist, fmean, stdev
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from nets.bands import ALPHA, interval
@@ -61,18 +63,20 @@ def rates(reference: Sequence[float], *, seed: int = 0) -> Rates:
 def left_out(reference: Sequence[float], *, alpha: float = LEFT_OUT_ALPHA, seed: int = 0) -> float:
     """Share of choices of three runs whose mean leaves the interval of the others."""
     rng = np.random.default_rng(seed)
-    outside = 0
-    for _ in range(TRIALS):
-        mixed = rng.permutation(np.asarray(reference))
-        low, high = interval(mixed[ROUNDS:].tolist(), ROUNDS, alpha)
-        outside += not low <= float(mixed[:ROUNDS].mean()) <= high
-    return outside / TRIALS
+    mixed = np.stack([rng.permutation(np.asarray(reference)) for _ in range(TRIALS)])
+    return _outside(mixed[:, ROUNDS:], mixed[:, :ROUNDS], alpha)
 
 
+@lru_cache
 def simulated(n: int, *, alpha: float = ALPHA, seed: int = 0) -> float:
     """Share of simulated runs of three rounds that leave the band of n accuracies of the same normal distribution."""
     rng = np.random.default_rng(seed)
-    reference, new = rng.normal(size=(SIMULATIONS, n)), rng.normal(size=(SIMULATIONS, ROUNDS))
+    return _outside(rng.normal(size=(SIMULATIONS, n)), rng.normal(size=(SIMULATIONS, ROUNDS)), alpha)
+
+
+def _outside(reference: NDArray[np.float64], new: NDArray[np.float64], alpha: float) -> float:
+    """Share of rows in which the new accuracies' mean leaves the reference's interval, as `bands.interval` has it."""
+    n = reference.shape[1]
     half = float(stdtrit(n - 1, 1 - alpha / 2)) * reference.std(axis=1, ddof=1) * math.sqrt(1 / n + 1 / ROUNDS)
     return float((np.abs(new.mean(axis=1) - reference.mean(axis=1)) > half).mean())
 

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 from scipy.special import stdtrit
@@ -53,7 +54,7 @@ class Runs(Record):
 class Bands(Record):
     """All runs of a bands file."""
 
-    schema_: int = Field(alias="schema", ge=SCHEMA, le=SCHEMA)
+    schema_: Literal[1] = Field(alias="schema")
     runs: tuple[Runs, ...] = ()
 
     def accuracies(self, cell: str, protocol: Protocol) -> tuple[float, ...]:
@@ -73,6 +74,8 @@ def read(path: Path) -> Bands:
         table = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Unusable(f"{path}: {error}") from error
+    if isinstance(table.get("schema"), int) and table["schema"] != SCHEMA:
+        raise Unusable(f"{path}: field 'schema' is {table['schema']}; this version of nets reads {SCHEMA}")
     try:
         return Bands.model_validate(table, strict=False)
     except ValidationError as error:

@@ -226,17 +226,24 @@ class CellRun:
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
         scratch = copy.deepcopy(model)
         optimizer = Adam(scratch.parameters(), lr=self.protocol.lr)
+
+        def step(images: torch.Tensor, labels: torch.Tensor) -> None:
+            outputs = scratch(images)
+            self._check_output(outputs, len(labels))
+            optimizer.zero_grad()
+            F.cross_entropy(outputs, labels).backward()
+            optimizer.step()
+
         for first_images, labels in islice(iter(self.loaders.test), 1):
             images, labels = first_images.to(self.device, copy=True), labels.to(self.device)
             untouched = images._version
-            n = min(self.protocol.batch_size, len(labels))
+            n, last = self.protocol.batch_size, len(self.data.train) % self.protocol.batch_size
             with sentence(f"{self.cell.id}: a training step"):
                 for _ in range(WARM_UP_STEPS):
-                    outputs = scratch(images[:n])
-                    self._check_output(outputs, n)
-                    optimizer.zero_grad()
-                    F.cross_entropy(outputs, labels[:n]).backward()
-                    optimizer.step()
+                    step(images[:n], labels[:n])
+            if last:
+                with sentence(f"{self.cell.id}: {self._last_step(last)}"):
+                    step(images[:last], labels[:last])
             with torch.no_grad(), sentence(f"{self.cell.id}: evaluating it"):
                 self._check_output(scratch.eval()(images), len(images))
             if images._version != untouched:
@@ -244,6 +251,14 @@ class CellRun:
                     f"{self.cell.id}: the network writes into its input, which is the data set itself: "
                     "let it work on a copy"
                 )
+
+    def _last_step(self, n_images: int) -> str:
+        """The training step of an epoch's short last batch, and what would spare the network such a one."""
+        images = "1 image" if n_images == 1 else f"{n_images} images"
+        return (
+            f"training on {images}, the last batch of {len(self.data.train):,} at batch size "
+            f"{self.protocol.batch_size} (let the network take so few, or choose another batch size),"
+        )
 
     def _check_output(self, outputs: object, n: int) -> None:
         wanted = (n, self.data.n_classes)

@@ -103,8 +103,8 @@ class Recorder:
         """Put a cell's record, or why it was skipped, into its report."""
         report = yield
         funcargs: dict[str, Any] = getattr(item, "funcargs", {})
-        if call.when == "setup" and report.failed and "benchmark" in funcargs:
-            funcargs["benchmark"].skipped = True  # spares a warning that it was not used
+        if report.failed and "benchmark" in funcargs:
+            funcargs["benchmark"].skipped = True  # spares a warning that it was not used, if it wasn't
         cell = cell_of(item)
         if cell is None or call.when == "teardown":
             return report

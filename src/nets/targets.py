@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable
 
 from torch import nn
@@ -42,7 +43,9 @@ def _torchvision(name: str) -> Builder:
         raise UnfitNetwork(f"torchvision has no classification model {name!r}{_near(name, known)}")
 
     def build(_: ImageShape, n_classes: int) -> nn.Module:
-        found: nn.Module = models.get_model(name, num_classes=n_classes)
+        with warnings.catch_warnings():  # of inception_v3 and googlenet, that their initialisation will change
+            warnings.filterwarnings("ignore", "The default weight initialization of", FutureWarning)
+            found: nn.Module = models.get_model(name, num_classes=n_classes)
         return found
 
     return _guarded(f"torchvision:{name}", build)

@@ -13,9 +13,13 @@ from torch.optim import Adam
 
 from nets.cells import Protocol
 from nets.datasets import Data
+from nets.datasets.published import SOURCES
 from nets.machine import cores
 from nets.pipelines.batches import Loaders
 from nets.pipelines.stepwise import Done, Pass, Stepwise
+
+COLOUR_WORKERS = 2
+"""Loader processes for torchvision's colour images: what the article gave CIFAR-10; MNIST and its like have none."""
 
 
 class ArticlePipeline:
@@ -30,7 +34,7 @@ class ArticlePipeline:
     def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
         from torch.utils.data import DataLoader
 
-        workers = 2 if data.name == "cifar10" else 0  # ARTICLE.md, protocol
+        workers = COLOUR_WORKERS if data.name in SOURCES and data.image_shape[0] > 1 else 0
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores: the article's 2
             return Loaders(

@@ -106,14 +106,19 @@ class FusedAdam:
     """Adam (Kingma & Ba, 2015) by torch's own fused kernel, without the per-step bookkeeping of `torch.optim.Adam`.
 
     That bookkeeping is a twentieth of a step at batch size 4. Its state lives from the start, so that a CUDA graph can
-    be captured of it. As torch's, it passes over a parameter without a gradient.
+    be captured of it. As torch's, it passes over a parameter without a gradient, and takes a complex one for two real.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], *, lr: float) -> None:
         self._parameters: list[Tensor] = list(parameters)
         self._lr = lr
-        self._means = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in parameters]
-        self._squares = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in parameters]
+        real = [_real(p.detach()) for p in parameters]
+        self._means = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in real]
+        self._squares = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in real]
+        dtypes = [p.dtype for p in real]
+        # the kernel takes real numbers of one type
+        self._groups = [[i for i, each in enumerate(dtypes) if each == dtype] for dtype in dict.fromkeys(dtypes)]
+        self._as_they_are = len(self._groups) == 1 and not any(p.is_complex() for p in parameters)
         self._counts = torch.zeros(len(self._parameters), device=parameters[0].device)
         self._steps = list(self._counts.unbind())  # views: counting all of them is one operation
 
@@ -131,16 +136,20 @@ class FusedAdam:
     def step(self) -> None:
         """Apply the gradients."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        if len(gradients) == len(self._parameters):
+        if self._as_they_are and len(gradients) == len(self._parameters):
             self._counts += 1
             self._apply(self._parameters, gradients, self._means, self._squares, self._steps)
-        elif gradients:
-            with_one = [i for i, p in enumerate(self._parameters) if p.grad is not None]
+            return
+        for group in self._groups:
+            with_one = [i for i in group if self._parameters[i].grad is not None]
+            if not with_one:
+                continue
             parameters, means, squares, steps = (
                 [these[i] for i in with_one] for these in (self._parameters, self._means, self._squares, self._steps)
             )
             torch._foreach_add_(steps, 1)
-            self._apply(parameters, gradients, means, squares, steps)
+            gradients = [_real(p.grad) for p in parameters if p.grad is not None]
+            self._apply([_real(p) for p in parameters], gradients, means, squares, steps)
 
     def _apply(self, parameters: list[Tensor], gradients: list[Tensor], *state: list[Tensor]) -> None:
         means, squares, steps = state
@@ -191,6 +200,11 @@ class Tally:
         self._loss.add_(torch.stack(losses).sum(dtype=torch.float64), alpha=len(labels[0]))
         self._correct += (torch.cat(outputs).argmax(1) == torch.cat(labels)).sum()
         self._noted.clear()
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """The tensor itself; of a complex one its real and imaginary parts, in the same memory."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _channels_last(split: Split) -> Split:
