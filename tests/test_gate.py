@@ -153,6 +153,22 @@ def test_accuracy_without_a_band(base: tuple[float, ...], head: tuple[float, ...
     assert "it has no band: no reference runs" in str(finding.because)
 
 
+@pytest.mark.parametrize(
+    ("lost", "n", "status"), [(0.01, 10, "regressed"), (-0.01, 10, "improved"), (0.01, 9, "ok"), (0.004, 30, "ok")]
+)
+def test_accuracy_of_pairs(lost: float, n: int, status: Status) -> None:
+    """Ten pairs of the same seeds show a point lost or won inside the band; nine don't, nor do unpaired rounds."""
+    band = Band(low=0.9, high=0.99, n=20, alpha=0.001, verdict="inside")
+    base, head = (
+        accurate(*(0.95 + 0.0001 * i - less for i in range(n)), band=band, band_missing_because=None)
+        for less in (0, lost)
+    )
+    finding = the(paired((base,), (head,)), "accuracy")
+    assert finding.status == status
+    assert finding.effect == pytest.approx(-lost)
+    assert the(judged(base, head), "accuracy").status == "ok"
+
+
 def test_a_removed_cell() -> None:
     """A cell that base has and head has not fails, with the reason that head's file gives."""
     base = run(record(), record(model="cnn3l"))

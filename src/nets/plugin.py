@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets import expectations, hookspecs
+from nets import expectations, hookspecs, sessiongate
 from nets.cells import Cell, Protocol
 from nets.options import Options, add_options, read_options
 from nets.recorder import RUN, Recorder
@@ -49,6 +49,7 @@ PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
+    sessiongate.add_options(parser)
     parser.addini("nets_bands", "accuracy bands, relative to the rootdir (default: bands.toml beside the test)")
 
 
@@ -67,6 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RECORDER] = Recorder(config, config.stash[OPTIONS])
     register = config.pluginmanager.register
     register(config.stash[RECORDER], "nets-recorder")
+    if not hasattr(config, "workerinput"):
+        gate = sessiongate.session_gate(config, config.stash[RECORDER])
+        if gate is not None:
+            register(gate, "nets-gate")
     register(expectations.AccuracyInBand(), "nets-accuracy")
     register(expectations.NetworkAsPublished(), "nets-network")
     if config.pluginmanager.hasplugin("xdist"):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from nets.assemble import Setting
+    from nets.gate.comparable import Run
     from nets.measure import CellRun
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
@@ -256,6 +257,26 @@ class Recorder:
             "not_run": [{"cell": cell, "because": because} for cell, because in self._missing()],
             "harness": self._harness.to_json() if self._harness is not None else None,
         }
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the session."""
+        return self._interrupted
+
+    def run_so_far(self) -> Run:
+        """This session as the gate takes it. Raises Unusable for a cell that was measured twice."""
+        from nets.gate.comparable import Run
+        from nets.gate.runs import versions_of
+        from nets.machine import facts
+
+        entries = self._entries()
+        return Run(
+            source="this run",
+            results=tuple(entry.result for entry in entries if entry.benchmark is not None),
+            unfinished=tuple(entry.result for entry in entries if entry.benchmark is None),
+            not_run=tuple(self._missing()),
+            versions=versions_of(facts(self.setting.device)),
+        )
 
     def _entries(self) -> list[Entry]:
         """The journal's, the cost-aware depth of each judged against the reference's record."""

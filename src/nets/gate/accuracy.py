@@ -1,25 +1,32 @@
 """Head's accuracy against its band, or against base's where it has none; pure.
 
-A band is a prediction interval of reference runs (see `nets.bands`) and needs no base. Without one, the accuracies of
-the rounds are compared by Welch's test, at a strict level and with a least difference: training is random, and no band
-says how much.
+A band is a prediction interval of reference runs (see `nets.bands`) and needs no base. Three rounds leave it wide, so
+rounds that were measured in turns, with the same seeds, are held against each other as well, by the sign-flip test; ten
+of them can show what no band sees (shuffling that was lost, say). Without a band or pairs the rounds are compared by
+Welch's test. Both tests are at a strict level, and a least difference must be passed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, Status
-from nets.gate.significance import CONFIDENCE, welch
-from nets.results import Result
+from nets.gate.significance import CONFIDENCE, paired_shift, sign_flip, welch
+from nets.results import Result, Round
+
+Pairs = Sequence[tuple[Round, Round]]
 
 SUGGESTIVE = 1 - CONFIDENCE
 """A difference this unlikely, and not yet significant, is worth more rounds."""
 
 
-def finding(base: Result | None, head: Result, limits: Limits) -> Finding | None:
-    """What to say of head's accuracy, None where there is nothing to hold it against; no `base` if not comparable."""
+def finding(base: Result | None, head: Result, limits: Limits, pairs: Pairs = ()) -> Finding | None:
+    """What to say of head's accuracy, None where there is nothing to hold it against; no `base` if not comparable.
+
+    `pairs`: base's and head's rounds of the same seeds, if both were measured in turns.
+    """
     if not head.rounds or head.accuracy is None:
         return None if base is None or base.accuracy is None else _lost(base, head)
     was = base.accuracy.mean if base is not None and base.accuracy is not None else None
@@ -38,8 +45,35 @@ def finding(base: Result | None, head: Result, limits: Limits) -> Finding | None
             f"{band.verdict} its band {band.low:.4f}–{band.high:.4f} of {band.n} reference runs"
             f"{meaning.get(band.verdict, '')}"
         )
-        return bare.model_copy(update={"status": status, "effect": effect, "because": because})
+        banded = bare.model_copy(update={"status": status, "effect": effect, "because": because})
+        return banded if status == "regressed" else _with_pairs(banded, pairs, limits) or banded
+    if (paired := _with_pairs(bare, pairs, limits)) is not None:
+        return paired
     return None if base is None or was is None else _without_band(bare, base, head, limits)
+
+
+def _with_pairs(bare: Finding, pairs: Pairs, limits: Limits) -> Finding | None:
+    """The same seeds on both sides show a change that is too small for a band; None where they don't, or can't."""
+    differences = [head.accuracy - base.accuracy for base, head in pairs]
+    if not differences or abs(effect := fmean(differences)) < limits.accuracy:
+        return None
+    status: Status = "regressed" if effect < 0 else "improved"
+    p = sign_flip(differences if effect > 0 else [-x for x in differences])
+    if p > limits.accuracy_alpha:
+        return None
+    shift = paired_shift(differences)
+    said = f"{len(differences)} pairs of the same seeds, sign-flip p = {p:.2g}"
+    update: dict[str, object] = {
+        "status": status,
+        "effect": effect,
+        "low": shift.low,
+        "high": shift.high,
+        "confidence": shift.confidence,
+        "limit": limits.accuracy,
+        "p": p,
+        "because": said if bare.because is None else f"{bare.because}; but by {said}",
+    }
+    return bare.model_copy(update=update)
 
 
 def _without_band(bare: Finding, base: Result, head: Result, limits: Limits) -> Finding:

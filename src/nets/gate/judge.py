@@ -94,7 +94,7 @@ def _both(
     if sides is not None:
         allowed = "; ".join(f"compared on purpose across {difference}" for difference in different) or None
         yield from (finding.noted(allowed) for finding in time.findings(sides, tested, limits))
-    of_accuracy = accuracy.finding(None if sides is None else base, head, limits)
+    of_accuracy = accuracy.finding(None if sides is None else base, head, limits, () if sides is None else sides.pairs)
     if of_accuracy is not None:
         yield of_accuracy
     if sides is not None:
@@ -109,6 +109,8 @@ def _outcome(base: Result | None, head: Result) -> Finding:
         status: Status = "ok" if was in (None, "passed") else "improved"
         return Finding(cell=head.id, metric="outcome", status=status, base=was, head=is_)
     because = "; ".join(head.outcome.failures) or "it gives no reason"
+    if was == is_:
+        because = f"base has failed, too, and nothing passes by that: {because}"
     return Finding(cell=head.id, metric="outcome", status="regressed", base=was, head=is_, because=because)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -49,19 +50,27 @@ def read(path: Path) -> Run:
         raise Unusable(f"{path}: {first_fault(error)}") from error
     except (OSError, ValueError) as error:
         raise Unusable(f"{path}: it changed while it was read: {error}") from error
-    machine = beside.machine_info.nets
     return Run(
         source=str(path).encode(errors="replace").decode(),  # a name need not be text
         results=found.results,
         unfinished=found.unfinished,
         not_run=found.not_run,
-        versions=Versions(
-            torch=machine.versions.torch,
-            cuda=machine.cuda,
-            cudnn=None if machine.cudnn is None else str(machine.cudnn),
-            python=machine.versions.python,
-        ),
+        versions=_versions(beside.machine_info.nets),
         pairing=beside.nets.pairing,
+    )
+
+
+def versions_of(facts: Mapping[str, object]) -> Versions:
+    """Of what `nets.machine.facts` says of this process."""
+    return _versions(_Machine.model_validate(facts))
+
+
+def _versions(machine: _Machine) -> Versions:
+    return Versions(
+        torch=machine.versions.torch,
+        cuda=machine.cuda,
+        cudnn=None if machine.cudnn is None else str(machine.cudnn),
+        python=machine.versions.python,
     )
 
 

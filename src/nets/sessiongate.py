@@ -1,0 +1,77 @@
+"""`pytest benchmarks/ --gate BASE.json`: holds this session's records against a stored run's, at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nets.gate import config, judge, runs
+from nets.gate.comparable import Run
+from nets.gate.config import Limits
+from nets.results import Unusable
+
+if TYPE_CHECKING:
+    from nets.gate.findings import Gate
+    from nets.recorder import Recorder
+
+
+class SessionGate:
+    """Fails a session that would pass and in which the gate finds anything that `nets gate` doesn't exit 0 for."""
+
+    def __init__(self, base: Run, limits: Limits, recorder: Recorder) -> None:
+        self._base = base
+        self._limits = limits
+        self._recorder = recorder
+        self._judged: Gate | str | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Judge; an interrupted session's missing cells are no regression, and it has failed already."""
+        if self._recorder.interrupted:
+            self._judged = "not held against its base: the run was interrupted"
+            return
+        try:
+            self._judged = judge.gate(self._base, self._recorder.run_so_far(), self._limits)
+        except Unusable as error:
+            self._judged = str(error)
+        if isinstance(self._judged, str) or self._judged.exit_code:
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The gate's table."""
+        from nets.report.gate_table import lines
+
+        if self._judged is None:
+            return
+        terminalreporter.section("nets gate")
+        told = [self._judged] if isinstance(self._judged, str) else lines(
+            self._judged, width=terminalreporter._tw.fullwidth, color=terminalreporter.hasmarkup
+        )  # fmt: skip
+        for line in told:
+            terminalreporter.write_line(line)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the gate's options."""
+    group = parser.getgroup("nets", "training and evaluating networks")
+    group.addoption("--gate", metavar="BASE.json", help="hold this run against a stored one; anything worse fails it")
+    group.addoption("--gate-config", metavar="FILE", help="a TOML file with a table [gate] of limits, for --gate")
+
+
+def session_gate(pytest_config: pytest.Config, recorder: Recorder) -> SessionGate | None:
+    """What the options ask for. Raises UsageError, before the first cell trains, for a file that can't be used."""
+    base, limits = pytest_config.getoption("--gate"), pytest_config.getoption("--gate-config")
+    if base is None:
+        if limits is not None:
+            raise pytest.UsageError("--gate-config needs --gate BASE.json")
+        return None
+    try:
+        found = runs.read(Path(base))
+        if not found.cells:
+            raise Unusable(f"{base}: it holds no cell: there is nothing to compare with")
+        return SessionGate(found, Limits() if limits is None else config.read(Path(limits)), recorder)
+    except Unusable as error:
+        raise pytest.UsageError(f"--gate: {error}") from None
