@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,8 +16,6 @@ from nets.cli_gate import UNUSABLE
 
 if TYPE_CHECKING:
     from nets.ab.conductor import Stop
-    from nets.ab.process import Spec
-    from nets.gate.config import Limits
 
 INTERRUPTED = 130
 
@@ -33,8 +32,10 @@ def ab(
     tests: Annotated[str, typer.Option(help="What pytest runs, within each revision.")] = "benchmarks",
     python_a: Annotated[Path | None, typer.Option(help="Base's interpreter: another torch, say.")] = None,
     python_b: Annotated[Path | None, typer.Option(help="Head's interpreter.")] = None,
-    max_rounds: Annotated[int, typer.Option(min=5, max=1_000, help="Rounds a cell and side at most.")] = 30,
+    max_rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds a cell and side at most.")] = 36,
+    restart_every: Annotated[int, typer.Option(min=1, max=100, help="Rounds between new starts of both sides.")] = 3,
     looks: Annotated[int, typer.Option(min=1, max=10, help="How often a cell may be found to need no more.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Round i uses this + i, on both sides.")] = 0,
     out: Annotated[Path, typer.Option(help="Where base.json, head.json and both logs go.")] = Path("nets-ab"),
     config: Annotated[Path | None, typer.Option(help="A TOML file with a table [gate] of limits.")] = None,
     limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, instead of the file's.")] = None,
@@ -44,14 +45,15 @@ def ab(
 ) -> None:
     """Measure base and head on this machine in turns, round by round, and hold head against base.
 
-    Each side is a process of its own that waits while the other works. A cell stops early where a look finds it changed
-    or the same. With two interpreters, another torch and CUDA are what is compared. Exit as `nets gate`; 130 after
-    Ctrl-C, which ends the round under way, then judges what there is.
+    Each side is a process of its own that waits while the other works; both are started anew every few rounds, since
+    what a process was dealt at its start makes it faster or slower for good. A cell stops early where a look finds it
+    changed or the same. With two interpreters, another torch and CUDA are what is compared. Exit as `nets gate`; 130
+    after Ctrl-C, which ends the round under way, then judges what there is.
     """
     from nets.ab import process, revisions
     from nets.ab.conductor import Stop
     from nets.ab.looks import TooFewRounds
-    from nets.ab.pairing import name_pairing
+    from nets.ab.sittings import Course, Program, measure
     from nets.cli_gate import judged, limits_of
     from nets.report.foreign import plain
     from nets.results import Unusable
@@ -63,35 +65,42 @@ def ab(
             raise Unusable("base and head are the same working tree: name a revision, or two interpreters")
         purpose = ["torch", "cuda"] if interpreters else []
         limits = limits_of(config, limit, [*(allow or []), *purpose])
-        arguments = _arguments(tests, max_rounds, pytest_args or [], cells, protocol, pipeline, device, data_dir)
         out = out.absolute()
         _make(out)
+        course = Course(
+            arguments=_arguments(tests, pytest_args or [], cells, protocol, pipeline, device, data_dir),
+            n_rounds=restart_every,
+            max_sittings=max(1, max_rounds // restart_every),
+            n_looks=looks,
+            seed=seed,
+            limits=limits,
+            out=out,
+        )
         with ExitStack() as stack:
             stack.enter_context(_ended_by_sigterm())
             checkouts = stack.enter_context(revisions.checked_out(base, head))
-            specs: list[Spec] = []
+            programs: list[Program] = []
             for name, option, python, checkout in (
                 ("base", "--python-a", python_a, checkouts[0]),
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
                 typer.echo(f"{name}: {plain(str(checkout))}{f', {python}' if python else ''}")
-                interpreter = process.this_python() if python is None else _program(python)
-                specs.append(process.Spec(name, interpreter, checkout.folder, arguments, out))
+                programs.append(Program(name, _program(python), checkout.folder))
                 if python is not None:
-                    process.demand_nets(specs[-1], option)
-            n_looks = _measured(specs[0], specs[1], limits, looks, max_rounds, stop)
-        name_pairing((specs[0].json, specs[1].json), n_looks)
-        exit_code = judged(specs[0].json, specs[1].json, limits, markdown, json_file)
+                    process.demand_nets(programs[-1].python, checkout.folder, option)
+            stack.enter_context(_stopped_by_ctrl_c(stop))
+            measure(programs[0], programs[1], course, stop, lambda line: typer.echo(plain(line, 1_000)))
+        files = [course.file(program) for program in programs]
+        exit_code = judged(files[0], files[1], limits, markdown, json_file)
     except (Unusable, TooFewRounds) as error:
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
         raise typer.Exit(INTERRUPTED if stop.asked else UNUSABLE) from None
-    typer.echo(f"records: {specs[0].json}, {specs[1].json}")
+    typer.echo(f"records: {files[0]}, {files[1]}")
     raise typer.Exit(INTERRUPTED if stop.asked else exit_code)
 
 
 def _arguments(
     tests: str,
-    max_rounds: int,
     others: list[str],
     cells: str | None,
     protocol: str | None,
@@ -107,16 +116,19 @@ def _arguments(
         named["data-dir"] = str(data_dir.resolve())
     elif data_dir != Path("data"):
         raise Unusable(f"--data-dir: {data_dir} is not a folder")
-    for refused in ("--rounds", "--benchmark-json", "--resume"):
+    for refused in ("--rounds", "--seed", "--benchmark-json", "--resume", "--keep-traces"):
         if any(other.partition("=")[0] == refused for other in others):
-            raise Unusable(f"{refused}: nets ab sets it itself; see --max-rounds and --out")
+            raise Unusable(f"{refused}: not for pytest within nets ab; see its own --max-rounds, --seed and --out")
     given = [f"--{name}={value}" for name, value in named.items() if value is not None]
-    return (tests, f"--rounds={max_rounds}", "-p", "no:cacheprovider", *given, *others)
+    return (tests, "-p", "no:cacheprovider", *given, *others)
 
 
-def _program(path: Path) -> Path:
-    """An interpreter by its path, not through links (a virtual environment's is one), or by its name."""
+def _program(path: Path | None) -> Path:
+    """An interpreter by its path, not through links (a virtual environment's is one), or by its name; else this one."""
     from shutil import which
+
+    if path is None:
+        return Path(sys.executable)
 
     found = which(str(path))
     return Path(found).absolute() if found else path.absolute()
@@ -131,44 +143,6 @@ def _make(folder: Path) -> None:
             pass
     except OSError as error:
         raise Unusable(f"--out: {folder} can't be written to: {error.strerror}") from error
-
-
-def _measured(base: Spec, head: Spec, limits: Limits, n_looks: int, max_rounds: int, stop: Stop) -> int:
-    """Run both sides to their ends, and say how many looks were planned. Raises Unusable, TooFewRounds."""
-    from nets.ab.conductor import Conductor, cell_of
-    from nets.ab.looks import Plan, Verdict, plan
-    from nets.ab.process import Side
-    from nets.gate.significance import Shift
-    from nets.report.foreign import plain
-
-    def planned(n_cells: int) -> Plan:
-        nonlocal n_looks
-        made = plan(n_cells, max_rounds, n_looks, limits)
-        n_looks = len(made.looks)
-        at = ", ".join(map(str, made.looks))
-        typer.echo(f"{n_cells} {'cell' if n_cells == 1 else 'cells'}; looks at {at} pairs")
-        return made
-
-    def saw(test: str, n_pairs: int, verdict: Verdict, shift: Shift) -> None:
-        interval = ""
-        if shift.low is not None and shift.high is not None:
-            interval = f" ({100 * shift.low:+.1f} to {100 * shift.high:+.1f})"
-        typer.echo(f"{plain(cell_of(test))}: {n_pairs} pairs, {100 * shift.point:+.1f} %{interval}: {verdict}")
-
-    with tempfile.TemporaryDirectory(prefix="nets-ab-side-") as folder, ExitStack() as stack:
-        sides: list[Side] = []
-        for spec in (base, head):
-            sides.append(Side(spec, Path(folder)))
-            stack.callback(sides[-1].kill)
-        with _stopped_by_ctrl_c(stop):
-            try:
-                Conductor(sides[0], sides[1], planned, stop).run(saw)
-            except KeyboardInterrupt:  # the second
-                for side in sides:
-                    side.interrupt()
-                for side in sides:
-                    side.end()
-    return n_looks
 
 
 @contextmanager

@@ -36,9 +36,9 @@ class SessionGate:
             self._judged = judge.gate(self._base, self._recorder.run_so_far(), self._limits)
         except Unusable as error:
             self._judged = str(error)
-        if isinstance(self._judged, str) or self._judged.exit_code:
-            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        has_passed = not isinstance(self._judged, str) and self._judged.exit_code == 0
+        if not has_passed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The gate's table."""

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,32 +32,27 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a side runs: an interpreter, in a folder, pytest's arguments; its JSON file and its log go to `out`."""
+    """What a side runs: an interpreter, in a folder, pytest's arguments.
+
+    `json`: the file that its pytest writes; what it prints is added to `log`.
+    """
 
     name: str
     python: Path
     folder: Path
     arguments: tuple[str, ...]
-    out: Path
+    json: Path
+    log: Path
 
-    @property
-    def json(self) -> Path:
-        """What pytest writes."""
-        return self.out / f"{self.name}.json"
 
-    @property
-    def log(self) -> Path:
-        """What pytest prints."""
-        return self.out / f"{self.name}.log"
-
-    def environment(self, plugin_folder: Path | None = None) -> dict[str, str]:
-        """This process's, with the folder's own sources before what is installed."""
-        sources = self.folder / "src"
-        first = [plugin_folder, sources if sources.is_dir() else None]
-        paths = [str(path) for path in first if path is not None]
-        inherited = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join([*paths, *([inherited] if inherited else [])])
-        return {**os.environ, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
+def environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, str]:
+    """This process's, with the folder's own sources before what is installed."""
+    sources = folder / "src"
+    first = [plugin_folder, sources if sources.is_dir() else None]
+    paths = [str(path) for path in first if path is not None]
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([*paths, *([inherited] if inherited else [])])
+    return {**os.environ, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
 
 
 class Side:
@@ -73,13 +67,13 @@ class Side:
         ours, theirs = socket.socketpair()
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
-        environment = {**spec.environment(plugin_folder), plugin.SOCKET: str(theirs.fileno())}
-        with theirs, spec.log.open("wb") as log:
+        variables = {**environment(spec.folder, plugin_folder), plugin.SOCKET: str(theirs.fileno())}
+        with theirs, spec.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
                     command,
                     cwd=spec.folder,
-                    env=environment,
+                    env=variables,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -161,21 +155,16 @@ class Side:
         return f"{self.spec.name}: its pytest {what} (exit {status}): {told} (all of it: {self.spec.log})"
 
 
-def demand_nets(spec: Spec, option: str) -> None:
+def demand_nets(python: Path, folder: Path, option: str) -> None:
     """Refuse an interpreter that can't import what a side needs. Raises Unusable."""
     code = "import pytest, pytest_benchmark, torch, nets.plugin"
     try:
         done = subprocess.run(
-            [str(spec.python), "-c", code],
-            cwd=spec.folder, env=spec.environment(), capture_output=True, text=True, errors="replace",
+            [str(python), "-c", code],
+            cwd=folder, env=environment(folder), capture_output=True, text=True, errors="replace",
         )  # fmt: skip
     except OSError as error:
-        raise Unusable(f"{option}: {spec.python} can't be run: {error.strerror}") from error
+        raise Unusable(f"{option}: {python} can't be run: {error.strerror}") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise Unusable(f"{option}: {spec.python} can't import what it needs: {lines[-1] if lines else done.returncode}")
-
-
-def this_python() -> Path:
-    """The interpreter of this process."""
-    return Path(sys.executable)
+        raise Unusable(f"{option}: {python} can't import what it needs: {lines[-1] if lines else done.returncode}")

@@ -23,10 +23,15 @@ class Versions:
 
 
 class Pairing(Record):
-    """The same on two runs that were measured in turns. `looks`: at how many numbers of pairs a cell could stop."""
+    """The same on two runs that were measured in turns.
+
+    `rounds`: how many of a cell's rounds one pair of processes ran, one after the other; together they count once, since
+    what a process is dealt at its start stays with it. `looks`: at how many numbers of sittings a cell could stop.
+    """
 
     id: str = Field(min_length=1, max_length=200)
-    looks: int = Field(ge=1, le=1_000)
+    rounds: int = Field(default=1, ge=1, le=1_000)
+    looks: int = Field(default=1, ge=1, le=1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +114,11 @@ def _facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """A cell's records of both runs, comparable; `paired` as the runs are."""
+    """A cell's records of both runs, comparable; `pairing` where the runs were measured in turns."""
 
     base: Result
     head: Result
-    paired: bool
+    pairing: Pairing | None
 
     @property
     def cell(self) -> str:
@@ -121,7 +126,24 @@ class Sides:
         return self.base.id
 
     @property
+    def paired(self) -> bool:
+        """Whether the runs were measured in turns."""
+        return self.pairing is not None
+
+    @property
     def pairs(self) -> tuple[tuple[Round, Round], ...]:
-        """Rounds in the same place; none where the runs are not paired, or the seeds show that these are no pairs."""
-        pairs = tuple(zip(self.base.rounds, self.head.rounds, strict=False))  # a run that broke off has fewer
-        return pairs if self.paired and all(base.seed == head.seed for base, head in pairs) else ()
+        """Rounds of the same seed; none where the runs are not paired."""
+        return tuple(pair for sitting in self.sittings for pair in sitting)
+
+    @property
+    def sittings(self) -> tuple[tuple[tuple[Round, Round], ...], ...]:
+        """The pairs that the same processes ran; a side that broke off has fewer."""
+        if self.pairing is None:
+            return ()
+        heads = {round_.seed: round_ for round_ in self.head.rounds}
+        found: dict[int, list[tuple[Round, Round]]] = {}
+        for round_ in self.base.rounds:
+            if round_.seed in heads:
+                sitting = (round_.seed - self.base.protocol.seed) // self.pairing.rounds
+                found.setdefault(sitting, []).append((round_, heads[round_.seed]))
+        return tuple(tuple(pairs) for pairs in found.values())

@@ -22,7 +22,8 @@ def gate(base: Run, head: Run, limits: Limits) -> Gate:
     if not base.cells:
         because = "".join(f"; {cell}: {why}" for cell, why in base.not_run[:1])
         raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with{because}")
-    paired = base.pairing is not None and base.pairing == head.pairing
+    pairing = base.pairing if base.pairing == head.pairing else None
+    paired = pairing is not None
     both = [
         (before, after)
         for cell in sorted({result.id for result in base.cells})
@@ -30,11 +31,11 @@ def gate(base: Run, head: Run, limits: Limits) -> Gate:
     ]
     different = {before.id: differences(base, head, before, after) for before, after in both}
     comparable = {
-        before.id: Sides(before, after, paired)
+        before.id: Sides(before, after, pairing)
         for before, after in both
         if not _refused(different[before.id], limits) and "error" not in (before.outcome.status, after.outcome.status)
     }
-    tested = time.tests(comparable.values(), limits, base.pairing.looks if paired and base.pairing else 1)
+    tested = time.tests(comparable.values(), limits)
     found: list[Finding] = []
     for cell in sorted({result.id for result in (*base.cells, *head.cells)}):
         before, after = base.cell(cell), head.cell(cell)
@@ -130,7 +131,7 @@ def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
     """What holds for every finding."""
     if paired:
         yield (
-            f"paired: measured interleaved, round by round; a total time has changed if it did by more than "
+            f"paired: measured in turns, round by round; a total time has changed if it did by more than "
             f"{100 * limits.time:g} % and by a sign-flip test at {limits.alpha:g} over all cells; its parts are held "
             f"to {100 * limits.time_unpaired:g} %"
         )

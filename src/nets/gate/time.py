@@ -7,8 +7,9 @@ nothing with five pairs (2/32 > 0.05), and Holm over the metrics as well nothing
 improved, if the test says so *and* the effect is beyond the limit. Where the effect is beyond the limit and the test
 does not confirm it, there is not enough data. The smallest p of n pairs is 2^-n, so that with m cells 2^-n <= alpha / m
 must hold: 5 pairs decide one cell, 6 three, 7 six, 8 twelve, 10 fifty-one. Cells with fewer are not enough data
-either, unless they pass the wide limit of unpaired files. A cell that could stop at one of several looks
-(`nets.ab.looks`) is tested with an equal share of `alpha` a look.
+either, unless they pass the wide limit of unpaired files. Pairs of one sitting, run by the same two processes, count as
+one pair, their middle one; and a cell that could stop at one of several looks is tested with an equal share of `alpha` a
+look (`nets.ab.looks` says why).
 
 **Unpaired** files: the ratio of geometric means against a wide limit, without a test: numbers from another machine
 or day differ by tens of per cent, and no test on the rounds within a file can know by how much.
@@ -22,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 from nets.gate.comparable import Sides
 from nets.gate.config import Limits
@@ -59,11 +60,10 @@ class Tested:
     needed: int
 
 
-def tests(comparable: Iterable[Sides], limits: Limits, n_looks: int) -> dict[str, Tested]:
-    """The paired tests of all cells that have enough rounds to be tested at all, by the cell's id.
-
-    `n_looks`: at how many numbers of pairs each cell could have been stopped.
-    """
+def tests(comparable: Iterable[Sides], limits: Limits) -> dict[str, Tested]:
+    """The paired tests of all cells that have enough sittings to be tested at all, by the cell's id."""
+    comparable = tuple(comparable)
+    n_looks = max((sides.pairing.looks for sides in comparable if sides.pairing is not None), default=1)
     found = {sides.cell: d for sides in comparable if len(d := _log_ratios(sides, _total_s)) >= limits.min_pairs}
     slower = holm([sign_flip(d) for d in found.values()])
     faster = holm([sign_flip([-x for x in d]) for d in found.values()])
@@ -96,25 +96,26 @@ def _total(sides: Sides, tested: Tested | None, limits: Limits) -> Finding:
     if not sides.paired:
         status = beyond(shift.point, limits.time_unpaired)
         return with_ratio(bare.model_copy(update={"status": status}), shift, limits.time_unpaired)
-    n = len(sides.pairs)
+    n = len(sides.sittings)
     if tested is None or n < tested.needed:
-        return _too_few(bare, shift, n, tested, limits)
+        return _too_few(bare, shift, sides, tested, limits)
     p = tested.slower_p if shift.point > 0 else tested.faster_p
     status = beyond(shift.point, limits.time)
-    because = f"{n} pairs, sign-flip p = {p:.2g} adjusted over {_counted(tested)}"
+    because = f"{_several(n, sides)}, sign-flip p = {p:.2g} adjusted over {_counted(tested)}"
     if status != "ok" and p > limits.alpha:
         status, because = "not enough data", f"{because}: too noisy to tell, repeat with more rounds"
     return with_ratio(bare.model_copy(update={"status": status, "p": p, "because": because}), shift, limits.time)
 
 
-def _too_few(bare: Finding, shift: Shift, n: int, tested: Tested | None, limits: Limits) -> Finding:
+def _too_few(bare: Finding, shift: Shift, sides: Sides, tested: Tested | None, limits: Limits) -> Finding:
     """Even the clearest difference could not be significant; the wide limit still holds."""
-    pairs = "one pair is" if n == 1 else f"{n} pairs are"
-    because = f"{pairs} too few, a test needs at least {limits.min_pairs}"
+    n = len(sides.sittings)
+    too_few = f"{_several(n, sides)} {'is' if n == 1 else 'are'} too few"
+    because = f"{too_few}, a test needs at least {limits.min_pairs}"
     if tested is not None:
-        because = f"{pairs} too few to decide {_counted(tested)}, it takes at least {tested.needed}"
+        because = f"{too_few} to decide {_counted(tested)}, it takes at least {tested.needed}"
     elif n == 0:
-        because = "rounds in the same place have other seeds: they are no pairs, though both files name one pairing"
+        because = "no rounds have the same seed: they are no pairs, though both files name one pairing"
     status, limit = beyond(shift.point, limits.time_unpaired), limits.time_unpaired
     if status == "ok":
         status, limit = "not enough data", limits.time
@@ -145,10 +146,12 @@ def _is_timed(sides: Sides, seconds: Seconds) -> bool:
 
 
 def _log_ratios(sides: Sides, seconds: Seconds) -> list[float]:
-    """Head over base of each pair, as logarithms; none without a time on each side."""
+    """Head over base of each sitting, its middle pair's, as logarithms; none without a time on each side."""
     if not _is_timed(sides, seconds):
         return []
-    return [math.log(seconds(head)) - math.log(seconds(base)) for base, head in sides.pairs]
+    return [
+        median(math.log(seconds(head)) - math.log(seconds(base)) for base, head in pairs) for pairs in sides.sittings
+    ]
 
 
 def _log_shift(sides: Sides, seconds: Seconds) -> Shift:
@@ -159,6 +162,11 @@ def _log_shift(sides: Sides, seconds: Seconds) -> Shift:
     if min(len(base), len(head)) < 2:
         return Shift(fmean(head) - fmean(base))
     return welch(base, head).shift
+
+
+def _several(n: int, sides: Sides) -> str:
+    what = "pair" if sides.pairing is None or sides.pairing.rounds == 1 else "sitting"
+    return f"one {what}" if n == 1 else f"{n} {what}s"
 
 
 def _counted(tested: Tested) -> str:

@@ -1,0 +1,97 @@
+"""The files of a side's sittings -> its one file, and the sign by which the gate takes both sides' rounds for pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_benchmark.stats import Stats
+
+from nets import files
+from nets.gate.comparable import Pairing
+from nets.results import Accuracy, Cpu, Outcome, Result, Unusable, parse
+
+
+def merge(sittings: Sequence[Path], pairing: Pairing, into: Path) -> None:
+    """Write one file with every round of each cell, and what was measured beside them in its first sitting.
+
+    A band's verdict is on the rounds of one sitting: the first that is not inside, where there is one. A cell that
+    failed or broke off in any sitting has done so. Raises Unusable for a file that is not nets'.
+    """
+    contents = [_content(path) for path in sittings]
+    timed: dict[str, list[dict[str, Any]]] = {}
+    records: dict[str, list[Result]] = {}
+    broken: dict[str, list[Result]] = {}
+    for path, content in zip(sittings, contents, strict=True):
+        for benchmark in content["benchmarks"]:
+            result = parse(benchmark["extra_info"], str(path))
+            timed.setdefault(result.id, []).append(benchmark)
+            records.setdefault(result.id, []).append(result)
+        for record in content["nets"].get("unfinished", []):
+            result = parse(record, str(path))
+            broken.setdefault(result.id, []).append(result)
+    whole = contents[0]
+    whole["benchmarks"] = [
+        _benchmark(benchmarks, together(records[cell])) for cell, benchmarks in timed.items() if cell not in broken
+    ]
+    not_run = {each["cell"]: each for content in contents for each in content["nets"].get("not_run", [])}
+    whole["nets"] |= {
+        "pairing": pairing.to_json(),
+        "interrupted": any(content["nets"].get("interrupted") for content in contents),
+        "unfinished": [together([*records.get(cell, []), *those]).to_json() for cell, those in broken.items()],
+        "not_run": [each for cell, each in not_run.items() if cell not in records and cell not in broken],
+        "harness": None,
+    }
+    files.replace(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
+
+
+def together(results: Sequence[Result]) -> Result:
+    """One record of a cell's sittings, in their order."""
+    rounds = tuple(round_ for result in results for round_ in result.rounds)
+    last = results[-1] if results[-1].outcome.status == "error" else results[0]
+    used = [result.cpu for result in results if result.cpu is not None]
+    peaks = [cpu.rss_peak_bytes for cpu in used if cpu.rss_peak_bytes is not None]
+    failures = tuple(dict.fromkeys(failure for result in results for failure in result.outcome.failures))
+    statuses = {result.outcome.status for result in results}
+    outside = [result for result in results if result.band is not None and result.band.verdict != "inside"]
+    return last.model_copy(
+        update={
+            "protocol": results[0].protocol.repeated(rounds=max(1, len(rounds))),
+            "rounds": rounds,
+            "accuracy": Accuracy.of(round_.accuracy for round_ in rounds) if rounds else None,
+            "band": outside[0].band if outside else last.band,
+            "cpu": Cpu(
+                core_s=sum(cpu.core_s for cpu in used),
+                rss_peak_bytes=max(peaks, default=None),
+                rss_missing_because=None if peaks else used[0].rss_missing_because,
+            )
+            if used
+            else None,
+            "outcome": Outcome(
+                status="error" if "error" in statuses else "failed" if "failed" in statuses else "passed",
+                failures=failures,
+            ),
+        }
+    )
+
+
+def _benchmark(benchmarks: list[dict[str, Any]], result: Result) -> dict[str, Any]:
+    """pytest-benchmark's own figures of all sittings."""
+    stats = Stats()
+    data = [seconds for benchmark in benchmarks for seconds in benchmark["stats"]["data"]]
+    for seconds in data:
+        stats.update(seconds)
+    figures = {**benchmarks[0]["stats"], **stats.as_dict(), "data": data}
+    return {**benchmarks[0], "stats": figures, "extra_info": result.to_json()}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    if not isinstance(content.get("nets"), dict):
+        raise Unusable(f"{path}: written by pytest-benchmark, but not by nets: it has no field 'nets'")
+    return content

@@ -1,0 +1,119 @@
+"""How often `nets ab` errs, and what it catches: `python -m nets.ab.rates FILE` prints the tables of docs/gate.md.
+
+FILE is what benchmarks/ab_power.py wrote: live runs, by the slowdown that was planted. From the pairs of those without
+one, noise is drawn anew for as many comparisons as one likes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import pstdev
+
+from scipy.stats import binomtest
+
+from nets.ab.looks import Plan, Verdict, plan
+from nets.gate.config import Limits
+
+N_COMPARISONS = 2_000
+N_DRAWS = 300
+NOISES = (0.005, 0.01, 0.02, 0.05, 0.10)
+PAIRS = (6, 8, 10, 15, 20, 30)
+MAX_ROUNDS, N_LOOKS = 30, 3  # the command's defaults
+
+Draw = Callable[[random.Random], float]
+
+
+def outcome(made: Plan, log_ratios: Sequence[float]) -> Verdict:
+    """What a cell with these pairs comes to, stopped at the first look that is enough."""
+    for n_pairs in made.looks:
+        verdict = made.verdict(log_ratios[:n_pairs])[0]
+        if verdict != "open":
+            break
+    return verdict
+
+
+def false_alarms(made: Plan, draw: Draw, n_comparisons: int, seed: int = 0) -> Counter[Verdict]:
+    """The outcomes of comparisons of a thing with itself, each pair's noise drawn by `draw`."""
+    rng = random.Random(seed)
+    return Counter(outcome(made, [draw(rng) for _ in range(made.max_rounds)]) for _ in range(n_comparisons))
+
+
+def smallest_caught(noise: Sequence[float], n_pairs: int, limits: Limits, seed: int = 0) -> float | None:
+    """The smallest slowdown, as a fraction, that `n_pairs` of this noise show in 95 % of draws; None above 100 %."""
+    made = Plan((n_pairs,), 1, limits)
+    rng = random.Random(seed)
+    least = sorted(
+        _least_caught(made, [rng.choice(noise) * rng.choice((-1, 1)) for _ in range(n_pairs)]) for _ in range(N_DRAWS)
+    )
+    found = least[math.ceil(0.95 * N_DRAWS) - 1]
+    return None if found >= math.log(2) else math.expm1(found)
+
+
+def _least_caught(made: Plan, noise: Sequence[float]) -> float:
+    """By halving: a larger slowdown is caught wherever a smaller one is."""
+    low, high = 0.0, math.log(2)
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        if made.verdict([x + middle for x in noise])[0] == "slower":
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def rate(k: int, n: int) -> str:
+    """A rate with its Clopper-Pearson interval, in per cent."""
+    interval = binomtest(k, n).proportion_ci(method="exact")
+    return f"{k} of {n}: {100 * k / n:.1f} % ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+
+
+def tables(path: Path) -> Iterator[str]:
+    """The page's tables, line by line."""
+    runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    cells = [(run["slowdown"], cell) for run in runs for cell in run["cells"]]
+    yield "| planted | regressed | improved | not enough data | ok | pairs, mean | effect, median |"
+    yield "|---|---|---|---|---|---|---|"
+    for slowdown in sorted({slowdown for slowdown, _ in cells}):
+        these = [cell for share, cell in cells if share == slowdown]
+        found = Counter(cell["status"] for cell in these)
+        shown = [rate(found[status], len(these)) for status in ("regressed", "improved")]
+        counts = [str(found[status]) for status in ("not enough data", "ok")]
+        n_pairs = sum(len(cell["head_s"]) for cell in these) / len(these)
+        effect = sorted(cell["effect"] for cell in these)[len(these) // 2]
+        yield f"| {100 * slowdown:g} % | {' | '.join([*shown, *counts])} | {n_pairs:.0f} | {100 * effect:+.1f} % |"
+    noise = [
+        math.log(head / base)
+        for slowdown, cell in cells
+        if slowdown == 0
+        for base, head in zip(cell["base_s"], cell["head_s"], strict=False)
+    ]
+    limits = Limits()
+    yield from ("", "| noise of a pair | cells | slower | faster | open |", "|---|---|---|---|---|")
+    draws: dict[str, Draw] = {f"normal, {100 * sd:g} %": _normal(sd) for sd in NOISES}
+    draws[f"recorded, {100 * pstdev(noise):.1f} %"] = lambda rng: rng.choice(noise) * rng.choice((-1, 1))
+    for name, draw in draws.items():
+        for n_cells in (1, 10):
+            found = false_alarms(plan(n_cells, MAX_ROUNDS, N_LOOKS, limits), draw, N_COMPARISONS)
+            shown = [rate(found[verdict], N_COMPARISONS) for verdict in ("slower", "faster", "open")]
+            yield f"| {name} | {n_cells} | {' | '.join(shown)} |"
+    spread = pstdev(noise)
+    yield from ("", f"| noise of a pair | {' | '.join(f'{n} pairs' for n in PAIRS)} |", "|---" * (len(PAIRS) + 1) + "|")
+    for sd in (*NOISES, spread):
+        scaled = [x * sd / spread for x in noise]
+        found_at = [smallest_caught(scaled, n, limits) for n in PAIRS]
+        shown = ["–" if least is None else f"{100 * least:.1f} %" for least in found_at]
+        yield f"| {100 * sd:.1f} %{' as recorded' if sd == spread else ''} | {' | '.join(shown)} |"
+
+
+def _normal(sd: float) -> Draw:
+    return lambda rng: rng.gauss(0, sd)
+
+
+if __name__ == "__main__":
+    print("\n".join(tables(Path(sys.argv[1]))))

@@ -1,0 +1,167 @@
+"""Measures base against head, sitting by sitting: starts both sides anew, gives them turns, looks, goes on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from nets.ab.conductor import Sitting, Stop, cell_of
+from nets.ab.looks import Plan, Verdict, plan
+from nets.ab.merge import merge
+from nets.ab.process import Side, Spec
+from nets.gate.comparable import Pairing
+from nets.gate.config import Limits
+from nets.gate.significance import Shift
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One of the two things compared: an interpreter in a folder."""
+
+    name: str
+    python: Path
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How they are compared. `arguments` are pytest's; a sitting has `n_rounds` of each cell and side."""
+
+    arguments: tuple[str, ...]
+    n_rounds: int
+    max_sittings: int
+    n_looks: int
+    seed: int
+    limits: Limits
+    out: Path
+
+    def file(self, program: Program) -> Path:
+        """Where a side's rounds end up."""
+        return self.out / f"{program.name}.json"
+
+    def log(self, program: Program) -> Path:
+        """Where what a side's pytest prints ends up."""
+        return self.out / f"{program.name}.log"
+
+
+def measure(base: Program, head: Program, course: Course, stop: Stop, say: Say) -> None:
+    """Measure until every cell is decided, the last sitting is over, or somebody asked to stop; write both files.
+
+    A second request comes as KeyboardInterrupt: then the sitting under way is left out as far as it isn't written.
+    Raises Unusable, TooFewRounds.
+    """
+    for program in (base, head):
+        course.log(program).unlink(missing_ok=True)
+        course.file(program).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="nets-ab-sittings-") as folder:
+        course_of = _Run(base, head, course, stop, say, Path(folder))
+        for k in range(course.max_sittings):
+            course_of.sit(k)
+            if stop.asked or not course_of.undecided:
+                break
+        course_of.write()
+
+
+class _Run:
+    """What the sittings so far have shown."""
+
+    def __init__(self, base: Program, head: Program, course: Course, stop: Stop, say: Say, folder: Path) -> None:
+        self.undecided: list[str] = []
+        self._programs = (base, head)
+        self._course = course
+        self._stop = stop
+        self._say = say
+        self._folder = folder
+        self._plan: Plan | None = None
+        self._ratios: dict[str, list[float]] = {}
+        self._files: list[tuple[Path, Path]] = []
+
+    def sit(self, k: int) -> None:
+        """The `k`-th sitting, from 0, and the look after it."""
+        course = self._course
+        with ExitStack() as stack:
+            sides: list[Side] = []
+            for program in self._programs:
+                spec = self._spec(program, k)
+                sides.append(Side(spec, self._folder))
+                stack.callback(sides[-1].kill)
+            sitting = Sitting(*sides, course.n_rounds, self._stop)
+            try:
+                common = sitting.collect()
+                if self._plan is None:
+                    self._plan = self._planned(common)
+                tests = [test for test in common if test in self.undecided]
+                sitting.run(tests, alone=k == 0, head_first=k * course.n_rounds % 2 == 1)
+            except KeyboardInterrupt:
+                for side in sides:
+                    side.interrupt()
+        files = (sides[0].spec.json, sides[1].spec.json)
+        if all(path.is_file() for path in files):
+            self._files.append(files)
+        for test, ratio in sitting.ratios.items():
+            self._ratios.setdefault(test, []).append(ratio)
+        told = ", ".join(f"{cell_of(test)} {100 * ratio:+.1f} %" for test, ratio in sitting.ratios.items())
+        self._say(f"sitting {k + 1} of {course.max_sittings}: {told or 'nothing that both sides finished'}")
+        self._look(k + 1, sitting)
+
+    def write(self) -> None:
+        """Each side's one file. Raises Unusable if there is none of them."""
+        n_looks = len(self._plan.looks) if self._plan is not None else self._course.n_looks
+        pairing = Pairing(id=uuid4().hex, rounds=self._course.n_rounds, looks=n_looks)
+        for program, files in zip(self._programs, zip(*self._files, strict=True), strict=False):
+            merge(files, pairing, self._course.file(program))
+
+    def _spec(self, program: Program, k: int) -> Spec:
+        course = self._course
+        each = [f"--rounds={course.n_rounds}", f"--seed={course.seed + k * course.n_rounds}"]
+        if k:
+            each.append("--no-trace")  # one is enough, and the first sitting's is kept
+        return Spec(
+            program.name,
+            program.python,
+            program.folder,
+            (*course.arguments, *each),
+            json=self._folder / f"{program.name}-{k}.json",
+            log=course.log(program),
+        )
+
+    def _planned(self, common: Sequence[str]) -> Plan:
+        course = self._course
+        made = plan(len(common), course.max_sittings, course.n_looks, course.limits)
+        cells = "1 cell" if len(common) == 1 else f"{len(common)} cells"
+        at = ", ".join(map(str, made.looks))
+        self._say(f"{cells}; {course.n_rounds} pairs of rounds a sitting, looks after {at} sittings")
+        self.undecided = list(common)
+        return made
+
+    def _look(self, n_sittings: int, sitting: Sitting) -> None:
+        """Strike out what is decided, or was not finished on both sides."""
+        self.undecided = [test for test in self.undecided if test in sitting.ratios]
+        if self._plan is None or n_sittings not in self._plan.looks:
+            return
+        for test in tuple(self.undecided):
+            verdict, shift = self._plan.verdict(self._ratios[test])
+            self._say(f"{cell_of(test)} after {n_sittings} sittings: {_told(shift)}, {_MEANING[verdict]}")
+            if verdict != "open":
+                self.undecided.remove(test)
+
+
+_MEANING: dict[Verdict, str] = {
+    "slower": "slower",
+    "faster": "faster",
+    "the same": "the same within the limit",
+    "open": "not decided",
+}
+
+
+def _told(shift: Shift) -> str:
+    interval = ""
+    if shift.low is not None and shift.high is not None:
+        interval = f" ({100 * shift.low:+.1f} to {100 * shift.high:+.1f})"
+    return f"{100 * shift.point:+.1f} %{interval}"
