@@ -73,12 +73,16 @@ def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> tuple
     """
     return tuple(
         Difference(fact, was or "none", is_ or "none")
-        for (fact, was), (_, is_) in zip(_facts(base, of_base, of_head), _facts(head, of_head, of_base), strict=True)
+        for (fact, was), (_, is_) in zip(facts(base, of_base, of_head), facts(head, of_head, of_base), strict=True)
         if was != is_
     )
 
 
-def _facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
+def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
+    """What must be the same in `other`'s record, its own facts in the same order; data is known on both sides or none.
+
+    With the record itself as `other`: all that is known of it.
+    """
     device, protocol, execution = result.device, result.protocol, result.execution
     sha256 = result.cell.data_sha256
     is_data_known = sha256 is not None and other.cell.data_sha256 is not None

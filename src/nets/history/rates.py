@@ -1,0 +1,102 @@
+"""How often a change is found that is not there, or missed, or misplaced; pure.
+
+`python -m nets.history.rates` prints it. Series are simulated as `nets history` makes them: a point is the median of a commit's rounds, each with normal noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaincinv
+
+from nets.history.changepoints import Change, Values, change_points
+
+STEP = 0.05
+SIDE = 10
+WITHIN = 2
+N_FLAT = 10_000
+N_STEPS = 1_000
+NOISES = (0.01, 0.02, 0.05)
+ROUNDS = (1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many of `n` series, and the 95 % interval of the share (Clopper & Pearson, Biometrika 26, 1934)."""
+
+    k: int
+    n: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The bounds, fractions of 1."""
+        low = 0.0 if self.k == 0 else float(betaincinv(self.k, self.n - self.k + 1, 0.025))
+        high = 1.0 if self.k == self.n else float(betaincinv(self.k + 1, self.n - self.k, 0.975))
+        return low, high
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{100 * self.k / self.n:.2f} % ({100 * low:.2f}–{100 * high:.2f})"
+
+
+def series(shape: Values, noise: float, n_rounds: int, rng: np.random.Generator) -> Values:
+    """The logarithms of one time a commit: the median of rounds with relative noise. `shape`: of the true times."""
+    rounds = np.exp(shape)[:, np.newaxis] * (1 + noise * rng.standard_normal((shape.size, n_rounds)))
+    return np.log(np.median(rounds, axis=1))
+
+
+FLAT: Values = np.zeros(2 * SIDE)
+STEPPED: Values = np.repeat([0.0, np.log1p(STEP)], SIDE)
+BUMP: Values = np.concatenate([FLAT[:SIDE], np.full(SIDE // 2, np.log1p(STEP)), FLAT[:SIDE]])
+
+
+def is_flat(found: tuple[Change, ...]) -> bool:
+    """Nothing was found."""
+    return not found
+
+
+def is_placed(found: tuple[Change, ...]) -> bool:
+    """A slowdown was found within two commits of the step."""
+    return any(abs(change.index - SIDE) <= WITHIN and change.shift > 0 for change in found)
+
+
+def is_alone(found: tuple[Change, ...]) -> bool:
+    """The step was found, and nothing besides."""
+    return is_placed(found) and len(found) == 1
+
+
+def is_bump(found: tuple[Change, ...]) -> bool:
+    """A slowdown and its mending were found, each within two commits."""
+    return [change.shift > 0 for change in found] == [True, False] and all(
+        abs(change.index - true) <= WITHIN for change, true in zip(found, (SIDE, SIDE + SIDE // 2), strict=True)
+    )
+
+
+def rate(
+    shape: Values, n: int, wanted: Callable[[tuple[Change, ...]], bool], noise: float, n_rounds: int, seed: int = 0
+) -> Rate:
+    """In how many of `n` simulated series what is found is as wanted."""
+    rng = np.random.default_rng(seed)
+    return Rate(sum(wanted(change_points(series(shape, noise, n_rounds, rng).tolist())) for _ in range(n)), n)
+
+
+def table() -> Iterator[str]:
+    """Rows of Markdown: the shares, with their 95 % intervals."""
+    yield f"| noise of a round | rounds | flat: none found | step of {STEP:.0%} placed | and alone | bump placed |"
+    yield "|---|---|---|---|---|---|"
+    for noise in NOISES:
+        for n_rounds in ROUNDS:
+            rates = (
+                rate(FLAT, N_FLAT, is_flat, noise, n_rounds),
+                rate(STEPPED, N_STEPS, is_placed, noise, n_rounds),
+                rate(STEPPED, N_STEPS, is_alone, noise, n_rounds),
+                rate(BUMP, N_STEPS, is_bump, noise, n_rounds),
+            )
+            yield f"| {100 * noise:g} % | {n_rounds} | {' | '.join(map(str, rates))} |"
+
+
+if __name__ == "__main__":
+    for row in table():
+        print(row, flush=True)
