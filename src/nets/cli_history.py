@@ -29,8 +29,8 @@ def history(
 ) -> None:
     """Show how each cell's figures went from commit to commit, and where they changed.
 
-    DIR holds what --benchmark-autosave or --benchmark-json wrote. Exit 0, whatever changed; 3: no result file is usable,
-    or an option is not.
+    DIR holds what --benchmark-autosave or --benchmark-json wrote. Exit 0, whatever changed; 3: no file there, or an
+    option, is usable.
     """
     from importlib.util import find_spec
     from shutil import get_terminal_size

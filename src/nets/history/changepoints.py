@@ -39,8 +39,11 @@ PERMUTATIONS = 9_999
 FIRST = 499
 """So many permutations show most flat series to be flat."""
 SEED = 20_140_101
-FAR = 5.0
-"""Beyond so many standard deviations, as the median absolute deviation estimates them, a value is drawn in."""
+FAR = 3.0
+"""Beyond so many standard deviations, as the median absolute deviation estimates them, a value is drawn in.
+
+Nearer, and short levels lose their height too; farther, and an outlier hides more.
+"""
 BLOCK = 2**21
 
 
@@ -145,7 +148,7 @@ def _gains(orders: Values, n_breaks: int) -> Values:
 
 
 def _without_outliers(segment: Values) -> Values:
-    """The segment with far values drawn in to FAR deviations (Hampel's rule), less its mean."""
+    """The segment with far values drawn in to FAR deviations (a winsorised segment), less its mean."""
     middle = np.median(segment)
     deviation = 1.4826 * float(np.median(np.abs(segment - middle)))
     if deviation > 0:

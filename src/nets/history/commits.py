@@ -37,11 +37,6 @@ class Commit:
         """The same for runs of the same commit, and for no others."""
         return self.id or UNVERSIONED, self.ran.isoformat() if self.dirty or self.id is None else ""
 
-    @property
-    def name(self) -> str:
-        """Seven digits of it, with a star where there were uncommitted changes."""
-        return f"{UNVERSIONED if self.id is None else self.id[:7]}{'*' if self.dirty else ''}"
-
 
 def commit_id(text: str | None) -> str | None:
     """A full hash, or None for whatever else stands in its place."""

@@ -1,11 +1,12 @@
 """How often a change is found that is not there, or missed, or misplaced; pure.
 
-`python -m nets.history.rates` prints it. Series are simulated as `nets history` makes them: a point is the median of a commit's rounds, each with normal noise.
+`python -m nets.history.rates` prints it. Series are simulated as `nets history` makes them: a point is the median of a
+commit's rounds, each with normal noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ N_FLAT = 10_000
 N_STEPS = 1_000
 NOISES = (0.01, 0.02, 0.05)
 ROUNDS = (1, 3)
+SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +76,34 @@ def is_bump(found: tuple[Change, ...]) -> bool:
     )
 
 
-def rate(
-    shape: Values, n: int, wanted: Callable[[tuple[Change, ...]], bool], noise: float, n_rounds: int, seed: int = 0
-) -> Rate:
-    """In how many of `n` simulated series what is found is as wanted."""
-    rng = np.random.default_rng(seed)
-    return Rate(sum(wanted(change_points(series(shape, noise, n_rounds, rng).tolist())) for _ in range(n)), n)
+Verdict = Callable[[tuple[Change, ...]], bool]
 
 
-def table() -> Iterator[str]:
-    """Rows of Markdown: the shares, with their 95 % intervals."""
-    yield f"| noise of a round | rounds | flat: none found | step of {STEP:.0%} placed | and alone | bump placed |"
-    yield "|---|---|---|---|---|---|"
+def rates(shape: Values, n: int, verdicts: tuple[Verdict, ...], noise: float, n_rounds: int) -> tuple[Rate, ...]:
+    """Of each verdict: in how many of `n` simulated series it holds of what was found."""
+    rng = np.random.default_rng(SEED)
+    found = [change_points(series(shape, noise, n_rounds, rng).tolist()) for _ in range(n)]
+    return tuple(Rate(sum(map(verdict, found)), n) for verdict in verdicts)
+
+
+def row(noise: float, n_rounds: int) -> str:
+    """A row of Markdown: the shares, with their 95 % intervals."""
+    shares = (
+        *rates(FLAT, N_FLAT, (is_flat,), noise, n_rounds),
+        *rates(STEPPED, N_STEPS, (is_placed, is_alone), noise, n_rounds),
+        *rates(BUMP, N_STEPS, (is_bump,), noise, n_rounds),
+    )
+    return f"| {100 * noise:g} % | {n_rounds} | {' | '.join(map(str, shares))} |"
+
+
+def main() -> None:
+    """Print the table of docs/history.md; some minutes."""
+    print("| noise of a round | rounds | flat: none found | step placed | ... and nothing besides | bump placed |")
+    print("|---|---|---|---|---|---|")
     for noise in NOISES:
         for n_rounds in ROUNDS:
-            rates = (
-                rate(FLAT, N_FLAT, is_flat, noise, n_rounds),
-                rate(STEPPED, N_STEPS, is_placed, noise, n_rounds),
-                rate(STEPPED, N_STEPS, is_alone, noise, n_rounds),
-                rate(BUMP, N_STEPS, is_bump, noise, n_rounds),
-            )
-            yield f"| {100 * noise:g} % | {n_rounds} | {' | '.join(map(str, rates))} |"
+            print(row(noise, n_rounds), flush=True)
 
 
 if __name__ == "__main__":
-    for row in table():
-        print(row, flush=True)
+    main()

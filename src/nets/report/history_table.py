@@ -75,9 +75,9 @@ def trend(points: tuple[Point, ...]) -> str:
 
 def _caption(history: History) -> str:
     order = "in the repository's order" if history.topological else "in the order of their times"
-    runs = "one run" if history.n_files == 1 else f"{history.n_files} runs"
+    files = "one result file" if history.n_files == 1 else f"{history.n_files} result files"
     commits = "one commit" if history.n_commits == 1 else f"{history.n_commits} commits"
-    return f"{runs} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
+    return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
 
 
 def _differing(history: History) -> dict[str, dict[tuple[Condition, ...], str]]:
