@@ -30,7 +30,7 @@ def places(found: tuple[Change, ...]) -> list[int]:
 
 
 def test_flat_series_are_flat() -> None:
-    """At least 990 of 1,000 flat series of 20 commits with 2 % noise show none, with one round a commit as with three."""
+    """At least 990 of 1,000 flat series of 20 commits with 2 % noise show none, of one round a commit or three."""
     for n_rounds in (1, 3):
         (flat,) = rates(FLAT, 1_000, (is_flat,), 0.02, n_rounds)
         assert flat.k >= 990

@@ -183,13 +183,17 @@ def _notes(order: Iterable[Commit], n_twice: int, unfit: Mapping[str, int]) -> I
     n_dirty = sum(commit.dirty for commit in order)
     n_unversioned = sum(commit.id is None for commit in order)
     if n_dirty:
-        yield f"{n_dirty} of the points are runs with uncommitted changes (*), each a point of its own"
+        yield f"{_counted(n_dirty, 'run')} with uncommitted changes (*), each a point of its own"
     if n_unversioned:
-        yield f"{n_unversioned} of the points are runs of no commit, each a point of its own, at its own time"
+        yield f"{_counted(n_unversioned, 'run')} of no commit, each a point of its own, at its own time"
     if n_twice:
-        yield f"{n_twice} records are in more than one file, and count once"
+        yield f"{_counted(n_twice, 'record')} in a second file, and counted once"
     for sentence in sorted(unfit):
-        yield f"left out {unfit[sentence]} times: {sentence}"
+        yield f"left out {'once' if unfit[sentence] == 1 else f'{unfit[sentence]} times'}: {sentence}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"one {what}" if n == 1 else f"{n} {what}s"
 
 
 def _moment(time: datetime) -> str:
