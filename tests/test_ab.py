@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 
-from nets.ab.conductor import Conductor, Stop, cell_of
-from nets.ab.looks import Plan, Verdict, plan
-from nets.ab.process import Side, Spec
-from nets.gate.config import Limits
-from nets.gate.significance import Shift
+from nets.ab.conductor import Sitting, Stop, cell_of
+from nets.ab.process import Side, Spec, environment
 from nets.results import Unusable
+
+N_ROUNDS = 3
 
 CONFTEST = """
 import time
@@ -30,6 +29,8 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption("--rounds", type=int)
+    parser.addoption("--seed", type=int)
+    parser.addoption("--no-trace", action="store_true")
 
 @pytest.fixture
 def cell_run(pytestconfig):
@@ -38,11 +39,14 @@ def cell_run(pytestconfig):
 def event(*words):
     with Path(EVENTS).open("a") as file:
         print(*words, time.monotonic(), file=file)
+
+def finished(benchmark, n):
+    pass
 """
 BENCHMARK = """
 import os, time
 import pytest
-from conftest import event
+from conftest import event, finished
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_train_eval(benchmark, cell_run, cell):
@@ -57,6 +61,7 @@ def test_train_eval(benchmark, cell_run, cell):
         event(SIDE, cell, "end", n - 1)
     benchmark.pedantic(work, rounds=cell_run, iterations=1)
     event(SIDE, cell, "after", n)
+    finished(benchmark, n)
 
 def test_something_else():
     event(SIDE, "else", "begin", 0)
@@ -64,12 +69,11 @@ def test_something_else():
 
 
 class Repository:
-    """Two folders with a benchmark each, what their rounds did, and what was said at each look."""
+    """Two folders with a benchmark each, and what their rounds did."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.events_file = path / "events"
-        self.looked: list[tuple[str, int, Verdict]] = []
 
     def side(
         self,
@@ -87,25 +91,28 @@ class Repository:
         (folder / "conftest.py").write_text(head + CONFTEST)
         (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"\nFAULT = {fault}\n")
         (folder / "pytest.ini").write_text("[pytest]\n")
-        every = (".", "--rounds=9", "-p", "no:cacheprovider", *arguments)
-        return Side(Spec(name, Path(sys.executable), folder, every, self.path), self.path)
+        every = (".", f"--rounds={N_ROUNDS}", "-p", "no:cacheprovider", *arguments)
+        spec = Spec(name, Path(sys.executable), folder, every, self.path / f"{name}.json", self.path / f"{name}.log")
+        return Side(spec, self.path)
 
-    def run(self, base: Side, head: Side, *, stop_after_look: bool = False) -> None:
-        """Both to their ends; looks at 7 and 9 pairs for two cells."""
-
-        def saw(test: str, n_pairs: int, verdict: Verdict, _shift: Shift) -> None:
-            self.looked.append((cell_of(test), n_pairs, verdict))
-            stop.asked |= stop_after_look
-
-        def planned(n_cells: int) -> Plan:
-            return plan(n_cells, 9, 2, Limits())
-
+    def run(self, base: Side, head: Side, *, head_first: bool = False, stop_after: int | None = None) -> Sitting:
+        """One sitting; somebody asks to stop when a cell has had `stop_after` rounds."""
         stop = Stop()
+        if stop_after is not None:
+            say = base.say
+
+            def stopping(answer: str) -> None:
+                say(answer)
+                stop.asked |= base.at is not None and base.at.n_done == stop_after
+
+            base.say = stopping  # type: ignore[method-assign]
+        sitting = Sitting(base, head, N_ROUNDS, stop)
         try:
-            Conductor(base, head, planned, stop).run(saw)
+            sitting.run(sitting.collect(), alone=True, head_first=head_first)
         finally:
             base.kill()
             head.kill()
+        return sitting
 
     @property
     def events(self) -> list[list[str]]:
@@ -131,49 +138,44 @@ def stats(side: Side) -> dict[str, Any]:
     return {benchmark["params"]["cell"]: benchmark["stats"]["data"] for benchmark in content["benchmarks"]}
 
 
-def test_turns(repository: Repository) -> None:
-    """One round at a time, pair by pair, every other pair begun by head; whatever else a side does is a turn, too."""
-    base, head = repository.side("base"), repository.side("head")
-    repository.run(base, head)
+@pytest.mark.parametrize("head_first", [False, True])
+def test_turns(repository: Repository, head_first: bool) -> None:
+    """One round at a time, pair by pair, every other pair begun by the other; all else that a side does is a turn."""
+    base, head = repository.side("base"), repository.side("head", seconds=0.02)
+    sitting = repository.run(base, head, head_first=head_first)
     begun = [(side, int(n)) for side, cell, what, n in repository.events if (cell, what) == ("a", "begin")]
-    n_pairs = len(begun) // 2
-    assert n_pairs in (7, 9)
-    expected = [(s, n) for n in range(n_pairs) for s in (("base", "head") if n % 2 == 0 else ("head", "base"))]
-    assert begun == expected
+    order = ("head", "base") if head_first else ("base", "head")
+    assert begun == [(s, n) for n in range(N_ROUNDS) for s in (order if n % 2 == 0 else order[::-1])]
     whats = [what for _, _, what, _ in repository.events if what != "after"]
     assert whats == ["begin", "end"] * (len(whats) // 2)
-    assert all(len(seconds) == n for side in (base, head) for seconds in [stats(side)["a"]] for n in [n_pairs])
     assert not any(cell == "else" for _, cell, _, _ in repository.events)
-
-
-def test_a_slower_head_stops_at_the_first_look(repository: Repository) -> None:
-    """What the first look finds changed is not measured further, on either side, and both files have those rounds."""
-    base, head = repository.side("base"), repository.side("head", seconds=0.03)
-    repository.run(base, head)
-    assert repository.looked == [("a", 7, "slower"), ("b", 7, "slower")]
-    assert set(repository.rounds().values()) == {7}
     for seconds in (stats(base), stats(head)):
-        assert {cell: len(each) for cell, each in seconds.items()} == {"a": 7, "b": 7}
+        assert {cell: len(each) for cell, each in seconds.items()} == {"a": N_ROUNDS, "b": N_ROUNDS}
+    assert {cell_of(test): ratio > 0.5 for test, ratio in sitting.ratios.items()} == {"a": True, "b": True}
 
 
 def test_a_cell_of_one_side_alone(repository: Repository) -> None:
-    """A cell that only one side has runs three rounds there; the common ones, in whatever order, are paired."""
+    """A cell that only one side has runs there by itself; the common ones, in whatever order, are paired."""
     base = repository.side("base", cells=("gone", "a", "b"))
-    head = repository.side("head", cells=("b", "a", "new"), seconds=0.03)
-    repository.run(base, head)
+    head = repository.side("head", cells=("b", "a", "new"))
+    sitting = repository.run(base, head)
     assert repository.rounds() == {
-        ("base", "a"): 7, ("head", "a"): 7, ("base", "b"): 7, ("head", "b"): 7, ("base", "gone"): 3, ("head", "new"): 3,
-    }  # fmt: skip
+        (side, cell): N_ROUNDS
+        for side, cells in (("base", ("a", "b", "gone")), ("head", ("a", "b", "new")))
+        for cell in cells
+    }
+    assert sorted(map(cell_of, sitting.ratios)) == ["a", "b"]
 
 
 def test_a_cell_that_fails_on_one_side(repository: Repository) -> None:
-    """The other side's goes on to three rounds, and the next cell is paired as if nothing had been."""
+    """The other side ends its own, the pair counts for nothing, and the next cell is paired as if nothing had been."""
     base = repository.side("base")
-    head = repository.side("head", seconds=0.03, fault="('a', 2, lambda: 1 / 0)")
-    repository.run(base, head)
+    head = repository.side("head", fault="('a', 2, lambda: 1 / 0)")
+    sitting = repository.run(base, head)
     rounds = repository.rounds()
-    assert (rounds["base", "a"], rounds["head", "a"]) == (3, 1)
-    assert rounds["base", "b"] == rounds["head", "b"] == 7
+    assert (rounds["base", "a"], rounds["head", "a"]) == (N_ROUNDS, 1)
+    assert rounds["base", "b"] == rounds["head", "b"] == N_ROUNDS
+    assert list(map(cell_of, sitting.ratios)) == ["b"]
 
 
 def test_a_side_that_dies(repository: Repository) -> None:
@@ -186,10 +188,10 @@ def test_a_side_that_dies(repository: Repository) -> None:
 
 
 def test_stopped(repository: Repository) -> None:
-    """After Ctrl-C the cell under way is finished as it is, and the next ones never begin."""
+    """After Ctrl-C the cell under way ends with the rounds that it has, and the next ones never begin."""
     base, head = repository.side("base"), repository.side("head")
-    repository.run(base, head, stop_after_look=True)
-    assert repository.rounds() == {("base", "a"): 7, ("head", "a"): 7}
+    repository.run(base, head, stop_after=2)
+    assert repository.rounds() == {("base", "a"): 2, ("head", "a"): 2}
     assert list(stats(base)) == list(stats(head)) == ["a"]
     assert "1 passed, 1 skipped" in base.spec.log.read_text()
 
@@ -212,7 +214,7 @@ def test_the_environment_of_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A side imports its own folder's sources first, then what this process would."""
     monkeypatch.setenv("PYTHONPATH", "/inherited")
     (tmp_path / "src").mkdir()
-    found = Spec("base", Path(sys.executable), tmp_path, (), tmp_path).environment(tmp_path / "plugin")
+    found = environment(tmp_path, tmp_path / "plugin")
     assert found["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "plugin"), str(tmp_path / "src"), "/inherited"]
     code = "import sys; print(sys.path[1:4])"
     done = subprocess.run([sys.executable, "-c", code], env=found, capture_output=True, text=True, check=True)
@@ -223,7 +225,8 @@ def test_another_nets_is_refused(repository: Repository) -> None:
     """A side that imported a nets which is not its own revision's measured something else."""
     (repository.path / "base").mkdir()
     side = Side.__new__(Side)
-    side.spec = Spec("base", Path(sys.executable), repository.path / "base", (), repository.path)
+    nowhere = repository.path / "x"
+    side.spec = Spec("base", Path(sys.executable), repository.path / "base", (), nowhere, nowhere)
     (repository.path / "base" / "src" / "nets").mkdir(parents=True)
     with pytest.raises(Unusable, match="not that of its own revision"):
         side._demand_own_sources(math.__name__)

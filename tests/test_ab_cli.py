@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nets.cli import app
+from tests.records import record
 from tests.suite import REPOSITORY
 from tests.test_ab import BENCHMARK, CONFTEST
 
@@ -72,13 +73,26 @@ def suite(conftest: str = "") -> dict[str, str]:
     }
 
 
+RECORDING = """
+def finished(benchmark, n):
+    one = RECORD["rounds"][0]
+    benchmark.extra_info.update({**RECORD, "rounds": [{**one, "seed": i} for i in range(n)]})
+
+def pytest_benchmark_update_json(output_json):
+    output_json["nets"] = {"schema": 1}
+
+def pytest_benchmark_update_machine_info(machine_info):
+    machine_info["nets"] = {}
+"""
+
+
 def without_torch() -> dict[str, str]:
-    """A repository with a cell that takes half a second a round."""
+    """A repository with a cell that takes half a second a round, and a record that says something else."""
     events = str(Path("..", "events").resolve())
-    head = f"EVENTS, SIDE, CELLS = {events!r}, 'x', ('a',)\n"
+    head = f"EVENTS, SIDE, CELLS = {events!r}, 'x', ('a',)\nRECORD = {record().to_json()!r}\n"
     return {
         "pytest.ini": "[pytest]\n",
-        "conftest.py": head + CONFTEST,
+        "conftest.py": head + CONFTEST + RECORDING,
         ".gitignore": "__pycache__\n",
         "benchmarks/test_cells.py": f"{head}SECONDS = 0.5\n{BENCHMARK}\nFAULT = (None, 0, None)\n",
     }
@@ -99,27 +113,31 @@ def test_two_commits(repository: Path) -> None:
     """A head that takes twice as long regresses, by pairs that both files name; the worktrees are gone."""
     commit(suite())
     commit(suite(SLOWER))
-    arguments = ("--cells", "digits-snn500", "--device", "cpu", "--max-rounds", "6", "--looks", "1")
-    done = ran("HEAD~1", "HEAD", *arguments, "--markdown", "x.md", "--json", "x.json", "--", "--epochs", "1")
+    arguments = ("--cells", "digits-snn500", "--device", "cpu", "--max-rounds", "5", "--restart-every", "1")
+    done = ran(
+        "HEAD~1", "HEAD", *arguments, "--markdown", "x.md", "--json", "x.json", "--looks", "1", "--", "--epochs", "1"
+    )
     assert done.exit_code == 1, done.output
     sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
     assert sides[0]["nets"]["pairing"] == sides[1]["nets"]["pairing"]
-    assert sides[0]["nets"]["pairing"]["looks"] == 1
+    assert (sides[0]["nets"]["pairing"]["looks"], sides[0]["nets"]["pairing"]["rounds"]) == (1, 1)
     assert [side["commit_info"]["id"] for side in sides] == git("rev-parse", "HEAD~1", "HEAD").split()
-    assert [len(side["benchmarks"][0]["extra_info"]["rounds"]) for side in sides] == [6, 6]
+    seeds = [[r["seed"] for r in side["benchmarks"][0]["extra_info"]["rounds"]] for side in sides]
+    assert seeds == [[0, 1, 2, 3, 4]] * 2
+    assert [side["benchmarks"][0]["stats"]["rounds"] for side in sides] == [5, 5]
     found = {f["metric"]: f for f in json.loads(Path("x.json").read_bytes())["findings"]}
     assert found["total_s"]["status"] == "regressed"
     assert found["total_s"]["effect"] > 0.3
     assert found["accuracy"]["effect"] == 0
     assert "regressed" in Path("x.md").read_text()
-    assert "digits-snn500: 6 pairs" in done.output
+    assert "digits-snn500 after 5 sittings: +" in done.output
     nothing_left(repository)
 
 
 def test_a_cell_without_data(repository: Path) -> None:
     """Where every cell is skipped there is nothing to compare, and the reason is that of the first."""
     commit(suite())
-    done = ran("HEAD", "HEAD", "--cells", "mnist-snn500", "--max-rounds", "9")
+    done = ran("HEAD", "HEAD", "--cells", "mnist-snn500")
     assert done.exit_code == 3
     assert "it holds no cell" in done.stderr
     assert "; mnist-snn500: " in done.stderr
@@ -134,7 +152,7 @@ def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
     command = [sys.executable, "-c", "from nets.cli import main; main()", "ab", "HEAD", "HEAD", "--out", "nets-ab"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert any("looks at" in line for line in process.stdout)
+        assert any("looks after" in line for line in process.stdout)
         while not events.is_file() or events.read_text().count("end") < 2:  # a round of each
             assert process.poll() is None
             time.sleep(0.01)
@@ -146,11 +164,13 @@ def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
                 assert "stopping after the round" in process.stderr.readline()
         _, stderr = process.communicate(timeout=60)
     nothing_left(repository)
-    assert "Traceback" not in stderr
+    assert "Traceback" not in stderr, stderr
     if signals == [signal.SIGINT]:
         assert process.returncode == 130
         sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
-        assert [len(side["benchmarks"][0]["stats"]["data"]) for side in sides] in ([1, 1], [1, 2], [2, 2])
+        n_rounds = [len(side["benchmarks"][0]["stats"]["data"]) for side in sides]
+        assert n_rounds in ([1, 1], [1, 2], [2, 2])
+        assert [len(side["benchmarks"][0]["extra_info"]["rounds"]) for side in sides] == n_rounds
     else:
         assert process.returncode == (130 if signals[0] == signal.SIGINT else 143)
     with pytest.raises(ProcessLookupError):
@@ -185,10 +205,10 @@ def test_refused_options(repository: Path) -> None:
     bare.chmod(0o755)
     assert "can't import what it needs: ModuleNotFoundError" in refused("HEAD", "HEAD", "--python-b", "./bare")
     assert "--data-dir: nosuch is not a folder" in refused("HEAD", "HEAD", "--data-dir", "nosuch")
-    assert "--rounds: nets ab sets it itself" in refused("HEAD", "HEAD", "--", "--rounds=3")
+    assert "--rounds: not for pytest within nets ab" in refused("HEAD", "HEAD", "--", "--rounds=3")
     assert "--out: " in refused("HEAD", "HEAD", "--out", "conftest.py")
     assert "--allow speed: unknown" in refused("HEAD", "HEAD", "--allow", "speed")
-    assert "5 rounds can't decide one cell" in refused("HEAD", "HEAD", "--max-rounds", "5").splitlines()[-1]
+    assert "5 starts of both sides can't decide one cell" in refused("HEAD", "HEAD", "--max-rounds", "17")
     nothing_left(repository)
 
 

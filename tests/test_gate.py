@@ -32,7 +32,7 @@ from nets.results import (
 from tests.records import EXECUTION, one_round, record, seen_of_gpu
 
 GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")
-PAIRING = Pairing(id="a", looks=1)
+PAIRING = Pairing(id="a", rounds=1, looks=1)
 VERSIONS = Versions(torch="2.12.0", cuda="13.0", cudnn="91002", python="3.12.3")
 
 
@@ -392,7 +392,9 @@ def test_unpaired_limit_can_be_set() -> None:
 
 def test_other_pairings_are_no_pair() -> None:
     """Two files with different pairings are unpaired, and a note says so."""
-    found = judged(run(timed([2] * 8), pairing=PAIRING), run(timed([2] * 8), pairing=Pairing(id="b", looks=1)))
+    found = judged(
+        run(timed([2] * 8), pairing=PAIRING), run(timed([2] * 8), pairing=Pairing(id="b", rounds=1, looks=1))
+    )
     assert not found.paired
     assert "not the same" in found.notes[0]
 
@@ -456,12 +458,52 @@ def test_too_noisy() -> None:
 
 
 def test_no_pairs_after_all() -> None:
-    """Rounds with other seeds in the same place are no pairs, whatever the files say."""
+    """Rounds without a seed in common are no pairs, whatever the files say."""
     head = timed([2.0] * 8)
-    shifted = head.model_copy(update={"rounds": head.rounds[::-1]})
+    shifted = head.model_copy(
+        update={"rounds": tuple(r.model_copy(update={"seed": 100 + r.seed}) for r in head.rounds)}
+    )
     finding = the(paired([head], [shifted]), "total_s")
     assert finding.status == "not enough data"
-    assert "other seeds" in str(finding.because)
+    assert "no rounds have the same seed" in str(finding.because)
+
+
+def test_sittings() -> None:
+    """Rounds of the same processes count once: eight sittings of three decide, two of twelve don't."""
+
+    def sat(n_rounds: int) -> Finding:
+        pairing = Pairing(id="a", rounds=n_rounds, looks=1)
+        sides = (run(timed([s] * 24), pairing=pairing) for s in (1.0, 1.1))
+        return the(judged(*sides), "total_s")
+
+    assert sat(3).status == "regressed"
+    assert "8 sittings" in str(sat(3).because)
+    assert sat(12).status == "not enough data"
+    assert "2 sittings are too few" in str(sat(12).because)
+
+
+def test_looks_share_the_level() -> None:
+    """What one look would find, five pairs all slower, three looks do not: they share the level."""
+
+    def looked(n_looks: int, n: int) -> Finding:
+        pairing = Pairing(id="a", rounds=1, looks=n_looks)
+        return the(judged(*(run(timed([s] * n), pairing=pairing) for s in (1.0, 1.1))), "total_s")
+
+    assert looked(1, 5).status == "regressed"
+    assert looked(3, 5).status == "not enough data"
+    assert "3 looks" in str(looked(3, 5).because)
+    assert looked(3, 6).status == "regressed"
+
+
+def test_a_sitting_that_lacks_rounds() -> None:
+    """A round that one side lacks leaves the other pairs as they are: they are matched by seed."""
+    base = timed([1.0] * 18)
+    head = timed([1.1] * 18)
+    head = head.model_copy(update={"rounds": head.rounds[:4] + head.rounds[5:]})
+    pairing = Pairing(id="a", rounds=3, looks=1)
+    finding = the(judged(run(base, pairing=pairing), run(head, pairing=pairing)), "total_s")
+    assert finding.status == "regressed"
+    assert finding.effect == pytest.approx(0.1)
 
 
 def test_rounds_without_time() -> None:

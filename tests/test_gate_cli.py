@@ -126,10 +126,10 @@ def test_json() -> None:
 def test_pairing() -> None:
     """The pairing is read from the file's own block."""
     eight = record(rounds=tuple(one_round(seed=i) for i in range(8)))
-    pairing = {"id": "x", "looks": 3}
+    pairing = {"id": "x", "rounds": 1, "looks": 3}
     base, head = write("a", eight, pairing=pairing), write("b", eight, pairing=pairing)
-    assert "paired: measured interleaved" in ran(base, head).output
-    for spoilt in (5, "x", {"id": "x"}, {"id": "", "looks": 1}, {"id": "x", "looks": 0}):
+    assert "paired: measured in turns" in ran(base, head).output
+    for spoilt in (5, "x", {"id": "x", "rounds": 1}, {**pairing, "id": ""}, {**pairing, "looks": 0}):
         assert ran(base, write("c", eight, pairing=spoilt)).exit_code == 3
 
 

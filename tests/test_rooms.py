@@ -10,7 +10,8 @@ from tests.suite import REPOSITORY
 
 PURE = (
     "bandrates", "bands", "depth", "gate.accuracy", "gate.comparable", "gate.findings", "gate.figures", "gate.judge",
-    "gate.significance", "gate.time", "growth", "harness", "kineto", "occupancy", "sidebyside", "trace", "windows",
+    "gate.significance", "gate.time", "growth", "harness", "history.changepoints", "history.lines", "history.metrics",
+    "history.rates", "history.records", "kineto", "occupancy", "sidebyside", "trace", "windows",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nets import __version__, cli_ab, cli_depth, cli_gate
+from nets import __version__, cli_ab, cli_depth, cli_gate, cli_history
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,6 +28,7 @@ def nets(
 app.command()(cli_depth.depth)
 app.command()(cli_gate.gate)
 app.command()(cli_ab.ab)
+app.command()(cli_history.history)
 
 
 @app.command()

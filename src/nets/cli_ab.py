@@ -52,7 +52,7 @@ def ab(
     """
     from nets.ab import process, revisions
     from nets.ab.conductor import Stop
-    from nets.ab.looks import TooFewRounds
+    from nets.ab.looks import TooFewRounds, plan
     from nets.ab.sittings import Course, Program, measure
     from nets.cli_gate import judged, limits_of
     from nets.report.foreign import plain
@@ -76,6 +76,7 @@ def ab(
             limits=limits,
             out=out,
         )
+        plan(1, course.max_sittings, looks, limits)  # refused before anything is started
         with ExitStack() as stack:
             stack.enter_context(_ended_by_sigterm())
             checkouts = stack.enter_context(revisions.checked_out(base, head))

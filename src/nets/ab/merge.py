@@ -26,7 +26,7 @@ def merge(sittings: Sequence[Path], pairing: Pairing, into: Path) -> None:
     broken: dict[str, list[Result]] = {}
     for path, content in zip(sittings, contents, strict=True):
         for benchmark in content["benchmarks"]:
-            result = parse(benchmark["extra_info"], str(path))
+            result: Result = parse(benchmark["extra_info"], str(path))
             timed.setdefault(result.id, []).append(benchmark)
             records.setdefault(result.id, []).append(result)
         for record in content["nets"].get("unfinished", []):

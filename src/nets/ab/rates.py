@@ -24,7 +24,7 @@ N_COMPARISONS = 2_000
 N_DRAWS = 300
 NOISES = (0.005, 0.01, 0.02, 0.05, 0.10)
 PAIRS = (6, 8, 10, 15, 20, 30)
-MAX_ROUNDS, N_LOOKS = 30, 3  # the command's defaults
+MAX_SITTINGS, N_LOOKS = 12, 3  # the command's defaults
 
 Draw = Callable[[random.Random], float]
 
@@ -41,7 +41,7 @@ def outcome(made: Plan, log_ratios: Sequence[float]) -> Verdict:
 def false_alarms(made: Plan, draw: Draw, n_comparisons: int, seed: int = 0) -> Counter[Verdict]:
     """The outcomes of comparisons of a thing with itself, each pair's noise drawn by `draw`."""
     rng = random.Random(seed)
-    return Counter(outcome(made, [draw(rng) for _ in range(made.max_rounds)]) for _ in range(n_comparisons))
+    return Counter(outcome(made, [draw(rng) for _ in range(made.looks[-1])]) for _ in range(n_comparisons))
 
 
 def smallest_caught(noise: Sequence[float], n_pairs: int, limits: Limits, seed: int = 0) -> float | None:
@@ -99,7 +99,7 @@ def tables(path: Path) -> Iterator[str]:
     draws[f"recorded, {100 * pstdev(noise):.1f} %"] = lambda rng: rng.choice(noise) * rng.choice((-1, 1))
     for name, draw in draws.items():
         for n_cells in (1, 10):
-            found = false_alarms(plan(n_cells, MAX_ROUNDS, N_LOOKS, limits), draw, N_COMPARISONS)
+            found = false_alarms(plan(n_cells, MAX_SITTINGS, N_LOOKS, limits), draw, N_COMPARISONS)
             shown = [rate(found[verdict], N_COMPARISONS) for verdict in ("slower", "faster", "open")]
             yield f"| {name} | {n_cells} | {' | '.join(shown)} |"
     spread = pstdev(noise)

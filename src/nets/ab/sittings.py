@@ -91,7 +91,7 @@ class _Run:
                 spec = self._spec(program, k)
                 sides.append(Side(spec, self._folder))
                 stack.callback(sides[-1].kill)
-            sitting = Sitting(*sides, course.n_rounds, self._stop)
+            sitting = Sitting(sides[0], sides[1], course.n_rounds, self._stop)
             try:
                 common = sitting.collect()
                 if self._plan is None:

@@ -25,13 +25,13 @@ class Versions:
 class Pairing(Record):
     """The same on two runs that were measured in turns.
 
-    `rounds`: how many of a cell's rounds one pair of processes ran, one after the other; together they count once, since
-    what a process is dealt at its start stays with it. `looks`: at how many numbers of sittings a cell could stop.
+    `rounds`: how many of a cell's rounds one pair of processes ran, one after the other; together they count once,
+    since what a process is dealt at its start stays with it. `looks`: after how many sittings a cell could stop.
     """
 
     id: str = Field(min_length=1, max_length=200)
-    rounds: int = Field(default=1, ge=1, le=1_000)
-    looks: int = Field(default=1, ge=1, le=1_000)
+    rounds: int = Field(ge=1, le=1_000)
+    looks: int = Field(ge=1, le=1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Run:
     """All of one file that the gate needs. Raises Unusable for a cell that occurs twice.
 
     `results`: cells with a timing; `unfinished`: those that broke off; `not_run`: (cell, reason) of the others.
-    `pairing`: the same on two runs that were measured interleaved, round by round; None for any other.
+    `pairing`: the same on two runs that were measured in turns, round by round; None for any other.
     """
 
     source: str
@@ -87,12 +87,16 @@ def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> tuple
     """
     return tuple(
         Difference(fact, was or "none", is_ or "none")
-        for (fact, was), (_, is_) in zip(_facts(base, of_base, of_head), _facts(head, of_head, of_base), strict=True)
+        for (fact, was), (_, is_) in zip(facts(base, of_base, of_head), facts(head, of_head, of_base), strict=True)
         if was != is_
     )
 
 
-def _facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
+def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
+    """What must be the same in `other`'s record, its own facts in the same order; data is known on both sides or none.
+
+    With the record itself as `other`: all that is known of it.
+    """
     device, protocol, execution = result.device, result.protocol, result.execution
     sha256 = result.cell.data_sha256
     is_data_known = sha256 is not None and other.cell.data_sha256 is not None

@@ -7,9 +7,9 @@ nothing with five pairs (2/32 > 0.05), and Holm over the metrics as well nothing
 improved, if the test says so *and* the effect is beyond the limit. Where the effect is beyond the limit and the test
 does not confirm it, there is not enough data. The smallest p of n pairs is 2^-n, so that with m cells 2^-n <= alpha / m
 must hold: 5 pairs decide one cell, 6 three, 7 six, 8 twelve, 10 fifty-one. Cells with fewer are not enough data
-either, unless they pass the wide limit of unpaired files. Pairs of one sitting, run by the same two processes, count as
-one pair, their middle one; and a cell that could stop at one of several looks is tested with an equal share of `alpha` a
-look (`nets.ab.looks` says why).
+either, unless they pass the wide limit of unpaired files. Pairs of one sitting, run by the same two processes, count
+as one pair, their middle one; and a cell that could stop at one of several looks is tested with an equal share of
+`alpha` a look (`nets.ab.looks` says why).
 
 **Unpaired** files: the ratio of geometric means against a wide limit, without a test: numbers from another machine
 or day differ by tens of per cent, and no test on the rounds within a file can know by how much.

@@ -1,0 +1,118 @@
+"""A folder of result files -> runs; a file that is none is named, with the reason, and passed over."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from nets.gate import runs
+from nets.gate.comparable import Run
+from nets.history.commits import Commit, commit_id
+from nets.results import Unusable, first_fault
+
+NOT_SEARCHED = {".git", ".hg", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
+"""Folders in a repository that hold no results, and thousands of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run, and the commit that it was of."""
+
+    run: Run
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """All usable runs below a folder, by path, and a sentence for each file or folder that is not usable."""
+
+    runs: tuple[Stored, ...]
+    passed_over: tuple[str, ...]
+
+
+class _CommitInfo(BaseModel):
+    id: str | None = None
+    time: str | None = None
+    dirty: bool = False
+
+
+class _File(BaseModel):
+    """What pytest-benchmark writes beside the benchmarks."""
+
+    commit_info: _CommitInfo = _CommitInfo()
+    datetime: str
+
+
+def read(folder: Path, without: Iterable[Path] = ()) -> Archive:
+    """Read every `*.json` below `folder`, but for those `without`. Raises Unusable where nothing there is usable."""
+    if not folder.exists():
+        raise Unusable(f"{folder}: there is no such folder")
+    if not folder.is_dir():
+        raise Unusable(f"{folder}: not a folder; give the one that holds the result files")
+    left_out = {path.absolute() for path in without}
+    found: list[Stored] = []
+    passed_over: list[str] = []
+    for path in _files(folder, passed_over):
+        if path.absolute() in left_out:
+            continue
+        try:
+            found.append(stored(path))
+        except Unusable as error:
+            passed_over.append(_text(error))
+    if not found:
+        why = f": {passed_over[0]}" if len(passed_over) == 1 else ""
+        n = {0: "no JSON file", 1: "one JSON file"}.get(len(passed_over), f"{len(passed_over)} JSON files")
+        raise Unusable(
+            f"{_text(folder)}: no result file of nets in it ({n}{why}); "
+            f"--benchmark-autosave and --benchmark-json write them"
+        )
+    return Archive(tuple(found), tuple(passed_over))
+
+
+def stored(path: Path) -> Stored:
+    """Read one result file. Raises Unusable, naming the file and the field."""
+    run = runs.read(path)
+    try:
+        beside = _File.model_validate(json.loads(path.read_bytes()))
+    except ValidationError as error:
+        raise Unusable(f"{path}: {first_fault(error)}") from error
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{path}: it changed while it was read: {error}") from error
+    if not run.results:
+        raise Unusable(f"{path}: it holds no finished cell")
+    info = beside.commit_info
+    ran = _time(beside.datetime, f"{path}: field 'datetime'")
+    commit = commit_id(info.id)
+    of_commit = None if commit is None or not info.time else _time(info.time, f"{path}: field 'commit_info.time'")
+    return Stored(run, Commit(commit, ran if of_commit is None else of_commit, ran, info.dirty))
+
+
+def _files(folder: Path, passed_over: list[str]) -> Iterator[Path]:
+    """Every `*.json`, in the order of the paths; links to folders are not followed, since they may lead in circles."""
+
+    def refuse(error: OSError) -> None:
+        passed_over.append(_text(f"{error.filename}: it can't be listed: {error.strerror}"))
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
+        yield from (Path(parent) / name for name in sorted(names) if name.lower().endswith(".json"))
+
+
+def _time(text: str, where: str) -> datetime:
+    """A moment in UTC; without an offset it is taken to be that already."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Unusable(f"{where} is no time: {text!r:.80}") from error
+
+
+def _text(message: object) -> str:
+    """A sentence that can be written: a file's name need not be text."""
+    return str(message).encode(errors="replace").decode()

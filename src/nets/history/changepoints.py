@@ -1,0 +1,175 @@
+"""Where does a series change its level? ruptures proposes, a permutation test confirms; pure.
+
+The segmentation with the least squared error (`ruptures.KernelCPD`, exact) is asked for one breakpoint, and, where that
+one is not confirmed, for two: a regression that was mended a few commits later hardly moves the means of two halves.
+What is found is searched again on each side (as E-divisive does: Matteson & James, Journal of the American Statistical
+Association 109, 2014). A proposal is confirmed if its gain, the squared error that it saves, is one that the same
+values in random order hardly reach *at their best breakpoints*: so the level of the test holds for a segment as a
+whole, wherever its best breakpoint lies, and whatever the noise's distribution. It assumes that without a change any
+order of the values is as likely: noise that stays for days looks like a change, and is reported as one.
+
+A single outlier is no change: values far from the middle are drawn in before the search (which leaves the test exact,
+since it doesn't depend on their order), a level lasts for three commits at least, and levels are medians.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+MIN_SIZE = 3
+"""Commits that a level lasts at least."""
+MIN_COMMITS = 12
+"""A step in the middle of fewer can't be confirmed: of all orders of n values a share of 2 / C(n, n/2) gain as much."""
+ALPHA_STEP = 0.004
+ALPHA_BUMP = 0.001
+"""Together: a segment without a change shows one with a chance of 0.5 % at most."""
+MAX_BUMP = 300
+"""In longer segments only steps are searched: pairs of breakpoints grow with the square."""
+LEAST = math.log1p(0.02)
+
+PERMUTATIONS = 9_999
+FIRST = 499
+"""So many permutations show most flat series to be flat."""
+SEED = 20_140_101
+FAR = 3.0
+"""Beyond so many standard deviations, as the median absolute deviation estimates them, a value is drawn in.
+
+Nearer, and short levels lose their height too; farther, and an outlier hides more.
+"""
+BLOCK = 2**21
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A level that begins at `index`: the medians before and after, up to the next change, and the p of its test."""
+
+    index: int
+    before: float
+    after: float
+    p: float
+
+    @property
+    def shift(self) -> float:
+        """After less before."""
+        return self.after - self.before
+
+
+def change_points(values: Sequence[float], least: float = LEAST) -> tuple[Change, ...]:
+    """The changes of a series, in order, whose medians differ by `least` or more; of logarithms where ratios count.
+
+    The same values give the same changes. Raises ValueError for a value that is not finite.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(series).all():
+        raise ValueError("a series has finite values only")
+    found = dict(_search(series, 0)) if series.size >= MIN_COMMITS else {}
+    kept = _large(series, sorted(found), least)
+    return tuple(
+        Change(index, before, after, found[index])
+        for index, (before, after) in zip(kept, pairwise(_medians(series, kept)), strict=True)
+    )
+
+
+def _search(segment: Values, offset: int) -> Iterator[tuple[int, float]]:
+    """(Index, p) of every confirmed breakpoint, in no order."""
+    drawn_in = _without_outliers(segment)
+    for n_breaks, alpha in ((1, ALPHA_STEP), (2, ALPHA_BUMP)):
+        if segment.size < (n_breaks + 1) * MIN_SIZE or (n_breaks == 2 and segment.size > MAX_BUMP):
+            return
+        breaks = _proposed(drawn_in, n_breaks)
+        p = _p(drawn_in, n_breaks, alpha)
+        if p <= alpha:
+            yield from ((offset + index, p) for index in breaks)
+            for start, end in pairwise((0, *breaks, segment.size)):
+                yield from _search(segment[start:end], offset + start)
+            return
+
+
+def _proposed(segment: Values, n_breaks: int) -> list[int]:
+    """Where the segmentation with the least squared error breaks."""
+    import ruptures  # here alone: nothing else in nets needs it
+
+    search = ruptures.KernelCPD(kernel="linear", min_size=MIN_SIZE).fit(segment.reshape(-1, 1))
+    return [int(index) for index in search.predict(n_bkps=n_breaks)[:-1]]
+
+
+def _p(segment: Values, n_breaks: int, alpha: float) -> float:
+    """The share of random orders whose best breakpoints gain as much, this one counted; 1 as soon as it is too many.
+
+    Random orders of the sorted values, so that a series and its reverse have the same p. Source: Davison & Hinkley,
+    Bootstrap Methods and their Application, 1997, section 4.2.
+    """
+    total = float(segment @ segment)
+    if total == 0:
+        return 1.0
+    least = float(_gains(segment[np.newaxis], n_breaks)[0]) - 1e-9 * total  # equal gains, summed otherwise, are equal
+    rng, ordered = np.random.default_rng(SEED), np.sort(segment)
+    n_as_large, n_drawn = 1, 1
+    for n in _blocks(segment.size):
+        orders = rng.permuted(np.broadcast_to(ordered, (n, segment.size)), axis=1)
+        n_as_large += int((_gains(orders, n_breaks) >= least).sum())
+        n_drawn += n
+        if n_as_large > alpha * (PERMUTATIONS + 1):
+            return 1.0
+    return n_as_large / n_drawn
+
+
+def _blocks(size: int) -> Iterator[int]:
+    yield FIRST
+    rest, block = PERMUTATIONS - FIRST, max(1, BLOCK // size)
+    while rest > 0:
+        yield min(rest, block)
+        rest -= block
+
+
+def _gains(orders: Values, n_breaks: int) -> Values:
+    """The squared error that the best breakpoints save in each row, of mean 0: the sum of sum² / n over its pieces."""
+    n = orders.shape[1]
+    sums = np.concatenate([np.zeros((len(orders), 1)), np.cumsum(orders, axis=1)], axis=1)
+    if n_breaks == 1:
+        i = np.arange(MIN_SIZE, n - MIN_SIZE + 1)
+        best: Values = (sums[:, i] ** 2 * (1 / i + 1 / (n - i))).max(axis=1)
+        return best
+    best = np.zeros(len(orders))
+    for first in range(MIN_SIZE, n - 2 * MIN_SIZE + 1):
+        j = np.arange(first + MIN_SIZE, n - MIN_SIZE + 1)
+        left = sums[:, first, np.newaxis]
+        gains = left**2 / first + (sums[:, j] - left) ** 2 / (j - first) + sums[:, j] ** 2 / (n - j)
+        np.maximum(best, gains.max(axis=1), out=best)
+    return best
+
+
+def _without_outliers(segment: Values) -> Values:
+    """The segment with far values drawn in to FAR deviations (a winsorised segment), less its mean."""
+    middle = np.median(segment)
+    deviation = 1.4826 * float(np.median(np.abs(segment - middle)))
+    if deviation > 0:
+        segment = np.clip(segment, middle - FAR * deviation, middle + FAR * deviation)
+    if np.ptp(segment) == 0:
+        return np.zeros_like(segment)  # a mean of equal values need not equal them
+    centred: Values = segment - segment.mean()
+    return centred
+
+
+def _large(series: Values, breaks: Iterable[int], least: float) -> list[int]:
+    """The breaks without those whose medians differ by less; the smallest goes first, which joins its neighbours."""
+    kept = list(breaks)
+    while kept:
+        shifts = [abs(after - before) for before, after in pairwise(_medians(series, kept))]
+        smallest = min(range(len(kept)), key=lambda i: shifts[i])
+        if shifts[smallest] >= least:
+            break
+        del kept[smallest]
+    return kept
+
+
+def _medians(series: Values, breaks: Iterable[int]) -> list[float]:
+    return [float(np.median(piece)) for piece in np.split(series, list(breaks)) if piece.size]

@@ -1,0 +1,86 @@
+"""What a history is made of: lines, points, changes; frozen records, as `--json` writes them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nets.gate.findings import Worse
+from nets.results import Record
+
+State = Literal["tested", "too few", "constant", "exact"]
+"""Whether changes were sought by a test, or why not: `too few` commits for any, a value that never varies, or one that
+varies only if the network does."""
+
+
+class Condition(Record):
+    """A fact that is the same for all points of a line."""
+
+    fact: str
+    value: str
+
+
+class Point(Record):
+    """A commit's value. `place`: the commit's among all, oldest first. `time`: UTC, the commit's if it is known.
+
+    `std`: of the rounds' values, null where there is but one.
+    """
+
+    place: int = Field(ge=0)
+    commit: str
+    time: str
+    dirty: bool
+    value: float
+    std: float | None
+    n_runs: int = Field(ge=1)
+    n_values: int = Field(ge=1)
+
+
+class Change(Record):
+    """A level that begins at a commit; whatever changed it came after the commit `since`, the last measured before.
+
+    `effect`: after over before, less 1 (0.1: a tenth more); of accuracy and counts after less before. `p`: null where
+    the value is exact and there is nothing to test. `direction`: null where neither is worse.
+    """
+
+    begins: str
+    time: str
+    since: str
+    index: int = Field(ge=1)
+    before: float
+    after: float
+    effect: float
+    p: float | None
+    direction: Literal["worse", "better"] | None
+
+
+class Line(Record):
+    """One metric of one cell under conditions that may be compared, by commit, oldest first."""
+
+    cell: str
+    metric: str
+    unit: str
+    worse: Worse | None
+    under: tuple[Condition, ...]
+    state: State
+    points: tuple[Point, ...] = Field(min_length=1)
+    changes: tuple[Change, ...]
+
+
+class History(Record):
+    """Every line, by cell, metric and conditions. `topological`: commits are in the repository's order, not in time's.
+
+    `first`, `last`: the times of the oldest and newest commit. `passed_over`: a sentence for each unusable file.
+    """
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    kind: Literal["history"] = "history"
+    topological: bool
+    n_files: int
+    n_commits: int
+    first: str
+    last: str
+    passed_over: tuple[str, ...]
+    notes: tuple[str, ...]
+    lines: tuple[Line, ...]

@@ -1,0 +1,154 @@
+"""A history as lines for a terminal, from its records alone."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nets.history.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_COMMITS
+from nets.history.commits import UNVERSIONED
+from nets.history.records import Change, Condition, History, Line, Point
+from nets.report.foreign import plain
+
+ALWAYS = ("total_s", "accuracy")
+"""Shown even where nothing changed."""
+MAX_SENTENCE = 1_000
+MAX_NAMED = 10
+MAX_CHANGES = 4
+BLOCKS = "▁▂▃▄▅▆▇█"
+TREND = 24
+"""Characters of a trend at most."""
+
+
+def lines(history: History, *, width: int, color: bool, everything: bool = False) -> list[str]:
+    """The lines with a change, and every time and accuracy; what was passed over; the count of changes last."""
+    shown = [line for line in history.lines if everything or line.changes or line.metric in ALWAYS]
+    under = _differing(history)
+    headings = ["cell", "metric", *(["under"] if under else []), "commits", "first", "last", "trend", "changes"]
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        grid.add_column(heading, no_wrap=True, justify="right" if heading in ("commits", "first", "last") else "left")
+    for line in shown:
+        row = [
+            line.cell,
+            line.metric,
+            *([under.get(line.cell, {}).get(line.under, "")] if under else []),
+            str(len(line.points)),
+            _value(line, line.points[0].value),
+            _value(line, line.points[-1].value),
+            trend(line.points),
+            _changes(line),
+        ]
+        grid.add_row(*(Text(plain(cell)) for cell in row[:-1]), Text(plain(row[-1], MAX_SENTENCE), style=_style(line)))
+    # a terminal that wraps a row beats a row that is cut
+    needed = Console(width=10_000).measure(grid).maximum if shown else 0
+    out = io.StringIO()
+    console = Console(
+        file=out, width=max(width, needed), force_terminal=color, color_system="standard" if color else None
+    )
+    console.print(Text(_caption(history)), soft_wrap=True)
+    if shown:
+        console.print(grid)
+    for sentence in _sentences(history, len(history.lines) - len(shown)):
+        console.print(Text(plain(sentence, MAX_SENTENCE)), soft_wrap=True)
+    console.print(Text(_count(history), style="bold"), soft_wrap=True)
+    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+
+
+def trend(points: tuple[Point, ...]) -> str:
+    """The values from lowest to highest as blocks; of more points than there is room for, means of neighbours."""
+    values = [point.value for point in points]
+    n = min(len(values), TREND)
+    bins = [values[i * len(values) // n : (i + 1) * len(values) // n] for i in range(n)]
+    means = [sum(each) / len(each) for each in bins]
+    low, high = min(means), max(means)
+    if low == high:
+        return BLOCKS[3] * n
+    return "".join(BLOCKS[round((mean - low) / (high - low) * (len(BLOCKS) - 1))] for mean in means)
+
+
+def _caption(history: History) -> str:
+    order = "in the repository's order" if history.topological else "in the order of their times"
+    files = "one result file" if history.n_files == 1 else f"{history.n_files} result files"
+    commits = "one commit" if history.n_commits == 1 else f"{history.n_commits} commits"
+    return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
+
+
+def _differing(history: History) -> dict[str, dict[tuple[Condition, ...], str]]:
+    """Of each cell with several conditions: what tells them apart."""
+    of_cell: dict[str, set[tuple[Condition, ...]]] = defaultdict(set)
+    for line in history.lines:
+        of_cell[line.cell].add(line.under)
+    told: dict[str, dict[tuple[Condition, ...], str]] = {}
+    for cell, conditions in of_cell.items():
+        values: dict[str, set[str]] = defaultdict(set)
+        for each in conditions:
+            for condition in each:
+                values[condition.fact].add(condition.value)
+        if any(len(seen) > 1 for seen in values.values()):
+            told[cell] = {
+                each: ", ".join(f"{c.fact} {c.value}" for c in each if len(values[c.fact]) > 1) for each in conditions
+            }
+    return told
+
+
+def _value(line: Line, value: float) -> str:
+    if line.metric == "accuracy":
+        return f"{value:.4f}"
+    if line.unit == "bytes":
+        return f"{value / 2**20:,.1f} MiB"
+    return f"{value:,.0f}" if line.state == "exact" else f"{value:.4g}"
+
+
+def _changes(line: Line) -> str:
+    if line.state == "too few":
+        return f"too few commits to tell: {MIN_COMMITS} at least"
+    if not line.changes:
+        return "none"
+    n_earlier = len(line.changes) - MAX_CHANGES
+    earlier = [f"{n_earlier} earlier"] if n_earlier > 0 else []
+    return "; ".join([*earlier, *(_told(line, change) for change in line.changes[-MAX_CHANGES:])])
+
+
+def _told(line: Line, change: Change) -> str:
+    if line.state == "exact":
+        effect = f"{change.before:,.0f} → {change.after:,.0f}"
+    elif line.metric == "accuracy":
+        effect = f"{100 * change.effect:+.2f} points"
+    else:
+        effect = f"{100 * change.effect:+.1f} %"
+    name = change.begins if change.begins == UNVERSIONED else change.begins[:7]
+    star = "*" if line.points[change.index].dirty else ""
+    return f"{effect} at {name}{star} ({change.time[:10]})"
+
+
+def _style(line: Line) -> str:
+    if not line.changes:
+        return ""
+    return {"worse": "red", "better": "green", None: "yellow"}[line.changes[-1].direction]
+
+
+def _sentences(history: History, n_hidden: int) -> Iterator[str]:
+    for named, word in ((history.passed_over, "passed over"), (history.notes, "note")):
+        yield from (f"{word}: {sentence}" for sentence in named[:MAX_NAMED])
+        if len(named) > MAX_NAMED:
+            yield f"{word}: and {len(named) - MAX_NAMED} more, which --json names"
+    if n_hidden:
+        yield f"{n_hidden} lines without a change are not shown: --all"
+
+
+def _count(history: History) -> str:
+    """The changes, and how many flat lines show one by chance."""
+    n_changes = sum(len(line.changes) for line in history.lines)
+    n_changed = sum(bool(line.changes) for line in history.lines)
+    n_tested = sum(line.state == "tested" for line in history.lines)
+    changes = "no change" if n_changes == 0 else "1 change" if n_changes == 1 else f"{n_changes} changes"
+    on = f" on {n_changed} of {len(history.lines)} lines" if n_changes else f" on {len(history.lines)} lines"
+    by_chance = n_tested * (ALPHA_STEP + ALPHA_BUMP)
+    return f"{changes}{on}; {n_tested} were tested, of which {by_chance:.2g} would show one by chance"

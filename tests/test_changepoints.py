@@ -1,0 +1,179 @@
+"""Change points: the false-alarm rate, planted steps and bumps, and what must not matter."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import ruptures
+import scipy.stats
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nets.history.changepoints import ALPHA_STEP, LEAST, MIN_COMMITS, MIN_SIZE, Change, change_points
+from nets.history.rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
+
+SERIES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=0, max_size=40)
+
+
+def noisy(*levels: tuple[int, float], noise: float = 0.01, seed: int = 0) -> list[float]:
+    """Levels of so many commits each, with normal noise."""
+    rng = np.random.default_rng(seed)
+    return [float(level + noise * rng.standard_normal()) for n, level in levels for _ in range(n)]
+
+
+def places(found: tuple[Change, ...]) -> list[int]:
+    """Where changes begin."""
+    return [change.index for change in found]
+
+
+def test_flat_series_are_flat() -> None:
+    """At least 990 of 1,000 flat series of 20 commits with 2 % noise show none, of one round a commit or three."""
+    for n_rounds in (1, 3):
+        (flat,) = rates(FLAT, 1_000, (is_flat,), 0.02, n_rounds)
+        assert flat.k >= 990
+
+
+def test_a_step_is_placed() -> None:
+    """A 5 % step, ten commits on each side, rounds with 2 % noise: 95 of 100 have it within two commits, and alone."""
+    placed, alone = rates(STEPPED, 100, (is_placed, is_alone), 0.02, 3)
+    assert placed.k >= 95
+    assert alone.k >= 95
+
+
+def test_a_single_round_s_step() -> None:
+    """With one round a commit a step is still found in most series: the docs say in how many, and why not in more."""
+    (placed,) = rates(STEPPED, 100, (is_placed,), 0.02, 1)
+    assert placed.k >= 75
+
+
+def test_a_mended_regression() -> None:
+    """Five slow commits between ten and ten, which hardly move the means of two halves, are found at both ends."""
+    (bump,) = rates(BUMP, 50, (is_bump,), 0.01, 3)
+    assert bump.k >= 49
+
+
+def test_levels_and_p() -> None:
+    """A change tells the medians before and after it, up to the next one, and a p below its test's level."""
+    values = noisy((12, 1.0), (12, 1.2), (12, 1.1))
+    first, second = change_points(values)
+    assert (first.index, second.index) == (12, 24)
+    assert first.before == np.median(values[:12])
+    assert first.after == second.before == np.median(values[12:24])
+    assert second.after == np.median(values[24:])
+    assert 0 < first.p <= ALPHA_STEP
+    assert second.shift == pytest.approx(-0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("n", [20, 1_000])
+@pytest.mark.parametrize("at", [0, 1, 10, -3, -2, -1])
+def test_an_outlier_is_no_change(n: int, at: int) -> None:
+    """One value, however far from the rest, is no change, in the middle or at an end, in a short series or a long."""
+    values = noisy((n, 1.0), seed=3)
+    values[at] += 5
+    assert change_points(values) == ()
+
+
+def test_an_outlier_hides_no_step() -> None:
+    """Of 50 series with a step and one value that is far off, most have the step in its place and nothing besides."""
+    rng = np.random.default_rng(0)
+    n_found = 0
+    for seed in range(50):
+        values = noisy((15, 1.0), (15, 1.05), seed=seed)
+        values[rng.integers(30)] += 3
+        n_found += places(change_points(values)) in ([13], [14], [15], [16], [17])
+    assert n_found >= 30
+
+
+def test_three_commits_are_a_level() -> None:
+    """A large step three commits before the end of twenty is found; one two commits before it may be noise."""
+    assert places(change_points(noisy((17, 1.0), (3, 1.5)))) == [17]
+    assert change_points(noisy((18, 1.0), (2, 1.5))) == ()
+
+
+def test_the_least_effect() -> None:
+    """A change that is certain, but smaller than what counts, is not reported, and doesn't hide a large one."""
+    values = noisy((20, 1.0), (20, 1.01), (20, 1.2), noise=0.001)
+    assert places(change_points(values)) == [40]
+    assert places(change_points(values, least=0.005)) == [20, 40]
+
+
+def test_too_few() -> None:
+    """No step of fewer commits than MIN_COMMITS can be confirmed, and the clearest step of as many is."""
+    half = MIN_COMMITS // 2
+    clear = [0.0] * half + [1.0] * half
+    clear = [value + i * 1e-6 for i, value in enumerate(clear)]
+    assert places(change_points(clear)) == [half]
+    assert 2 / math.comb(MIN_COMMITS, half) <= ALPHA_STEP < 2 / math.comb(MIN_COMMITS - 1, half)
+    assert change_points(clear[1:]) == ()
+
+
+def test_empty_and_not_finite() -> None:
+    """Nothing has no change; a value that is not finite is refused."""
+    assert change_points([]) == ()
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="finite"):
+            change_points([0.0] * 20 + [bad])
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 60))
+@example(0.1, 30)
+def test_a_constant_series_is_flat(value: float, n: int) -> None:
+    """A value that never varies never changes, whatever its mean's last digit."""
+    assert change_points([value] * n) == ()
+
+
+@settings(max_examples=40, deadline=None)
+@given(SERIES)
+def test_what_is_found_is_a_segmentation(values: list[float]) -> None:
+    """Whatever the series: changes are in order, MIN_SIZE apart and from the ends, and as large as the least."""
+    found = change_points(values)
+    assert found == change_points(values)
+    edges = [0, *places(found), len(values)]
+    if found:
+        assert min(b - a for a, b in pairwise(edges)) >= MIN_SIZE
+    assert all(abs(change.shift) >= LEAST for change in found)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.floats(-20, 20), st.integers(6, 20), st.floats(0.03, 0.3))
+def test_scaling_changes_nothing(seed: int, log_factor: float, n: int, step: float) -> None:
+    """Times in another unit, which moves all logarithms alike, have the same changes with the same p."""
+    values = noisy((n, 0.0), (n, step), noise=0.02, seed=seed)
+    ours, theirs = change_points(values), change_points([value + log_factor for value in values])
+    assert places(ours) == places(theirs)
+    assert [change.p for change in ours] == [change.p for change in theirs]
+    assert [change.shift for change in ours] == pytest.approx([change.shift for change in theirs])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(6, 20), st.floats(0.03, 0.3))
+def test_the_reverse_mirrors(seed: int, n: int, step: float) -> None:
+    """The series from its end has the same changes from its end, with the same p."""
+    values = noisy((n, 0.0), (n, step), noise=0.02, seed=seed)
+    there, back = change_points(values), change_points(values[::-1])
+    assert [len(values) - index for index in reversed(places(back))] == places(there)
+    assert [change.p for change in reversed(back)] == [change.p for change in there]
+
+
+def test_the_gain_is_ruptures_own() -> None:
+    """What the test judges is what ruptures maximises: the squared error that its breakpoints save, as it counts."""
+    from nets.history.changepoints import _gains, _proposed
+
+    for seed in range(20):
+        values = np.asarray(noisy((9, 0.0), (6, 1.0), (8, 0.3), noise=1.0, seed=seed))
+        values -= values.mean()
+        cost = ruptures.costs.CostL2().fit(values)
+        for n_breaks in (1, 2):
+            saved = cost.error(0, values.size) - cost.sum_of_costs([*_proposed(values, n_breaks), values.size])
+            assert _gains(values[np.newaxis], n_breaks)[0] == pytest.approx(saved)
+
+
+@given(st.integers(1, 2_000), st.floats(0, 1))
+def test_clopper_pearson(n: int, share: float) -> None:
+    """The intervals are scipy's exact ones."""
+    k = round(share * n)
+    theirs = scipy.stats.binomtest(k, n).proportion_ci(0.95, "exact")
+    assert Rate(k, n).interval == pytest.approx((theirs.low, theirs.high), abs=1e-9)
