@@ -101,6 +101,8 @@ def _run(clone: Path, head: str, cells: str, device: str, out: Path) -> dict[str
         "exit": done.returncode,
         "device": sides["base"]["benchmarks"][0]["extra_info"]["device"]["name"],
         "torch": of_machine["nets"]["versions"]["torch"],
+        "cores": sides["base"]["benchmarks"][0]["extra_info"]["where"]["n_cores"],
+        "rounds_a_sitting": sides["base"]["nets"]["pairing"]["rounds"],
         "cells": [
             {
                 "cell": f["cell"],
