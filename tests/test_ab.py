@@ -31,6 +31,7 @@ def pytest_addoption(parser):
     parser.addoption("--rounds", type=int)
     parser.addoption("--seed", type=int)
     parser.addoption("--no-trace", action="store_true")
+    parser.addini("nets_bands", "")
 
 @pytest.fixture
 def cell_run(pytestconfig):

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from nets import bands, depth
-from nets.bands import Bands
+from nets import depth
+from nets.bands import Bands, band_of
 from nets.cells import Cell, Protocol
 from nets.growth import Growth
 from nets.machine import cores, no_gpu_because, wait_policy
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.pipelines import PIPELINES, Pipeline
-from nets.results import Accuracy, Band, CellFacts, Device, Execution, Network, Outcome, Result, Where
+from nets.results import Accuracy, CellFacts, Device, Execution, Network, Outcome, Result, Where
 from nets.sidebyside import Side, SideBySide, ratio_of
 from nets.sweep import Sweep
 from nets.turns import Turns
@@ -106,7 +106,8 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
     finished = tuple(run.rounds[:rounds])
     protocol = run.protocol.repeated(rounds=len(finished))
     accuracy = Accuracy.of(r.accuracy for r in finished)
-    band, band_missing = _band(run.cell, protocol, accuracy, any(r.diverged for r in finished), bands)
+    diverged = any(r.diverged for r in finished)
+    band, band_missing = band_of(run.cell.id, protocol, accuracy, diverged=diverged, known=bands)
     network = run.structure
     return Result(
         cell=_facts(run.cell, run.data),
@@ -181,16 +182,3 @@ def _facts(cell: Cell, data: Data | None) -> CellFacts:
         n_test=len(data.test) if data is not None else None,
         data_sha256=data.sha256 if data is not None else None,
     )
-
-
-def _band(
-    cell: Cell, protocol: Protocol, accuracy: Accuracy, diverged: bool, known: Bands | str
-) -> tuple[Band | None, str | None]:
-    if isinstance(known, str):
-        return None, known
-    if protocol.name == "custom":
-        return None, "a custom protocol has no reference runs"
-    reference = known.accuracies(cell.id, protocol)
-    if len(reference) < 2:
-        return None, f"the bands file has {len(reference)} runs of {cell.id} under {protocol.name}, and 2 are needed"
-    return bands.judge(accuracy, protocol.rounds, diverged=diverged, reference=reference), None

@@ -104,3 +104,20 @@ def judge(
     elif accuracy.mean > high:
         verdict = "above"
     return Band(low=low, high=high, n=len(reference), alpha=alpha, verdict=verdict)
+
+
+def band_of(
+    cell: str, protocol: Protocol, accuracy: Accuracy, *, diverged: bool, known: Bands | str
+) -> tuple[Band | None, str | None]:
+    """A cell's band and its verdict on all `protocol.rounds` rounds, or None and why there is none.
+
+    `known`: the bands file, or the reason why there is none.
+    """
+    if isinstance(known, str):
+        return None, known
+    if protocol.name == "custom":
+        return None, "a custom protocol has no reference runs"
+    reference = known.accuracies(cell, protocol)
+    if len(reference) < 2:
+        return None, f"the bands file has {len(reference)} runs of {cell} under {protocol.name}, and 2 are needed"
+    return judge(accuracy, protocol.rounds, diverged=diverged, reference=reference), None

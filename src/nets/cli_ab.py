@@ -16,6 +16,7 @@ from nets.cli_gate import UNUSABLE
 
 if TYPE_CHECKING:
     from nets.ab.conductor import Stop
+    from nets.bands import Bands
 
 INTERRUPTED = 130
 
@@ -86,7 +87,7 @@ def ab(
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
                 typer.echo(f"{name}: {plain(str(checkout))}{f', {python}' if python else ''}")
-                programs.append(Program(name, _program(python), checkout.folder))
+                programs.append(Program(name, _program(python), checkout.folder, _bands(checkout.folder / tests)))
                 if python is not None:
                     process.demand_nets(programs[-1].python, checkout.folder, option)
             stack.enter_context(_stopped_by_ctrl_c(stop))
@@ -133,6 +134,14 @@ def _program(path: Path | None) -> Path:
 
     found = which(str(path))
     return Path(found).absolute() if found else path.absolute()
+
+
+def _bands(tests: Path) -> Bands | str:
+    """A side's own, beside its tests. Raises Unusable for a file that can't be read."""
+    from nets import bands
+
+    path = (tests if tests.is_dir() else tests.parent) / "bands.toml"
+    return bands.read(path) if path.is_file() else f"there is no {path.name} beside the tests"
 
 
 def _make(folder: Path) -> None:

@@ -10,15 +10,16 @@ from typing import Any
 from pytest_benchmark.stats import Stats
 
 from nets import files
+from nets.bands import Bands, band_of
 from nets.gate.comparable import Pairing
 from nets.results import Accuracy, Cpu, Outcome, Result, Unusable, parse
 
 
-def merge(sittings: Sequence[Path], pairing: Pairing, into: Path) -> None:
+def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: Path) -> None:
     """Write one file with every round of each cell, and what was measured beside them in its first sitting.
 
-    A band's verdict is on the rounds of one sitting: the first that is not inside, where there is one. A cell that
-    failed or broke off in any sitting has done so. Raises Unusable for a file that is not nets'.
+    All rounds together are held against their band. A cell that failed or broke off in any sitting has done so.
+    `known`: the side's bands, or why there are none. Raises Unusable for a file that is not nets'.
     """
     contents = [_content(path) for path in sittings]
     timed: dict[str, list[dict[str, Any]]] = {}
@@ -34,20 +35,22 @@ def merge(sittings: Sequence[Path], pairing: Pairing, into: Path) -> None:
             broken.setdefault(result.id, []).append(result)
     whole = contents[0]
     whole["benchmarks"] = [
-        _benchmark(benchmarks, together(records[cell])) for cell, benchmarks in timed.items() if cell not in broken
+        _benchmark(benchmarks, together(records[cell], known))
+        for cell, benchmarks in timed.items()
+        if cell not in broken
     ]
     not_run = {each["cell"]: each for content in contents for each in content["nets"].get("not_run", [])}
     whole["nets"] |= {
         "pairing": pairing.to_json(),
         "interrupted": any(content["nets"].get("interrupted") for content in contents),
-        "unfinished": [together([*records.get(cell, []), *those]).to_json() for cell, those in broken.items()],
+        "unfinished": [together([*records.get(cell, []), *those], known).to_json() for cell, those in broken.items()],
         "not_run": [each for cell, each in not_run.items() if cell not in records and cell not in broken],
         "harness": None,
     }
     files.replace(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
 
 
-def together(results: Sequence[Result]) -> Result:
+def together(results: Sequence[Result], known: Bands | str) -> Result:
     """One record of a cell's sittings, in their order."""
     rounds = tuple(round_ for result in results for round_ in result.rounds)
     last = results[-1] if results[-1].outcome.status == "error" else results[0]
@@ -55,13 +58,19 @@ def together(results: Sequence[Result]) -> Result:
     peaks = [cpu.rss_peak_bytes for cpu in used if cpu.rss_peak_bytes is not None]
     failures = tuple(dict.fromkeys(failure for result in results for failure in result.outcome.failures))
     statuses = {result.outcome.status for result in results}
-    outside = [result for result in results if result.band is not None and result.band.verdict != "inside"]
+    protocol = results[0].protocol.repeated(rounds=max(1, len(rounds)))
+    accuracy = Accuracy.of(round_.accuracy for round_ in rounds) if rounds else None
+    band, no_band_because = last.band, last.band_missing_because
+    if accuracy is not None and last.outcome.status != "error":
+        diverged = any(round_.diverged for round_ in rounds)
+        band, no_band_because = band_of(last.id, protocol, accuracy, diverged=diverged, known=known)
     return last.model_copy(
         update={
-            "protocol": results[0].protocol.repeated(rounds=max(1, len(rounds))),
+            "protocol": protocol,
             "rounds": rounds,
-            "accuracy": Accuracy.of(round_.accuracy for round_ in rounds) if rounds else None,
-            "band": outside[0].band if outside else last.band,
+            "accuracy": accuracy,
+            "band": band,
+            "band_missing_because": no_band_because,
             "cpu": Cpu(
                 core_s=sum(cpu.core_s for cpu in used),
                 rss_peak_bytes=max(peaks, default=None),

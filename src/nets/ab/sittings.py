@@ -13,6 +13,7 @@ from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.looks import Plan, Verdict, plan
 from nets.ab.merge import merge
 from nets.ab.process import Side, Spec
+from nets.bands import Bands
 from nets.gate.comparable import Pairing
 from nets.gate.config import Limits
 from nets.gate.significance import Shift
@@ -22,11 +23,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One of the two things compared: an interpreter in a folder."""
+    """One of the two things compared: an interpreter in a folder, and its accuracy bands or why there are none."""
 
     name: str
     python: Path
     folder: Path
+    bands: Bands | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,12 @@ class _Run:
         n_looks = len(self._plan.looks) if self._plan is not None else self._course.n_looks
         pairing = Pairing(id=uuid4().hex, rounds=self._course.n_rounds, looks=n_looks)
         for program, files in zip(self._programs, zip(*self._files, strict=True), strict=False):
-            merge(files, pairing, self._course.file(program))
+            merge(files, pairing, program.bands, self._course.file(program))
 
     def _spec(self, program: Program, k: int) -> Spec:
         course = self._course
         each = [f"--rounds={course.n_rounds}", f"--seed={course.seed + k * course.n_rounds}"]
+        each += ["-o", "nets_bands=none-in-a-sitting"]  # all rounds are held against their band together, at the end
         if k:
             each.append("--no-trace")  # one is enough, and the first sitting's is kept
         return Spec(
