@@ -16,22 +16,7 @@ from typer.testing import CliRunner, Result
 
 from nets.cli import app
 from tests.records import record
-from tests.suite import REPOSITORY
 from tests.test_ab import BENCHMARK, CONFTEST
-
-SLOWER = """
-import time
-from nets.measure import CellRun
-timed = CellRun.timed
-
-def slowed(self):
-    began = time.perf_counter()
-    timed(self)
-    self.rounds[-1] = self.rounds[-1].model_copy(update={"train_s": 2 * self.rounds[-1].train_s})
-    time.sleep(time.perf_counter() - began)
-
-CellRun.timed = slowed
-"""
 
 
 def git(*arguments: str) -> str:
@@ -63,20 +48,15 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "repository"
 
 
-def suite(conftest: str = "") -> dict[str, str]:
-    """A repository that uses the suite."""
-    return {
-        "pytest.ini": "[pytest]\naddopts = --import-mode=importlib\n",
-        "conftest.py": f'pytest_plugins = ["nets.plugin"]\n{conftest}',
-        ".gitignore": "__pycache__\nnets-ab\n",
-        "benchmarks/test_train_eval.py": (REPOSITORY / "benchmarks" / "test_train_eval.py").read_text(),
-    }
-
-
 RECORDING = """
 def finished(benchmark, n):
-    one = RECORD["rounds"][0]
-    benchmark.extra_info.update({**RECORD, "rounds": [{**one, "seed": i} for i in range(n)]})
+    one, data = RECORD["rounds"][0], benchmark.stats.stats.data
+    rounds = [{**one, "seed": SEED + i, "train_s": s, "eval_s": 1e-4} for i, s in enumerate(data)]
+    benchmark.extra_info.update({**RECORD, "protocol": {**RECORD["protocol"], "seed": SEED}, "rounds": rounds})
+
+def pytest_configure(config):
+    global SEED
+    SEED = config.getoption("--seed")
 
 def pytest_benchmark_update_json(output_json):
     output_json["nets"] = {"schema": 1}
@@ -86,15 +66,15 @@ def pytest_benchmark_update_machine_info(machine_info):
 """
 
 
-def without_torch() -> dict[str, str]:
-    """A repository with a cell that takes half a second a round, and a record that says something else."""
+def without_torch(seconds: float = 0.5) -> dict[str, str]:
+    """A repository with a cell that takes so long a round, and has a record that says so."""
     events = str(Path("..", "events").resolve())
     head = f"EVENTS, SIDE, CELLS = {events!r}, 'x', ('a',)\nRECORD = {record().to_json()!r}\n"
     return {
         "pytest.ini": "[pytest]\n",
         "conftest.py": head + CONFTEST + RECORDING,
         ".gitignore": "__pycache__\n",
-        "benchmarks/test_cells.py": f"{head}SECONDS = 0.5\n{BENCHMARK}\nFAULT = (None, 0, None)\n",
+        "benchmarks/test_cells.py": f"{head}SECONDS = {seconds}\n{BENCHMARK}\nFAULT = (None, 0, None)\n",
     }
 
 
@@ -110,37 +90,25 @@ def nothing_left(repository: Path) -> None:
 
 
 def test_two_commits(repository: Path) -> None:
-    """A head that takes twice as long regresses, by pairs that both files name; the worktrees are gone."""
-    commit(suite())
-    commit(suite(SLOWER))
-    arguments = ("--cells", "digits-snn500", "--device", "cpu", "--max-rounds", "5", "--restart-every", "1")
-    done = ran(
-        "HEAD~1", "HEAD", *arguments, "--markdown", "x.md", "--json", "x.json", "--looks", "1", "--", "--epochs", "1"
-    )
+    """A head that takes longer regresses, by sittings that both files name; the worktrees are gone."""
+    commit(without_torch(0.01))
+    commit(without_torch(0.05))
+    outputs = ("--markdown", "x.md", "--json", "x.json")
+    done = ran("HEAD~1", "HEAD", "--max-rounds", "12", "--restart-every", "2", "--looks", "2", *outputs)
     assert done.exit_code == 1, done.output
     sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
-    assert sides[0]["nets"]["pairing"] == sides[1]["nets"]["pairing"]
-    assert (sides[0]["nets"]["pairing"]["looks"], sides[0]["nets"]["pairing"]["rounds"]) == (1, 1)
+    pairing = sides[0]["nets"]["pairing"]
+    assert (pairing, pairing["rounds"], pairing["looks"]) == (sides[1]["nets"]["pairing"], 2, 1)
     assert [side["commit_info"]["id"] for side in sides] == git("rev-parse", "HEAD~1", "HEAD").split()
     seeds = [[r["seed"] for r in side["benchmarks"][0]["extra_info"]["rounds"]] for side in sides]
-    assert seeds == [[0, 1, 2, 3, 4]] * 2
-    assert [side["benchmarks"][0]["stats"]["rounds"] for side in sides] == [5, 5]
+    assert seeds == [list(range(12))] * 2
+    assert [side["benchmarks"][0]["stats"]["rounds"] for side in sides] == [12, 12]
     found = {f["metric"]: f for f in json.loads(Path("x.json").read_bytes())["findings"]}
     assert found["total_s"]["status"] == "regressed"
-    assert found["total_s"]["effect"] > 0.3
-    assert found["accuracy"]["effect"] == 0
+    assert found["total_s"]["effect"] > 1
+    assert "6 sittings" in found["total_s"]["because"]
     assert "regressed" in Path("x.md").read_text()
-    assert "digits-snn500 after 5 sittings: +" in done.output
-    nothing_left(repository)
-
-
-def test_a_cell_without_data(repository: Path) -> None:
-    """Where every cell is skipped there is nothing to compare, and the reason is that of the first."""
-    commit(suite())
-    done = ran("HEAD", "HEAD", "--cells", "mnist-snn500")
-    assert done.exit_code == 3
-    assert "it holds no cell" in done.stderr
-    assert "; mnist-snn500: " in done.stderr
+    assert "a after 6 sittings: +" in done.output
     nothing_left(repository)
 
 

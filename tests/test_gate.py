@@ -364,6 +364,8 @@ def test_nothing_to_compare_with() -> None:
     """A base without a cell is no base, and a cell that is there twice is not judged."""
     with pytest.raises(Unusable, match=r"x\.json: it holds no cell"):
         judged(run(), run(record()))
+    with pytest.raises(Unusable, match="there is nothing to compare with; mnist-cnn3l: no such folder"):
+        judged(run(not_run=(("mnist-cnn3l", "no such folder"),)), run(record()))
     with pytest.raises(Unusable, match="mnist-lenet5 is there 2 times"):
         run(record(), unfinished=(record(),))
     assert judged(run(record()), run()).exit_code == 1

@@ -1,7 +1,7 @@
 """How often `nets ab` errs, and what it catches: `python -m nets.ab.rates FILE` prints the tables of docs/gate.md.
 
-FILE is what benchmarks/ab_power.py wrote: live runs, by the slowdown that was planted. From the pairs of those without
-one, noise is drawn anew for as many comparisons as one likes.
+FILE is what benchmarks/ab_power.py wrote: live runs, by the slowdown that was planted. From the sittings of those
+without one, noise is drawn anew for as many comparisons as one likes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from statistics import pstdev
+from statistics import median, pstdev
+from typing import Any
 
 from scipy.stats import binomtest
 
@@ -23,33 +24,34 @@ from nets.gate.config import Limits
 N_COMPARISONS = 2_000
 N_DRAWS = 300
 NOISES = (0.005, 0.01, 0.02, 0.05, 0.10)
-PAIRS = (6, 8, 10, 15, 20, 30)
+SITTINGS = (6, 8, 12, 16, 24, 32)
 MAX_SITTINGS, N_LOOKS = 12, 3  # the command's defaults
 
 Draw = Callable[[random.Random], float]
 
 
 def outcome(made: Plan, log_ratios: Sequence[float]) -> Verdict:
-    """What a cell with these pairs comes to, stopped at the first look that is enough."""
-    for n_pairs in made.looks:
-        verdict = made.verdict(log_ratios[:n_pairs])[0]
+    """What a cell with these sittings comes to, stopped at the first look that is enough."""
+    for n in made.looks:
+        verdict = made.verdict(log_ratios[:n])[0]
         if verdict != "open":
             break
     return verdict
 
 
 def false_alarms(made: Plan, draw: Draw, n_comparisons: int, seed: int = 0) -> Counter[Verdict]:
-    """The outcomes of comparisons of a thing with itself, each pair's noise drawn by `draw`."""
+    """The outcomes of comparisons of a thing with itself, each sitting's noise drawn by `draw`."""
     rng = random.Random(seed)
     return Counter(outcome(made, [draw(rng) for _ in range(made.looks[-1])]) for _ in range(n_comparisons))
 
 
-def smallest_caught(noise: Sequence[float], n_pairs: int, limits: Limits, seed: int = 0) -> float | None:
-    """The smallest slowdown, as a fraction, that `n_pairs` of this noise show in 95 % of draws; None above 100 %."""
-    made = Plan((n_pairs,), 1, limits)
+def smallest_caught(noise: Sequence[float], n_sittings: int, limits: Limits, seed: int = 0) -> float | None:
+    """The smallest slowdown, a fraction, that `n_sittings` of this noise show in 95 % of draws; None above 100 %."""
+    made = Plan((n_sittings,), 1, limits)
     rng = random.Random(seed)
     least = sorted(
-        _least_caught(made, [rng.choice(noise) * rng.choice((-1, 1)) for _ in range(n_pairs)]) for _ in range(N_DRAWS)
+        _least_caught(made, [rng.choice(noise) * rng.choice((-1, 1)) for _ in range(n_sittings)])
+        for _ in range(N_DRAWS)
     )
     found = least[math.ceil(0.95 * N_DRAWS) - 1]
     return None if found >= math.log(2) else math.expm1(found)
@@ -76,25 +78,24 @@ def rate(k: int, n: int) -> str:
 def tables(path: Path) -> Iterator[str]:
     """The page's tables, line by line."""
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    cells = [(run["slowdown"], cell) for run in runs for cell in run["cells"]]
-    yield "| planted | regressed | improved | not enough data | ok | pairs, mean | effect, median |"
+    cells = [
+        (run["slowdown"], {**cell, "rounds_a_sitting": run["rounds_a_sitting"]})
+        for run in runs
+        for cell in run["cells"]
+    ]
+    yield "| planted | regressed | improved | not enough data | ok | sittings, mean | effect, median |"
     yield "|---|---|---|---|---|---|---|"
     for slowdown in sorted({slowdown for slowdown, _ in cells}):
         these = [cell for share, cell in cells if share == slowdown]
         found = Counter(cell["status"] for cell in these)
         shown = [rate(found[status], len(these)) for status in ("regressed", "improved")]
         counts = [str(found[status]) for status in ("not enough data", "ok")]
-        n_pairs = sum(len(cell["head_s"]) for cell in these) / len(these)
+        n_sittings = sum(len(_sittings(cell)) for cell in these) / len(these)
         effect = sorted(cell["effect"] for cell in these)[len(these) // 2]
-        yield f"| {100 * slowdown:g} % | {' | '.join([*shown, *counts])} | {n_pairs:.0f} | {100 * effect:+.1f} % |"
-    noise = [
-        math.log(head / base)
-        for slowdown, cell in cells
-        if slowdown == 0
-        for base, head in zip(cell["base_s"], cell["head_s"], strict=False)
-    ]
+        yield f"| {100 * slowdown:g} % | {' | '.join([*shown, *counts])} | {n_sittings:.0f} | {100 * effect:+.1f} % |"
+    noise = [ratio for slowdown, cell in cells if slowdown == 0 for ratio in _sittings(cell)]
     limits = Limits()
-    yield from ("", "| noise of a pair | cells | slower | faster | open |", "|---|---|---|---|---|")
+    yield from ("", "| noise of a sitting | cells | slower | faster | open |", "|---|---|---|---|---|")
     draws: dict[str, Draw] = {f"normal, {100 * sd:g} %": _normal(sd) for sd in NOISES}
     draws[f"recorded, {100 * pstdev(noise):.1f} %"] = lambda rng: rng.choice(noise) * rng.choice((-1, 1))
     for name, draw in draws.items():
@@ -103,12 +104,23 @@ def tables(path: Path) -> Iterator[str]:
             shown = [rate(found[verdict], N_COMPARISONS) for verdict in ("slower", "faster", "open")]
             yield f"| {name} | {n_cells} | {' | '.join(shown)} |"
     spread = pstdev(noise)
-    yield from ("", f"| noise of a pair | {' | '.join(f'{n} pairs' for n in PAIRS)} |", "|---" * (len(PAIRS) + 1) + "|")
+    yield from (
+        "",
+        f"| noise of a sitting | {' | '.join(f'{n} sittings' for n in SITTINGS)} |",
+        "|---" * (len(SITTINGS) + 1) + "|",
+    )
     for sd in (*NOISES, spread):
         scaled = [x * sd / spread for x in noise]
-        found_at = [smallest_caught(scaled, n, limits) for n in PAIRS]
+        found_at = [smallest_caught(scaled, n, limits) for n in SITTINGS]
         shown = ["–" if least is None else f"{100 * least:.1f} %" for least in found_at]
         yield f"| {100 * sd:.1f} %{' as recorded' if sd == spread else ''} | {' | '.join(shown)} |"
+
+
+def _sittings(cell: dict[str, Any]) -> list[float]:
+    """The logarithm of head over base of each sitting's middle pair."""
+    n = cell["n"]
+    pairs = [math.log(head / base) for base, head in zip(cell["base_s"], cell["head_s"], strict=False)]
+    return [median(pairs[i : i + n]) for i in range(0, len(pairs), n)]
 
 
 def _normal(sd: float) -> Draw:

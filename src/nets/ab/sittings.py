@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -62,12 +63,12 @@ def measure(base: Program, head: Program, course: Course, stop: Stop, say: Say) 
         course.log(program).unlink(missing_ok=True)
         course.file(program).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="nets-ab-sittings-") as folder:
-        course_of = _Run(base, head, course, stop, say, Path(folder))
+        run = _Run(base, head, course, stop, say, Path(folder))
         for k in range(course.max_sittings):
-            course_of.sit(k)
-            if stop.asked or not course_of.undecided:
+            run.sit(k)
+            if stop.asked or not run.undecided:
                 break
-        course_of.write()
+        run.write()
 
 
 class _Run:
@@ -108,7 +109,7 @@ class _Run:
             self._files.append(files)
         for test, ratio in sitting.ratios.items():
             self._ratios.setdefault(test, []).append(ratio)
-        told = ", ".join(f"{cell_of(test)} {100 * ratio:+.1f} %" for test, ratio in sitting.ratios.items())
+        told = ", ".join(f"{cell_of(test)} {_percent(ratio)} %" for test, ratio in sitting.ratios.items())
         self._say(f"sitting {k + 1} of {course.max_sittings}: {told or 'nothing that both sides finished'}")
         self._look(k + 1, sitting)
 
@@ -166,5 +167,9 @@ _MEANING: dict[Verdict, str] = {
 def _told(shift: Shift) -> str:
     interval = ""
     if shift.low is not None and shift.high is not None:
-        interval = f" ({100 * shift.low:+.1f} to {100 * shift.high:+.1f})"
-    return f"{100 * shift.point:+.1f} %{interval}"
+        interval = f" ({_percent(shift.low)} to {_percent(shift.high)})"
+    return f"{_percent(shift.point)} %{interval}"
+
+
+def _percent(log_ratio: float) -> str:
+    return f"{100 * math.expm1(log_ratio):+.1f}"
