@@ -48,5 +48,6 @@ def calls(script: str, program: str) -> Iterator[list[str]]:
 
 
 def blocks(page: str) -> list[str]:
-    """The fenced blocks of commands of a Markdown page."""
-    return re.findall(r"^```(?:bash)?\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    """The fenced blocks of commands of a Markdown page; those that name another language are none."""
+    fenced = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", page, flags=re.DOTALL | re.MULTILINE)
+    return [text for language, text in fenced if language in ("", "bash")]
