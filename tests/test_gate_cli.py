@@ -19,9 +19,9 @@ from nets.gate import config as gate_config
 from nets.gate import runs
 from nets.gate.config import Limits
 from nets.results import Band, Outcome, Result, Unusable
+from tests.gating import GPU, traced
 from tests.records import one_round, record, seen_of_gpu
 from tests.suite import Suite
-from tests.test_gate import GPU, traced
 
 app = typer.Typer()
 app.command()(gate)

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from nets.cli_history import history
 from nets.results import Accuracy, Network, Outcome, Result
+from tests.gating import GPU
 from tests.records import one_round, record, seen_of_gpu
 from tests.suite import Suite
-from tests.test_gate import GPU
 from tests.test_gate_cli import BAD, EVIL, FULL, Ran, content, leaves
 
 app = typer.Typer()

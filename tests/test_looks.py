@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nets.ab import rates
 from nets.ab.looks import Plan, TooFewRounds, plan
 from nets.gate.config import Limits
 
@@ -72,3 +73,24 @@ def test_false_alarms(limit: float) -> None:
     assert slower / 1_000 < LIMITS.alpha + 3 * math.sqrt(LIMITS.alpha * (1 - LIMITS.alpha) / 1_000)
     if limit < 0.01:
         assert slower > 0  # the test must be able to fail
+
+
+def test_smallest_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lies above the limit, shrinks with sittings, grows with noise; without noise it is the limit itself."""
+    monkeypatch.setattr(rates, "N_DRAWS", 40)
+    rng = random.Random(1)
+    noise = [rng.gauss(0, 0.05) for _ in range(200)]
+    found = [rates.smallest_caught(noise, n, LIMITS) for n in (6, 12, 24)]
+    assert all(slowdown is not None for slowdown in found)
+    assert found == sorted(found, reverse=True)  # type: ignore[type-var]  # none is None
+    quiet = rates.smallest_caught([0.0], 6, LIMITS)
+    assert quiet == pytest.approx(LIMITS.time, abs=2e-4)
+    assert found[-1] is not None
+    assert quiet is not None
+    assert found[-1] > quiet
+    assert rates.smallest_caught([10 * x for x in noise], 6, LIMITS) is None
+
+
+def test_rate() -> None:
+    """A rate is told with its exact interval: 0 of 30 leaves up to 11.6 %."""
+    assert rates.rate(0, 30) == "0 of 30: 0.0 % (0.0–11.6)"

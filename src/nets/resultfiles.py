@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,8 @@ from nets.results import Result, Unusable, first_fault, parse
 from nets.sidebyside import SideBySide
 
 MAX_BYTES = 200_000_000
+
+T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,16 @@ def read(path: Path) -> ResultFile:
         not_run=tuple((each.cell, each.because) for each in rest.not_run),
         harness=rest.harness,
     )
+
+
+def beside(path: Path, model: type[T]) -> T:
+    """What a file that was read holds beside its records, as `model` has it. Raises Unusable, naming file and field."""
+    try:
+        return model.model_validate(json.loads(path.read_bytes()))
+    except ValidationError as error:
+        raise Unusable(f"{path}: {first_fault(error)}") from error
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{path}: it changed while it was read: {error}") from error
 
 
 def _is_record(extra_info: object) -> bool:

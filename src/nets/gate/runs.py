@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from nets import resultfiles
 from nets.gate.comparable import Pairing, Run, Versions
-from nets.results import Unusable, first_fault
+from nets.results import Unusable
 
 
 class _Versions(BaseModel):
@@ -44,12 +43,7 @@ def read(path: Path) -> Run:
     """Read what `pytest benchmarks/ --benchmark-json` wrote. Raises Unusable, naming the file and the field."""
     _demand_plain(path)
     found = resultfiles.read(path)
-    try:
-        beside = _File.model_validate(json.loads(path.read_bytes()))
-    except ValidationError as error:
-        raise Unusable(f"{path}: {first_fault(error)}") from error
-    except (OSError, ValueError) as error:
-        raise Unusable(f"{path}: it changed while it was read: {error}") from error
+    beside = resultfiles.beside(path, _File)
     return Run(
         source=str(path).encode(errors="replace").decode(),  # a name need not be text
         results=found.results,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from nets import resultfiles
 from nets.gate import runs
 from nets.gate.comparable import Run
 from nets.history.commits import Commit, commit_id
-from nets.results import Unusable, first_fault
+from nets.results import Unusable
 
 NOT_SEARCHED = {".git", ".hg", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
 """Folders in a repository that hold no results, and thousands of files."""
@@ -78,12 +78,7 @@ def read(folder: Path, without: Iterable[Path] = ()) -> Archive:
 def stored(path: Path) -> Stored:
     """Read one result file. Raises Unusable, naming the file and the field."""
     run = runs.read(path)
-    try:
-        beside = _File.model_validate(json.loads(path.read_bytes()))
-    except ValidationError as error:
-        raise Unusable(f"{path}: {first_fault(error)}") from error
-    except (OSError, ValueError) as error:
-        raise Unusable(f"{path}: it changed while it was read: {error}") from error
+    beside = resultfiles.beside(path, _File)
     if not run.results:
         raise Unusable(f"{path}: it holds no finished cell")
     info = beside.commit_info

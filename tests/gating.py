@@ -1,0 +1,94 @@
+"""Runs for the tests of the gate, and its verdict on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nets.gate.comparable import Pairing, Run, Versions
+from nets.gate.config import Limits
+from nets.gate.findings import Finding, Gate, Status
+from nets.gate.judge import gate
+from nets.results import (
+    Accuracy,
+    Band,
+    BandVerdict,
+    Device,
+    Result,
+    Round,
+    Trace,
+)
+from tests.records import one_round, record
+
+GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")
+PAIRING = Pairing(id="a", rounds=1, looks=1)
+VERSIONS = Versions(torch="2.12.0", cuda="13.0", cudnn="91002", python="3.12.3")
+
+
+def run(*results: Result, source: str = "x.json", **changes: Any) -> Run:
+    """A run of these cells."""
+    return Run(**{"source": source, "results": results, "versions": VERSIONS, **changes})
+
+
+def rounds(seconds: Sequence[float]) -> tuple[Round, ...]:
+    """Rounds of so many seconds, a fifth of them evaluation."""
+    return tuple(one_round(seed=i, train_s=0.8 * s, eval_s=0.2 * s) for i, s in enumerate(seconds))
+
+
+def timed(seconds: Sequence[float], **changes: Any) -> Result:
+    """A cell whose rounds took so many seconds."""
+    return record(**{"rounds": rounds(seconds), **changes})
+
+
+def accurate(*accuracies: float, **changes: Any) -> Result:
+    """A cell whose rounds were so accurate."""
+    values = {
+        "rounds": tuple(one_round(seed=i, accuracy=accuracy) for i, accuracy in enumerate(accuracies)),
+        "accuracy": Accuracy.of(accuracies),
+    }
+    return record(**{**values, **changes})
+
+
+def banded(verdict: BandVerdict, **changes: Any) -> Result:
+    """A cell with a band and its verdict."""
+    band = Band(low=0.96, high=0.99, n=20, alpha=0.001, verdict=verdict)
+    return accurate(0.98, 0.97, 0.98, **{"band": band, "band_missing_because": None, **changes})
+
+
+def traced(gpu_utilization_pct: float, sm_efficiency_pct: float | None) -> Trace:
+    """A trace with these figures."""
+    return Trace(
+        gpu_utilization_pct=gpu_utilization_pct,
+        sm_efficiency_pct=sm_efficiency_pct,
+        sm_efficiency_missing_because=None if sm_efficiency_pct is not None else "no block counts",
+        achieved_occupancy_pct=None,
+        achieved_occupancy_rounded_pct=None,
+        occupancy_missing_because="not asked",
+        steps=5,
+        training_steps_per_step=1,
+        kernels_per_step=30,
+        window_s=0.1,
+        longest_kernels=(),
+    )
+
+
+def judged(base: Run | Result, head: Run | Result, **limits: Any) -> Gate:
+    """The gate's verdict on two runs, or on two runs of one cell."""
+    sides = [side if isinstance(side, Run) else run(side) for side in (base, head)]
+    return gate(sides[0], sides[1], Limits(**limits))
+
+
+def the(found: Gate, metric: str) -> Finding:
+    """The only finding on a metric."""
+    (finding,) = [finding for finding in found.findings if finding.metric == metric]
+    return finding
+
+
+def statuses(found: Gate) -> dict[str, Status]:
+    """Metric -> status, of what is not ok."""
+    return {finding.metric: finding.status for finding in found.findings if finding.status != "ok"}
+
+
+def paired(base: Sequence[Result], head: Sequence[Result], **limits: Any) -> Gate:
+    """The verdict on two runs that were measured in turns."""
+    return judged(run(*base, pairing=PAIRING), run(*head, pairing=PAIRING), **limits)
