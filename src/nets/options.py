@@ -77,6 +77,8 @@ def add_options(parser: pytest.Parser) -> None:
     add("--resume", action="store_true", help="go on with the run that was killed before it wrote its --benchmark-json")
     add("--no-trace", action="store_true", help="take no profiler trace after a cell's rounds")
     add("--keep-traces", metavar="DIR", help="keep the traces, gzipped, for Perfetto; on a CPU too")
+    add("--gate", metavar="BASE.json", help="hold this run against a stored one; anything worse fails it")
+    add("--gate-config", metavar="FILE", help="a TOML file with a table [gate] of limits, for --gate")
     add("--require-data", action="store_true", help="fail, not skip, a cell whose data is missing")
 
 

@@ -49,7 +49,6 @@ PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
-    sessiongate.add_options(parser)
     parser.addini("nets_bands", "accuracy bands, relative to the rootdir (default: bands.toml beside the test)")
 
 

@@ -54,13 +54,6 @@ class SessionGate:
             terminalreporter.write_line(line)
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the gate's options."""
-    group = parser.getgroup("nets", "training and evaluating networks")
-    group.addoption("--gate", metavar="BASE.json", help="hold this run against a stored one; anything worse fails it")
-    group.addoption("--gate-config", metavar="FILE", help="a TOML file with a table [gate] of limits, for --gate")
-
-
 def session_gate(pytest_config: pytest.Config, recorder: Recorder) -> SessionGate | None:
     """What the options ask for. Raises UsageError, before the first cell trains, for a file that can't be used."""
     base, limits = pytest_config.getoption("--gate"), pytest_config.getoption("--gate-config")
