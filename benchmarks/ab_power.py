@@ -57,7 +57,7 @@ def main() -> None:
                 run = _run(clone, planted[share], asked.cells, asked.device, Path(folder) / "out")
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"slowdown": share, **run}) + "\n")
-                told = ", ".join(f"{c['cell']} {c['status']} {c['effect']:+.3f}" for c in run["cells"])
+                told = ", ".join(f"{c['cell']} {c['status']} {c['effect']}" for c in run["cells"])
                 print(f"{share:g} {n + 1}/{asked.runs}: exit {run['exit']}: {told}", flush=True)
 
 
@@ -80,12 +80,13 @@ def _planted(clone: Path, share: float) -> str:
 def _run(clone: Path, head: str, cells: str, device: str, out: Path) -> dict[str, Any]:
     """One `nets ab` of the clone's HEAD against `head`: exit code, and each cell's rounds and what the gate says."""
     command = [sys.executable, "-m", "nets.cli", "ab", "HEAD", head, "--cells", cells, "--device", device]
-    report = out / "gate.json"
+    report = out.with_name("gate.json")
+    report.unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
     done = subprocess.run(
         [*command, "--out", str(out), "--json", str(report)], cwd=clone, env=environment, capture_output=True
     )
-    if done.returncode == 3:
+    if not report.is_file():
         raise SystemExit(done.stderr.decode())
     findings = [f for f in json.loads(report.read_bytes())["findings"] if f["metric"] == "total_s"]
     sides = {name: json.loads((out / f"{name}.json").read_bytes()) for name in ("base", "head")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from nets.ab import side as plugin
 from nets.ab.conductor import Sitting, Stop, cell_of
-from nets.ab.process import Side, Spec, environment
+from nets.ab.process import PLUGIN, Side, Spec, environment
 from nets.results import Unusable
 
 N_ROUNDS = 3
@@ -93,6 +95,7 @@ class Repository:
         (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"\nFAULT = {fault}\n")
         (folder / "pytest.ini").write_text("[pytest]\n")
         every = (".", f"--rounds={N_ROUNDS}", "-p", "no:cacheprovider", *arguments)
+        shutil.copy(plugin.__file__, self.path / f"{PLUGIN}.py")
         spec = Spec(name, Path(sys.executable), folder, every, self.path / f"{name}.json", self.path / f"{name}.log")
         return Side(spec, self.path)
 
@@ -186,6 +189,20 @@ def test_a_side_that_dies(repository: Repository) -> None:
     with pytest.raises(Unusable, match=r"head: its pytest left no JSON file \(exit 7\).*head\.log"):
         repository.run(base, head)
     assert stats(base)["b"]
+
+
+def test_a_waiting_side_that_is_killed(repository: Repository) -> None:
+    """A side that dies while it waits (for memory, say) is told of as one that dies in its turn."""
+    base, head = repository.side("base"), repository.side("head")
+    say = base.say
+
+    def killing(answer: str) -> None:
+        say(answer)
+        os.kill(head._process.pid, 9)
+
+    base.say = killing  # type: ignore[method-assign]
+    with pytest.raises(Unusable, match=r"head: its pytest left no JSON file \(exit -9\)"):
+        repository.run(base, head)
 
 
 def test_stopped(repository: Repository) -> None:

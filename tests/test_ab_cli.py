@@ -28,7 +28,7 @@ def git(*arguments: str) -> str:
 def commit(files: dict[str, str]) -> None:
     """Write files, and commit them."""
     for name, text in files.items():
-        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
     git("add", "-A")
     git("commit", "--quiet", "-m", "x")
@@ -112,6 +112,28 @@ def test_two_commits(repository: Path) -> None:
     nothing_left(repository)
 
 
+def test_a_subfolder_against_the_working_tree(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run from a subfolder, a revision is run in the same one; `.` has changes that no commit has, which is its use."""
+    commit({f"sub/{name}": text for name, text in without_torch(0.01).items()})
+    monkeypatch.chdir("sub")
+    Path("benchmarks/test_cells.py").write_text(without_torch(0.05)["benchmarks/test_cells.py"])
+    done = ran("HEAD", ".", "--max-rounds", "5", "--restart-every", "1", "--looks", "1")
+    assert "a after 5 sittings: +" in done.output, done.output
+    assert done.exit_code == 1
+    nothing_left(repository)
+
+
+def test_two_tests_of_one_cell(repository: Path) -> None:
+    """Two tests that measure one cell can't be told apart later, which the first sitting shows."""
+    files = without_torch(0.01)
+    commit({name: text.replace("('a',)", "('a', 'b')") for name, text in files.items()})
+    done = ran("HEAD", "HEAD")
+    assert done.exit_code == 3
+    assert "two tests measure the cell mnist-lenet5" in done.stderr
+    assert "sitting 2" not in done.output
+    nothing_left(repository)
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGTERM]])
 def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
     """Once, Ctrl-C ends it after the round; twice, and a SIGTERM, at once. The worktrees are removed, rounds kept."""
@@ -160,7 +182,7 @@ def test_refused_revisions(repository: Path) -> None:
     assert "there is no revision --upload-pack=x here" in refused("HEAD", "--", "--upload-pack=x")
     assert "the same working tree" in refused(".", ".")
     Path("conftest.py").write_text("x")
-    assert "changes that HEAD has not (conftest.py)" in refused("HEAD", ".")
+    assert "changes that HEAD has not (conftest.py)" in refused("HEAD", "HEAD")
     nothing_left(repository)
 
 
@@ -175,6 +197,8 @@ def test_refused_options(repository: Path) -> None:
     assert "--data-dir: nosuch is not a folder" in refused("HEAD", "HEAD", "--data-dir", "nosuch")
     assert "--rounds: not for pytest within nets ab" in refused("HEAD", "HEAD", "--", "--rounds=3")
     assert "--out: " in refused("HEAD", "HEAD", "--out", "conftest.py")
+    assert "nosuch/x.md: the folder nosuch does not exist" in refused("HEAD", "HEAD", "--markdown", "nosuch/x.md")
+    assert "would be written over" in refused("HEAD", "HEAD", "--json", "nets-ab/base.json")
     assert "--allow speed: unknown" in refused("HEAD", "HEAD", "--allow", "speed")
     assert "5 starts of both sides can't decide one cell" in refused("HEAD", "HEAD", "--max-rounds", "17")
     nothing_left(repository)

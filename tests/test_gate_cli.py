@@ -238,7 +238,7 @@ def test_files_without_cells() -> None:
         (["--limit", "min_pairs=4"], "field 'min_pairs'"),
         (["--allow", "weather"], "what may be allowed to differ: device, torch"),
         (["--config", "no.toml"], "no.toml: "),
-        (["--markdown", "nowhere/x.md"], "can't be written"),
+        (["--markdown", "nowhere/x.md"], "the folder nowhere does not exist"),
         (["--json", "a"], "named twice"),
         (["--json", "x", "--markdown", "x"], "named twice"),
     ],

@@ -119,7 +119,7 @@ def test_no_pairs_after_all() -> None:
     )
     finding = the(paired([head], [shifted]), "total_s")
     assert finding.status == "not enough data"
-    assert "no rounds have the same seed" in str(finding.because)
+    assert "no sitting is whole" in str(finding.because)
 
 
 def test_sittings() -> None:
@@ -150,14 +150,15 @@ def test_looks_share_the_level() -> None:
 
 
 def test_a_sitting_that_lacks_rounds() -> None:
-    """A round that one side lacks leaves the other pairs as they are: they are matched by seed."""
+    """A sitting that one side lacks a round of is left out; the others stay as they are, matched by seed."""
     base = timed([1.0] * 18)
-    head = timed([1.1] * 18)
+    head = timed([1.1] * 3 + [9.0] + [1.1] * 14)
     head = head.model_copy(update={"rounds": head.rounds[:4] + head.rounds[5:]})
     pairing = Pairing(id="a", rounds=3, looks=1)
     finding = the(judged(run(base, pairing=pairing), run(head, pairing=pairing)), "total_s")
     assert finding.status == "regressed"
     assert finding.effect == pytest.approx(0.1)
+    assert "5 sittings" in str(finding.because)
 
 
 def test_rounds_without_time() -> None:

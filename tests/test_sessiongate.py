@@ -72,6 +72,7 @@ def test_a_session_without_a_cell_fails(suite: Suite, monkeypatch: pytest.Monkey
     [
         (("--gate", "nosuch.json"), "--gate: nosuch.json: No such file"),
         (("--gate", "conftest.py"), "--gate: conftest.py: "),
+        (("--gate", "out.json"), "would be written over its own base"),
         (("--gate-config", "x.toml"), "--gate-config needs --gate BASE.json"),
     ],
 )

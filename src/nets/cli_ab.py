@@ -33,7 +33,7 @@ def ab(
     tests: Annotated[str, typer.Option(help="What pytest runs, within each revision.")] = "benchmarks",
     python_a: Annotated[Path | None, typer.Option(help="Base's interpreter: another torch, say.")] = None,
     python_b: Annotated[Path | None, typer.Option(help="Head's interpreter.")] = None,
-    max_rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Rounds a cell and side at most.")] = 36,
+    max_rounds: Annotated[int, typer.Option(min=1, max=1_000, help="Rounds a cell and side at most.")] = 36,
     restart_every: Annotated[int, typer.Option(min=1, max=100, help="Rounds between new starts of both sides.")] = 3,
     looks: Annotated[int, typer.Option(min=1, max=10, help="How often a cell may be found to need no more.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Round i uses this + i, on both sides.")] = 0,
@@ -55,7 +55,7 @@ def ab(
     from nets.ab.conductor import Stop
     from nets.ab.looks import TooFewRounds, plan
     from nets.ab.sittings import Course, Program, measure
-    from nets.cli_gate import judged, limits_of
+    from nets.cli_gate import demand_apart, judged, limits_of
     from nets.report.foreign import plain
     from nets.results import Unusable
 
@@ -77,6 +77,7 @@ def ab(
             limits=limits,
             out=out,
         )
+        demand_apart(course.out / "base.json", course.out / "head.json", markdown, json_file)
         plan(1, course.max_sittings, looks, limits)  # refused before anything is started
         with ExitStack() as stack:
             stack.enter_context(_ended_by_sigterm())
@@ -94,9 +95,11 @@ def ab(
             measure(programs[0], programs[1], course, stop, lambda line: typer.echo(plain(line, 1_000)))
         files = [course.file(program) for program in programs]
         exit_code = judged(files[0], files[1], limits, markdown, json_file)
-    except (Unusable, TooFewRounds) as error:
+    except (Unusable, TooFewRounds, OSError) as error:
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
         raise typer.Exit(INTERRUPTED if stop.asked else UNUSABLE) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     typer.echo(f"records: {files[0]}, {files[1]}")
     raise typer.Exit(INTERRUPTED if stop.asked else exit_code)
 
@@ -114,6 +117,7 @@ def _arguments(
     from nets.results import Unusable
 
     named = {"cells": cells, "protocol": protocol, "pipeline": pipeline, "device": device}
+    data_dir = data_dir.expanduser()
     if data_dir.is_dir():
         named["data-dir"] = str(data_dir.resolve())
     elif data_dir != Path("data"):
@@ -121,6 +125,8 @@ def _arguments(
     for refused in ("--rounds", "--seed", "--benchmark-json", "--resume", "--keep-traces"):
         if any(other.partition("=")[0] == refused for other in others):
             raise Unusable(f"{refused}: not for pytest within nets ab; see its own --max-rounds, --seed and --out")
+    if any("nets_bands" in other for other in others):
+        raise Unusable("nets_bands: a side's bands are those of bands.toml beside its --tests")
     given = [f"--{name}={value}" for name, value in named.items() if value is not None]
     return (tests, "-p", "no:cacheprovider", *given, *others)
 
@@ -179,8 +185,10 @@ def _ended_by_sigterm() -> Iterator[None]:
     def end(_signal: int, _frame: object) -> None:
         raise SystemExit(128 + signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, end)
+    caught = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(each, end) for each in caught]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in zip(caught, before, strict=True):
+            signal.signal(each, handler)

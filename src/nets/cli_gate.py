@@ -59,15 +59,15 @@ def judged(base: Path, head: Path, limits: Limits, markdown: Path | None, json_f
     from nets.gate import judge, runs
     from nets.report.gate_table import lines
 
-    _demand_apart(base, head, markdown, json_file)
+    demand_apart(base, head, markdown, json_file)
     found = judge.gate(runs.read(base), runs.read(head), limits)
-    _write(found, markdown, json_file)
     typer.echo("\n".join(lines(found, width=get_terminal_size().columns, color=stdout.isatty())))
+    _write(found, markdown, json_file)
     return found.exit_code
 
 
-def _demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
-    """Refuse to write over a file that is read, or twice over one. Raises Unusable."""
+def demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
+    """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
     from nets.results import Unusable
 
     taken = {base.absolute(), head.absolute()}
@@ -76,6 +76,8 @@ def _demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
             continue
         if output.absolute() in taken:
             raise Unusable(f"{output}: it is named twice, and would be written over")
+        if not output.absolute().parent.is_dir():
+            raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
         taken.add(output.absolute())
 
 

@@ -29,6 +29,8 @@ class SessionGate:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge; an interrupted session's missing cells are no regression, and it has failed already."""
+        if session.config.getoption("collectonly", False):
+            return
         if self._recorder.interrupted:
             self._judged = "not held against its base: the run was interrupted"
             return
@@ -61,6 +63,9 @@ def session_gate(pytest_config: pytest.Config, recorder: Recorder) -> SessionGat
         if limits is not None:
             raise pytest.UsageError("--gate-config needs --gate BASE.json")
         return None
+    out = pytest_config.getoption("benchmark_json", None)
+    if out is not None and Path(out).resolve() == Path(base).resolve():
+        raise pytest.UsageError("--gate: the run would be written over its own base; name another --benchmark-json")
     try:
         found = runs.read(Path(base))
         if not found.cells:

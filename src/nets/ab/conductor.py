@@ -49,7 +49,7 @@ class Sitting:
         Every other pair begins with the other side, so that neither gains by being the first. Raises Unusable if a
         side left no file.
         """
-        sides = (self.base, self.head)
+        sides = (self.head, self.base) if head_first else (self.base, self.head)
         others = [test for side in sides for test in side.collected if alone and self._is_alone(test)]
         order = [*common, *others]
         for side in sides:
@@ -89,7 +89,7 @@ class Sitting:
             order.reverse()
             if min(seconds.values()) > 0:  # a clock that stood still tells nothing
                 pairs.append(math.log(seconds[self.head.spec.name] / seconds[self.base.spec.name]))
-        if pairs:
+        if len(pairs) == self.n_rounds:
             self.ratios[test] = median(pairs)
 
 

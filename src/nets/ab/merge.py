@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: 
         "harness": None,
     }
     files.replace(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
+
+
+def demand_ours(path: Path) -> None:
+    """Refuse a sitting's file that could not be merged later. Raises Unusable, naming the file and the field."""
+    content = _content(path)
+    cells: list[str] = [parse(benchmark["extra_info"], str(path)).id for benchmark in content["benchmarks"]]
+    for record in content["nets"].get("unfinished", []):
+        cells.append(parse(record, str(path)).id)
+    twice = [cell for cell, n in Counter(cells).items() if n > 1]
+    if twice:
+        raise Unusable(f"{path}: two tests measure the cell {twice[0]}; name one with --tests, or -k after `--`")
 
 
 def together(results: Sequence[Result], known: Bands | str) -> Result:
@@ -101,6 +113,6 @@ def _content(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise Unusable(f"{path}: {error}") from error
-    if not isinstance(content.get("nets"), dict):
+    if not isinstance(content, dict) or not isinstance(content.get("nets"), dict):
         raise Unusable(f"{path}: written by pytest-benchmark, but not by nets: it has no field 'nets'")
     return content

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,18 +52,18 @@ def environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, st
     paths = [str(path) for path in first if path is not None]
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([*paths, *([inherited] if inherited else [])])
-    return {**os.environ, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook's own repository
+    return {**kept, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
 
 
 class Side:
     """A side's process; `at`: where it waits for its turn, None when it has ended."""
 
     def __init__(self, spec: Spec, plugin_folder: Path) -> None:
-        """Start it. Raises Unusable if its interpreter can't be run."""
+        """Start it, with the plug-in of that folder. Raises Unusable if its interpreter can't be run."""
         self.spec = spec
         self.collected: tuple[str, ...] = ()
         self.at: Waiting | None = None
-        shutil.copy(plugin.__file__, plugin_folder / f"{PLUGIN}.py")
         ours, theirs = socket.socketpair()
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
@@ -103,7 +103,9 @@ class Side:
         self._go_on(answer)
 
     def end(self) -> None:
-        """Wait for its end. Raises Unusable if it left no JSON file."""
+        """Wait for its end. Raises Unusable if it left no JSON file, or waits for what nobody will say."""
+        if self.at is not None:
+            raise Unusable(f"{self.spec.name}: it came to {self.at.test} out of turn; does a plug-in reorder tests?")
         self._process.wait()
         if not self.spec.json.is_file():
             raise Unusable(self._last_words("left no JSON file"))
@@ -122,7 +124,8 @@ class Side:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        self._lines.close()
+        with suppress(OSError):  # what could not be said is of no use now
+            self._lines.close()
 
     def _go_on(self, answer: object) -> None:
         try:
@@ -139,7 +142,7 @@ class Side:
             line = self._lines.readline()
         except OSError:
             line = ""
-        said: dict[str, Any] | None = json.loads(line) if line else None
+        said: dict[str, Any] | None = json.loads(line) if line.endswith("\n") else None
         return said
 
     def _demand_own_sources(self, nets: str | None) -> None:
@@ -151,7 +154,8 @@ class Side:
     def _last_words(self, what: str) -> str:
         status = self._process.wait()
         lines = [line for line in self.spec.log.read_text(errors="replace").splitlines() if line.strip()]
-        told = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "nothing")
+        errors = [line for line in lines if line.startswith("ERROR") and "usage:" not in line]
+        told = [*lines, *errors][-1] if lines else "nothing"
         return f"{self.spec.name}: its pytest {what} (exit {status}): {told} (all of it: {self.spec.log})"
 
 

@@ -34,8 +34,9 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
     who names it then would likely not measure what they mean to.
     """
     commits = [None if revision == WORKING_TREE else _commit(revision) for revision in revisions]
-    if any(commits):
+    if any(commits) and WORKING_TREE not in revisions:
         _demand_clean(revisions, commits)
+    here = Path(_git("rev-parse", "--show-prefix")) if any(commits) else Path()
     made: list[Path] = []
     with tempfile.TemporaryDirectory(prefix="nets-ab-", ignore_cleanup_errors=True) as parent:
         try:
@@ -44,14 +45,16 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
                 folder = Path.cwd()
                 if commit is not None:
                     made.append(Path(parent) / f"{'ab'[i]}-{commit[:12]}")
-                    _git("worktree", "add", "--detach", "--quiet", str(made[-1]), commit)
-                    folder = made[-1]
+                    no_hooks = ("-c", "core.hooksPath=/dev/null")
+                    _git(*no_hooks, "worktree", "add", "--detach", "--quiet", str(made[-1]), commit)
+                    folder = made[-1] / here
                 checkouts.append(Checkout(revision, commit, folder))
             yield tuple(checkouts)
         finally:
             for folder in made:
-                # not by _git: nothing may keep the others from being removed
-                subprocess.run(["git", "worktree", "remove", "--force", str(folder)], capture_output=True)
+                # not by _git: nothing may keep the others from being removed, nor Ctrl-C reach it
+                command = ["git", "worktree", "remove", "--force", str(folder)]
+                subprocess.run(command, capture_output=True, start_new_session=True)
 
 
 def _commit(revision: str) -> str:
@@ -82,5 +85,5 @@ def _git(*arguments: str) -> str:
         raise Unusable(f"git can't be run: {error.strerror}") from error
     if done.returncode:
         because = " ".join(done.stderr.split()) or f"exit {done.returncode}"
-        raise Unusable(f"git {arguments[0]}: {because}")
+        raise Unusable(f"git {' '.join(arguments[:4])}: {because}")
     return done.stdout.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from nets.ab import side
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.looks import Plan, Verdict, plan
-from nets.ab.merge import merge
-from nets.ab.process import Side, Spec
+from nets.ab.merge import demand_ours, merge
+from nets.ab.process import PLUGIN, Side, Spec
 from nets.bands import Bands
 from nets.gate.comparable import Pairing
 from nets.gate.config import Limits
@@ -64,11 +66,13 @@ def measure(base: Program, head: Program, course: Course, stop: Stop, say: Say) 
         course.file(program).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="nets-ab-sittings-") as folder:
         run = _Run(base, head, course, stop, say, Path(folder))
-        for k in range(course.max_sittings):
-            run.sit(k)
-            if stop.asked or not run.undecided:
-                break
-        run.write()
+        try:
+            for k in range(course.max_sittings):
+                run.sit(k)
+                if stop.asked or not run.undecided:
+                    break
+        finally:
+            run.write()  # what goes wrong late loses no finished sitting
 
 
 class _Run:
@@ -84,28 +88,32 @@ class _Run:
         self._plan: Plan | None = None
         self._ratios: dict[str, list[float]] = {}
         self._files: list[tuple[Path, Path]] = []
+        shutil.copy(side.__file__, folder / f"{PLUGIN}.py")
 
     def sit(self, k: int) -> None:
         """The `k`-th sitting, from 0, and the look after it."""
         course = self._course
+        head_first = k % 2 == 1  # also at the start, which deals out memory and caches
         with ExitStack() as stack:
-            sides: list[Side] = []
-            for program in self._programs:
-                spec = self._spec(program, k)
-                sides.append(Side(spec, self._folder))
-                stack.callback(sides[-1].kill)
-            sitting = Sitting(sides[0], sides[1], course.n_rounds, self._stop)
+            sides: dict[str, Side] = {}
+            for program in self._programs[:: -1 if head_first else 1]:
+                sides[program.name] = Side(self._spec(program, k), self._folder)
+                stack.callback(sides[program.name].kill)
+            base, head = (sides[program.name] for program in self._programs)
+            sitting = Sitting(base, head, course.n_rounds, self._stop)
             try:
                 common = sitting.collect()
                 if self._plan is None:
                     self._plan = self._planned(common)
                 tests = [test for test in common if test in self.undecided]
-                sitting.run(tests, alone=k == 0, head_first=k * course.n_rounds % 2 == 1)
+                sitting.run(tests, alone=k == 0, head_first=head_first)
             except KeyboardInterrupt:
-                for side in sides:
-                    side.interrupt()
-        files = (sides[0].spec.json, sides[1].spec.json)
+                for each in sides.values():
+                    each.interrupt()
+        files = (base.spec.json, head.spec.json)
         if all(path.is_file() for path in files):
+            for path in files:
+                demand_ours(path)
             self._files.append(files)
         for test, ratio in sitting.ratios.items():
             self._ratios.setdefault(test, []).append(ratio)

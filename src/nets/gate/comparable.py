@@ -141,7 +141,7 @@ class Sides:
 
     @property
     def sittings(self) -> tuple[tuple[tuple[Round, Round], ...], ...]:
-        """The pairs that the same processes ran; a side that broke off has fewer."""
+        """The pairs that the same processes ran; a sitting that was cut short, or lacks rounds, is left out."""
         if self.pairing is None:
             return ()
         heads = {round_.seed: round_ for round_ in self.head.rounds}
@@ -150,4 +150,4 @@ class Sides:
             if round_.seed in heads:
                 sitting = (round_.seed - self.base.protocol.seed) // self.pairing.rounds
                 found.setdefault(sitting, []).append((round_, heads[round_.seed]))
-        return tuple(tuple(pairs) for pairs in found.values())
+        return tuple(tuple(pairs) for pairs in found.values() if len(pairs) == self.pairing.rounds)

@@ -115,7 +115,7 @@ def _too_few(bare: Finding, shift: Shift, sides: Sides, tested: Tested | None, l
     if tested is not None:
         because = f"{too_few} to decide {_counted(tested)}, it takes at least {tested.needed}"
     elif n == 0:
-        because = "no rounds have the same seed: they are no pairs, though both files name one pairing"
+        because = "no sitting is whole: they name one pairing, but too few of their rounds have the same seeds"
     status, limit = beyond(shift.point, limits.time_unpaired), limits.time_unpaired
     if status == "ok":
         status, limit = "not enough data", limits.time
