@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nets.ab import rates
 from nets.ab.looks import Plan, TooFewRounds, plan
 from nets.gate.config import Limits
+from tests.suite import REPOSITORY
 
 LIMITS = Limits()
 ratios = st.lists(st.floats(-0.5, 0.5), min_size=5, max_size=30)
@@ -94,3 +95,13 @@ def test_smallest_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rate() -> None:
     """A rate is told with its exact interval: 0 of 30 leaves up to 11.6 %."""
     assert rates.rate(0, 30) == "0 of 30: 0.0 % (0.0–11.6)"
+
+
+def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables are made from the recorded runs, a row a planted slowdown."""
+    for name, n in (("N_COMPARISONS", 3), ("N_DRAWS", 3)):
+        monkeypatch.setattr(rates, name, n)
+    monkeypatch.setattr(rates, "SITTINGS", (6,))
+    lines = list(rates.tables(REPOSITORY / "results" / "ab-power.jsonl"))
+    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| 0 %", "| 5 %", "| 10 %"]
+    assert len(lines) == 5 + 1 + 2 + 2 * (len(rates.NOISES) + 1) + 1 + 2 + len(rates.NOISES) + 1
