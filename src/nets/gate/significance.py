@@ -15,7 +15,6 @@ from statistics import fmean, variance
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
-from scipy.stats import rankdata
 
 CONFIDENCE = 0.95
 MIN_PAIRS = 5
@@ -49,6 +48,8 @@ def sign_flip(differences: Sequence[float]) -> float:
     differ are left out. Exact up to MAX_EXACT pairs, ties too: the sums of both halves' signs are sorted and counted
     against each other. Source: Wilcoxon, Biometrics Bulletin 1, 1945; Fisher, The Design of Experiments, 1935, 21.
     """
+    from scipy.stats import rankdata  # a second to import, and every run of the suite reads this module
+
     d = np.asarray([x for x in differences if x != 0], dtype=np.float64)
     scores = np.sign(d) * rankdata(np.abs(d))
     if scores.size == 0:
