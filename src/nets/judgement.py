@@ -14,8 +14,7 @@ from nets.cells import Cell
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.results import Result
-
-RESULT: pytest.StashKey[Result] = pytest.StashKey()
+from nets.stash import RESULT
 
 
 def judge(item: pytest.Item, run: CellRun, setting: Setting, observed: Observed, bands_file: Path) -> Result:

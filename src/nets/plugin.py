@@ -1,37 +1,21 @@
-"""The suite's face to pytest: options, fixtures, hooks, for any repository: `pytest_plugins = ["nets.plugin"]`.
+"""The suite's face to pytest: options, hooks, fixtures, for any repository: `pytest_plugins = ["nets.plugin"]`.
 
 A test that asks for `cell_run` runs once a cell. See benchmarks/test_train_eval.py for the whole use.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
 
 import pytest
 
 from nets import expectations, hookspecs, sessiongate
-from nets.cells import Cell, Protocol
-from nets.options import Options, add_options, read_options
-from nets.recorder import RUN, Recorder
+from nets.cells import Cell
+from nets.options import add_options, read_options
+from nets.recorder import Recorder
+from nets.stash import OPTIONS, PROGRESS, RECORDER
 
-if TYPE_CHECKING:
-    import torch
-
-    from nets.datasets import Data
-    from nets.growth import Growth
-    from nets.harness import Ledger
-    from nets.measure import CellRun
-    from nets.monitor import GpuMonitor
-    from nets.pipelines import Loaders, Pipeline
-    from nets.progress import ProgressLine
-    from nets.results import Result
-    from nets.sidebyside import SideBySide
-    from nets.sweep import Sweep
-    from nets.turns import Turns
+pytest_plugins = ["nets.fixtures"]
 
 APART = {
     "growth": "throughput by batch size and by training-set size",
@@ -40,10 +24,6 @@ APART = {
     "side_by_side": "the article's pipeline against the resident one, side by side",
 }
 """Markers of benchmarks that run only when `-m` asks for them."""
-
-OPTIONS = pytest.StashKey[Options]()
-RECORDER = pytest.StashKey[Recorder]()
-PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -146,207 +126,3 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         if PROGRESS in pyfuncitem.stash:
             pyfuncitem.stash[PROGRESS].clear()
     pytest.fail(because, pytrace=False)
-
-
-@pytest.fixture(scope="session")
-def nets_options(pytestconfig: pytest.Config) -> Options:
-    """The session's options."""
-    return pytestconfig.stash[OPTIONS]
-
-
-@pytest.fixture(scope="session")
-def ledger(pytestconfig: pytest.Config) -> Ledger:
-    """Where the session's time goes."""
-    return pytestconfig.stash[RECORDER].ledger
-
-
-@pytest.fixture(scope="session")
-def device(pytestconfig: pytest.Config) -> torch.device:
-    """The device that the cells run on. A worker that can't have the one it was meant to fails its cells."""
-    recorder = pytestconfig.stash[RECORDER]
-    device = recorder.device
-    if recorder.no_device_because is not None:
-        pytest.fail(recorder.no_device_because, pytrace=False)
-    return device
-
-
-@pytest.fixture(scope="session")
-def pipeline(nets_options: Options) -> Pipeline:
-    """The session's pipeline."""
-    from nets.pipelines import pipeline as named
-
-    return named(nets_options.pipeline)
-
-
-@pytest.fixture
-def protocol(cell: Cell, nets_options: Options) -> Protocol:
-    """How the cell is trained."""
-    return nets_options.protocol_of(cell)
-
-
-@pytest.fixture(scope="session")
-def _load(nets_options: Options) -> Callable[[str], Data]:
-    """Loads a data set; the last one is kept, since cells of one data set follow each other."""
-    from nets.datasets import load
-
-    kept: dict[str, Data] = {}
-
-    def loaded(name: str) -> Data:
-        if name not in kept:
-            kept.clear()
-            kept[name] = load(name, nets_options.data_dir)
-        return kept[name]
-
-    return loaded
-
-
-@pytest.fixture
-def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options, ledger: Ledger) -> Data:
-    """The cell's data set. Missing data skips the cell, or fails it with `--require-data`; altered data fails it."""
-    from nets.datasets import DataError, DataMissing
-
-    try:
-        with ledger.spent("data"):
-            return _load(cell.dataset)
-    except DataMissing as error:
-        if nets_options.require_data:
-            pytest.fail(f"{error} (--require-data)", pytrace=False)
-        pytest.skip(str(error))
-    except DataError as error:
-        pytest.fail(str(error), pytrace=False)
-
-
-@pytest.fixture
-def loaders(data: Data, protocol: Protocol, pipeline: Pipeline, device: torch.device, ledger: Ledger) -> Loaders:
-    """Training and test batches: on the device already with the resident pipeline, DataLoaders with the article's."""
-    from nets.datasets import DoesNotFit
-
-    try:
-        with ledger.spent("data"):
-            return pipeline.loaders(data, protocol, device)
-    except DoesNotFit as error:
-        pytest.fail(str(error), pytrace=False)
-
-
-@pytest.fixture
-def gpu_monitor(pytestconfig: pytest.Config, device: torch.device) -> GpuMonitor | None:
-    """Watches the GPU over the timed regions; None on a CPU."""
-    from nets.monitor import monitor_of
-
-    return monitor_of(pytestconfig.stash[RECORDER].setting.device, device.index)
-
-
-@pytest.fixture
-def cell_run(
-    request: pytest.FixtureRequest,
-    cell: Cell,
-    data: Data,
-    loaders: Loaders,
-    protocol: Protocol,
-    pipeline: Pipeline,
-    device: torch.device,
-    gpu_monitor: GpuMonitor | None,
-    benchmark: Any,
-) -> Iterator[CellRun]:
-    """The cell's rounds, for `benchmark.pedantic`: `setup`, `timed`, `teardown`, and `protocol.rounds` of them."""
-    from nets import progress
-    from nets.measure import CellRun
-
-    config = request.config
-    config.stash[RECORDER].enable_under_xdist(benchmark)
-    line = progress.ProgressLine(config, cell, protocol) if progress.wanted(config) else None
-    run = CellRun(
-        cell,
-        protocol,
-        pipeline,
-        data,
-        loaders,
-        device,
-        watch=gpu_monitor.watch if gpu_monitor is not None else nullcontext,
-        progress=line,
-    )
-    request.node.stash[RUN] = run
-    if line is not None:
-        request.node.stash[PROGRESS] = line
-    yield run
-    run.close()
-    del request.node.stash[RUN]  # pytest keeps every test to the end, and this one holds its data set
-
-
-@pytest.fixture
-def judge(
-    request: pytest.FixtureRequest,
-    benchmark: Any,
-    gpu_monitor: GpuMonitor | None,
-    nets_options: Options,
-    ledger: Ledger,
-) -> Callable[[CellRun], Result]:
-    """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
-    from nets import judgement
-    from nets.observe import observe
-
-    def judged(run: CellRun) -> Result:
-        setting = request.config.stash[RECORDER].setting
-        observed = observe(
-            run,
-            gpu_monitor,
-            take_trace=nets_options.trace,
-            keep_traces=nets_options.keep_traces,
-            no_gpu_because=setting.gpu_missing_because,
-            ledger=ledger,
-        )
-        result = judgement.judge(request.node, run, setting, observed, _bands_file(request))
-        benchmark.extra_info = result.to_json()
-        if result.outcome.failures:
-            pytest.fail("\n".join(result.outcome.failures), pytrace=False)
-        return result
-
-    return judged
-
-
-@pytest.fixture
-def side_by_side(
-    request: pytest.FixtureRequest, cell: Cell, data: Data, protocol: Protocol, benchmark: Any
-) -> Callable[[Turns, str], SideBySide]:
-    """Makes the record of two sides' turns at a cell, and of what they are."""
-    from nets import assemble
-
-    _demand_one_process()
-
-    def recorded(turns: Turns, of: str) -> SideBySide:
-        recorder = request.config.stash[RECORDER]
-        record = assemble.side_by_side(cell, data, protocol, recorder.setting, turns, of=of)
-        recorder.side_by_side.append(record)
-        benchmark.extra_info.update(record.to_json())  # in place: its stats have hold of it already
-        return record
-
-    return recorded
-
-
-@pytest.fixture
-def growth(
-    request: pytest.FixtureRequest, cell: Cell, data: Data, protocol: Protocol, benchmark: Any
-) -> Callable[[Sweep], Growth]:
-    """Makes the record of a sweep over batch sizes and set sizes."""
-    from nets import assemble
-
-    _demand_one_process()
-
-    def recorded(sweep: Sweep) -> Growth:
-        recorder = request.config.stash[RECORDER]
-        record = assemble.growth(cell, data, protocol, recorder.setting, sweep)
-        recorder.growth.append(record)
-        benchmark.extra_info.update(record.to_json())
-        return record
-
-    return recorded
-
-
-def _demand_one_process() -> None:
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        pytest.fail("what is compared is timed in turns in one process: run it without -n", pytrace=False)
-
-
-def _bands_file(request: pytest.FixtureRequest) -> Path:
-    named: str = request.config.getini("nets_bands")
-    return request.config.rootpath / named if named else request.path.with_name("bands.toml")

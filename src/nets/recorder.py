@@ -24,22 +24,21 @@ from nets.growth import Growth
 from nets.harness import Harness, Ledger
 from nets.journal import Entry, Journal
 from nets.options import Options
-from nets.results import SCHEMA, Result, Unusable
+from nets.results import SCHEMA, Unusable
+from nets.resume import is_kept
 from nets.sidebyside import SideBySide
+from nets.stash import RESULT, RUN
 
 if TYPE_CHECKING:
     import torch
 
     from nets.assemble import Setting
     from nets.gate.comparable import Run
-    from nets.measure import CellRun
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
 
 CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
 """What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
-
-RUN: pytest.StashKey[CellRun] = pytest.StashKey()
 
 
 class Recorder:
@@ -122,7 +121,6 @@ class Recorder:
 
     def _entry(self, item: pytest.Item, cell: Cell, call: pytest.CallInfo[None]) -> Entry:
         from nets import assemble
-        from nets.judgement import RESULT
 
         because = _sentence(call.excinfo)
         result = item.stash.get(RESULT, None)
@@ -157,32 +155,12 @@ class Recorder:
         """With --resume, leave out the cells that passed, made alike, in the run that was killed."""
         if not self._options.resume:
             return
-        done = {entry.nodeid for entry in self.journal.entries() if self._is_alike(entry.result)}
+        entries = self.journal.entries()
+        done = {entry.nodeid for entry in entries if is_kept(entry.result, self._options, self.setting)}
         again = [item for item in items if item.nodeid in done]
         if again:
             self._config.hook.pytest_deselected(items=again)
             items[:] = [item for item in items if item.nodeid not in done]
-
-    def _is_alike(self, result: Result) -> bool:
-        """Whether this session would make the same record again, but for chance."""
-        cells = {cell.id: cell for cell in self._options.cells}
-        return (
-            result.outcome.status == "passed"
-            and result.id in cells
-            and result.protocol == self._options.protocol_of(cells[result.id])
-            and result.pipeline == self._options.pipeline
-            and self._is_executed_alike(result)
-            and result.device.name == self.setting.device.name
-        )
-
-    def _is_executed_alike(self, result: Result) -> bool:
-        """But for the mode, which only a run knows."""
-        from nets.assemble import executed
-        from nets.pipelines import PIPELINES
-
-        expected = executed(PIPELINES[result.pipeline], result.protocol, self.setting)
-        known = {"mode": expected.mode, "fallback_because": expected.fallback_because}
-        return result.execution.model_copy(update=known) == expected
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
