@@ -96,3 +96,10 @@ def stub_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
             raise
         pytest.skip(str(error))
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from nets.gate.comparable import Pairing, Run, Versions
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, Gate, Status
 from nets.gate.judge import gate
-from nets.results import (
-    Accuracy,
-    Band,
-    BandVerdict,
-    Device,
-    Result,
-    Round,
-    Trace,
-)
+from nets.results import Accuracy, Band, BandVerdict, Device, Result, Round, Trace
 from tests.records import one_round, record
 
 GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")
@@ -30,6 +24,21 @@ def run(*results: Result, source: str = "x.json", **changes: Any) -> Run:
     return Run(**{"source": source, "results": results, "versions": VERSIONS, **changes})
 
 
+def content(*results: Result, pairing: object = None, torch: str = "2.12.0") -> dict[str, Any]:
+    """A file of these cells, as the suite writes it."""
+    return {
+        "machine_info": {"nets": {"versions": {"torch": torch, "python": "3.12.3"}, "cuda": None, "cudnn": None}},
+        "benchmarks": [{"name": "x", "stats": {}, "extra_info": result.to_json()} for result in results],
+        "nets": {"schema": 1, "unfinished": [], "not_run": [], "harness": None, "pairing": pairing},
+    }
+
+
+def write(name: str, *results: Result, **changes: Any) -> str:
+    """Write such a file."""
+    Path(name).write_text(json.dumps(content(*results, **changes)))
+    return name
+
+
 def rounds(seconds: Sequence[float]) -> tuple[Round, ...]:
     """Rounds of so many seconds, a fifth of them evaluation."""
     return tuple(one_round(seed=i, train_s=0.8 * s, eval_s=0.2 * s) for i, s in enumerate(seconds))
@@ -38,6 +47,11 @@ def rounds(seconds: Sequence[float]) -> tuple[Round, ...]:
 def timed(seconds: Sequence[float], **changes: Any) -> Result:
     """A cell whose rounds took so many seconds."""
     return record(**{"rounds": rounds(seconds), **changes})
+
+
+def slow(**changes: Any) -> Result:
+    """A cell that takes five times as long."""
+    return record(rounds=(one_round(train_s=9.0, eval_s=1.0),), **changes)
 
 
 def accurate(*accuracies: float, **changes: Any) -> Result:

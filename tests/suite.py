@@ -43,7 +43,10 @@ class Suite:
         """Run `pytest benchmarks/` with a JSON file; `subprocess` where it can't be done, or seen, in this process."""
         every = ("benchmarks", "--device", "cpu", "--benchmark-json", str(self.out), *arguments)
         if subprocess:
-            return self.pytester.runpytest_subprocess(*every)
+            self.pytester.makepyfile(  # which takes a second to look, each time
+                no_cpuinfo="import pytest_benchmark.plugin\npytest_benchmark.plugin.get_cpu_info = dict\n"
+            )
+            return self.pytester.runpytest_subprocess("-p", "no_cpuinfo", *every)
         return self.pytester.runpytest_inprocess(*every, no_reraise_ctrlc=True)
 
     def content(self) -> dict[str, Any]:

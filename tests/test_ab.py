@@ -6,7 +6,6 @@ The sides are pytest sessions on a repository without torch, which takes a secon
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from nets import machine
 from nets.ab import side as plugin
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.process import PLUGIN, Side, Spec, environment
@@ -24,12 +24,17 @@ from nets.results import Unusable
 
 N_ROUNDS = 3
 
+INI = "[pytest]\naddopts = -p no:hypothesispytest\n"  # which imports all of hypothesis for its summary
 CONFTEST = """
 import time
 from pathlib import Path
 import pytest
+import pytest_benchmark.plugin
+
+pytest_benchmark.plugin.get_cpu_info = dict  # a second each time
 
 def pytest_addoption(parser):
+    parser.addoption("--cells", default="")
     parser.addoption("--rounds", type=int)
     parser.addoption("--seed", type=int)
     parser.addoption("--no-trace", action="store_true")
@@ -85,19 +90,21 @@ class Repository:
         cells: tuple[str, ...] = ("a", "b"),
         seconds: float = 0.005,
         fault: str = "(None, 0, None)",
+        setup: str = "",
         arguments: tuple[str, ...] = (),
+        not_from: Path | None = None,
     ) -> Side:
-        """Start a side; `fault`: (cell, round, what is called in it)."""
+        """Start a side; `fault`: (cell, round, what is called in it); `setup`: what its conftest does first."""
         folder = self.path / name
         folder.mkdir()
         head = f"EVENTS, SIDE, CELLS = {str(self.events_file)!r}, {name!r}, {cells!r}\n"
-        (folder / "conftest.py").write_text(head + CONFTEST)
+        (folder / "conftest.py").write_text(head + CONFTEST + setup)
         (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"\nFAULT = {fault}\n")
-        (folder / "pytest.ini").write_text("[pytest]\n")
+        (folder / "pytest.ini").write_text(INI)
         every = (".", f"--rounds={N_ROUNDS}", "-p", "no:cacheprovider", *arguments)
         shutil.copy(plugin.__file__, self.path / f"{PLUGIN}.py")
-        spec = Spec(name, Path(sys.executable), folder, every, self.path / f"{name}.json", self.path / f"{name}.log")
-        return Side(spec, self.path)
+        files = (self.path / f"{name}.json", self.path / f"{name}.log")
+        return Side(Spec(name, Path(sys.executable), folder, every, *files, not_from), self.path)
 
     def run(self, base: Side, head: Side, *, head_first: bool = False, stop_after: int | None = None) -> Sitting:
         """One sitting; somebody asks to stop when a cell has had `stop_after` rounds."""
@@ -130,9 +137,8 @@ class Repository:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """In a folder of its own; its sides are no workers of this session."""
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+def repository(tmp_path: Path) -> Repository:
+    """In a folder of its own."""
     return Repository(tmp_path)
 
 
@@ -198,7 +204,8 @@ def test_a_waiting_side_that_is_killed(repository: Repository) -> None:
 
     def killing(answer: str) -> None:
         say(answer)
-        os.kill(head._process.pid, 9)
+        if head._process.poll() is None:
+            head._process.kill()
 
     base.say = killing  # type: ignore[method-assign]
     with pytest.raises(Unusable, match=r"head: its pytest left no JSON file \(exit -9\)"):
@@ -239,13 +246,32 @@ def test_the_environment_of_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert done.stdout.strip() == str([str(tmp_path / "plugin"), str(tmp_path / "src"), "/inherited"])
 
 
-def test_another_nets_is_refused(repository: Repository) -> None:
-    """A side that imported a nets which is not its own revision's measured something else."""
-    (repository.path / "base").mkdir()
-    side = Side.__new__(Side)
-    nowhere = repository.path / "x"
-    side.spec = Spec("base", Path(sys.executable), repository.path / "base", (), nowhere, nowhere)
-    (repository.path / "base" / "src" / "nets").mkdir(parents=True)
-    with pytest.raises(Unusable, match="not that of its own revision"):
-        side._demand_own_sources(math.__name__)
-    side._demand_own_sources(str(repository.path / "base" / "src" / "nets" / "__init__.py"))
+def test_what_a_side_does_not_inherit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no worker of ours, has no hook's repository, and sets OpenMP's wait policy itself unless our caller did."""
+    for name in ("PYTEST_XDIST_WORKER", "GIT_DIR", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(machine, "_set_here", frozenset())
+    assert environment(tmp_path).keys() & {"PYTEST_XDIST_WORKER", "GIT_DIR", "GOMP_SPINCOUNT"} == {"GOMP_SPINCOUNT"}
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr(machine, "_wait_policy", "")
+    monkeypatch.delitem(sys.modules, "torch")
+    machine.choose_wait_policy()
+    assert os.environ["GOMP_SPINCOUNT"] == machine.SPINS
+    assert "GOMP_SPINCOUNT" not in environment(tmp_path)
+
+
+@pytest.mark.parametrize("imported_late", [False, True])
+def test_a_module_of_another_revision_is_refused(repository: Repository, imported_late: bool) -> None:
+    """What lies in the repository's own working tree is no revision's, imported before the cells or in a round."""
+    folder = repository.path / "tree"
+    installed = folder / "venv" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "installed.py").touch()
+    (folder / "networks.py").touch()
+    setup = f"import sys; sys.path += [{str(folder)!r}, {str(installed)!r}]; import installed\n"
+    setup += "" if imported_late else "import networks\n"
+    base = repository.side("base", fault="('a', 1, lambda: __import__('networks'))", setup=setup, not_from=folder)
+    head = repository.side("head")
+    with pytest.raises(Unusable, match=r"base: it imported .*tree/networks.py, which is not of its revision"):
+        repository.run(base, head)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from nets.cli import app
 from tests.records import record
-from tests.test_ab import BENCHMARK, CONFTEST
+from tests.test_ab import BENCHMARK, CONFTEST, INI
 
 
 def git(*arguments: str) -> str:
@@ -42,8 +42,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "repository")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    for name in ("NETS_DATA", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("NETS_DATA", raising=False)
     git("init", "--quiet", "-b", "main")
     return tmp_path / "repository"
 
@@ -52,11 +51,15 @@ RECORDING = """
 def finished(benchmark, n):
     one, data = RECORD["rounds"][0], benchmark.stats.stats.data
     rounds = [{**one, "seed": SEED + i, "train_s": s, "eval_s": 1e-4} for i, s in enumerate(data)]
-    benchmark.extra_info.update({**RECORD, "protocol": {**RECORD["protocol"], "seed": SEED}, "rounds": rounds})
+    cell = {**RECORD["cell"], "model": "cnn3l" if benchmark.params["cell"] == "b" else "lenet5"}
+    protocol = {**RECORD["protocol"], "seed": SEED}
+    benchmark.extra_info.update({**RECORD, "cell": cell, "protocol": protocol, "rounds": rounds})
 
 def pytest_configure(config):
     global SEED
     SEED = config.getoption("--seed")
+    if not set(config.getoption("--cells").split(",")) <= {"", *CELLS}:
+        raise pytest.UsageError("--cells: there is no such cell")
 
 def pytest_benchmark_update_json(output_json):
     output_json["nets"] = {"schema": 1}
@@ -71,7 +74,7 @@ def without_torch(seconds: float = 0.5) -> dict[str, str]:
     events = str(Path("..", "events").resolve())
     head = f"EVENTS, SIDE, CELLS = {events!r}, 'x', ('a',)\nRECORD = {record().to_json()!r}\n"
     return {
-        "pytest.ini": "[pytest]\n",
+        "pytest.ini": INI,
         "conftest.py": head + CONFTEST + RECORDING,
         ".gitignore": "__pycache__\n",
         "benchmarks/test_cells.py": f"{head}SECONDS = {seconds}\n{BENCHMARK}\nFAULT = (None, 0, None)\n",
@@ -90,11 +93,14 @@ def nothing_left(repository: Path) -> None:
 
 
 def test_two_commits(repository: Path) -> None:
-    """A head that takes longer regresses, by sittings that both files name; the worktrees are gone."""
-    commit(without_torch(0.01))
+    """A head that takes longer regresses, by sittings that both files name; the worktrees are gone.
+
+    A named cell that head no longer knows is missing, and keeps nothing else from being measured.
+    """
+    commit({name: text.replace("('a',)", "('a', 'b')") for name, text in without_torch(0.01).items()})
     commit(without_torch(0.05))
-    outputs = ("--markdown", "x.md", "--json", "x.json")
-    done = ran("HEAD~1", "HEAD", "--max-rounds", "12", "--restart-every", "2", "--looks", "2", *outputs)
+    options = ("--cells", "a,b", "--max-rounds", "12", "--restart-every", "2", "--looks", "2")
+    done = ran("HEAD~1", "HEAD", *options, "--markdown", "x.md", "--json", "x.json")
     assert done.exit_code == 1, done.output
     sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
     pairing = sides[0]["nets"]["pairing"]
@@ -102,11 +108,14 @@ def test_two_commits(repository: Path) -> None:
     assert [side["commit_info"]["id"] for side in sides] == git("rev-parse", "HEAD~1", "HEAD").split()
     seeds = [[r["seed"] for r in side["benchmarks"][0]["extra_info"]["rounds"]] for side in sides]
     assert seeds == [list(range(12))] * 2
-    assert [side["benchmarks"][0]["stats"]["rounds"] for side in sides] == [12, 12]
-    found = {f["metric"]: f for f in json.loads(Path("x.json").read_bytes())["findings"]}
-    assert found["total_s"]["status"] == "regressed"
-    assert found["total_s"]["effect"] > 1
-    assert "6 sittings" in found["total_s"]["because"]
+    assert [[b["stats"]["rounds"] for b in side["benchmarks"]] for side in sides] == [[12, 2], [12]]
+    found = {(f["cell"], f["metric"]): f for f in json.loads(Path("x.json").read_bytes())["findings"]}
+    total = found["mnist-lenet5", "total_s"]
+    assert total["status"] == "regressed"
+    assert total["effect"] > 1
+    assert "6 sittings" in total["because"]
+    assert found["mnist-cnn3l", "cell"]["status"] == "missing"
+    assert "head doesn't know b\n" in done.output
     assert "regressed" in Path("x.md").read_text()
     assert "a after 6 sittings: +" in done.output
     nothing_left(repository)
@@ -126,7 +135,7 @@ def test_a_subfolder_against_the_working_tree(repository: Path, monkeypatch: pyt
 def test_two_tests_of_one_cell(repository: Path) -> None:
     """Two tests that measure one cell can't be told apart later, which the first sitting shows."""
     files = without_torch(0.01)
-    commit({name: text.replace("('a',)", "('a', 'b')") for name, text in files.items()})
+    commit({name: text.replace("('a',)", "('a', 'c')") for name, text in files.items()})
     done = ran("HEAD", "HEAD")
     assert done.exit_code == 3
     assert "two tests measure the cell mnist-lenet5" in done.stderr
@@ -194,7 +203,8 @@ def test_refused_options(repository: Path) -> None:
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     bare.chmod(0o755)
     assert "can't import what it needs: ModuleNotFoundError" in refused("HEAD", "HEAD", "--python-b", "./bare")
-    assert "--data-dir: nosuch is not a folder" in refused("HEAD", "HEAD", "--data-dir", "nosuch")
+    for data_dir in ("nosuch", "~nosuch/x"):
+        assert f"--data-dir: {data_dir} is not a folder" in refused("HEAD", "HEAD", "--data-dir", data_dir)
     assert "--rounds: not for pytest within nets ab" in refused("HEAD", "HEAD", "--", "--rounds=3")
     assert "--out: " in refused("HEAD", "HEAD", "--out", "conftest.py")
     assert "nosuch/x.md: the folder nosuch does not exist" in refused("HEAD", "HEAD", "--markdown", "nosuch/x.md")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from nets import bands, calibrate
-from nets.cli import app
+from nets.cli import app, main
+from nets.results import Outcome
+from tests.gating import content
+from tests.hostile import EVIL
+from tests.records import record
 from tests.suite import Suite
 
 runner = CliRunner()
@@ -71,6 +76,55 @@ def test_bands_refuses(tmp_path: Path, arguments: list[str], message: str) -> No
     result = runner.invoke(app, ["bands", "--file", str(tmp_path / "b.toml"), *arguments])
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["gate", "a.json"], 3, "Missing argument"),
+        (["ab", "main", "HEAD", "--max-rounds", "0"], 3, "Invalid value for '--max-rounds'"),
+        (["history", "--nosuch"], 3, "No such option: --nosuch"),
+        (["depth"], 2, "Missing argument"),
+        (["gate", "a.json", "b.json"], 3, "nets gate: a.json: No such file"),
+        (["--version"], 0, "nets "),
+    ],
+)
+def test_exit_codes(
+    arguments: list[str],
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A wrong option of a command that gives verdicts is unusable input, 3; 1 and 2 would be verdicts."""
+    monkeypatch.setattr("sys.argv", ["nets", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == status
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_fault_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody foresaw is shown, and ends `nets gate` with 3."""
+    monkeypatch.setattr("sys.argv", ["nets", "gate", "a.json", "b.json"])
+    monkeypatch.setattr("nets.cli_gate.judged", lambda *_: 1 / 0)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_foreign_text_in_a_report(folder: Path) -> None:
+    """`nets report` lets no escape of a file's text reach the terminal."""
+    failed = record(model=EVIL, outcome=Outcome(status="failed", failures=(EVIL,)))
+    found = content(failed) | {"nets": {"not_run": [{"cell": EVIL, "because": EVIL}]}}
+    (folder / "x.json").write_text(json.dumps(found))
+    result = runner.invoke(app, ["report", "x.json"])
+    assert result.exit_code == 0, result.output
+    assert "alert(1)" in result.output
+    assert "\x1b" not in result.output
 
 
 def test_version() -> None:

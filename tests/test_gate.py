@@ -244,24 +244,75 @@ def test_a_figure_of_zero() -> None:
 
 
 def test_energy() -> None:
-    """More energy is worse; a timed window is not compared with a soak."""
+    """More energy is worse; a timed window is not compared with a soak, which a faster cell may come to need."""
     base = record(device=GPU, gpu=seen_of_gpu(energy_j=100.0), gpu_missing_because=None)
     head = base.model_copy(update={"gpu": seen_of_gpu(energy_j=140.0)})
     assert statuses(judged(base, head)) == {"energy_j": "regressed"}
     assert statuses(judged(base, head, energy_unpaired=0.5)) == {}
     soaked = base.model_copy(update={"gpu": seen_of_gpu("soak", energy_per_step_j=0.1)})
-    assert statuses(judged(base, soaked)) == {"energy_j": "incomparable", "energy_per_step_j": "incomparable"}
+    found = judged(base, soaked)
+    assert (statuses(found), found.exit_code) == ({}, 0)
+    assert (
+        "not compared: mnist-lenet5 energy_j, mnist-lenet5 energy_per_step_j: "
+        "base saw it over its timed window, head over its soak window"
+    ) in found.notes
 
 
 def test_spoilt_figures() -> None:
-    """Figures of an invalid record are never compared: not measured, with the reason, on either side."""
-    good = record(device=GPU, gpu=seen_of_gpu(memory_peak_bytes=10**8), gpu_missing_because=None)
-    spoilt = good.model_copy(update={"gpu": seen_of_gpu(reasons=("throttled",), memory_peak_bytes=10**9)})
-    for base, head in ((good, spoilt), (spoilt, good), (spoilt, spoilt)):
+    """The driver's figures of an invalid record are never compared: not measured, with the reason, if one side's are.
+
+    If both sides' are, for the same reason, MIG say, neither was measured, and a note says so.
+    """
+    good = record(device=GPU, gpu=seen_of_gpu(energy_j=100.0), gpu_missing_because=None)
+    spoilt = good.model_copy(update={"gpu": seen_of_gpu(reasons=("throttled",), energy_j=500.0)})
+    for base, head in ((good, spoilt), (spoilt, good)):
         found = judged(base, head)
-        assert statuses(found) == {"memory_peak_bytes": "not measured"}
-        assert "throttled" in str(the(found, "memory_peak_bytes").because)
+        assert statuses(found) == {"energy_j": "not measured"}
+        assert "throttled" in str(the(found, "energy_j").because)
         assert found.exit_code == 2
+    found = judged(spoilt, spoilt)
+    assert (statuses(found), found.exit_code) == ({}, 0)
+    assert "not compared: mnist-lenet5 energy_j: it is fit for comparison on neither side: throttled" in found.notes
+
+
+def test_what_spoils_the_driver_s_figures_leaves_torch_s_memory() -> None:
+    """On a MIG slice the peak memory is still compared."""
+    base, head = (
+        record(
+            device=GPU, gpu=seen_of_gpu(reasons=("MIG",), memory_peak_bytes=n_bytes), gpu_missing_because=None
+        )
+        for n_bytes in (10**8, 10**9)
+    )  # fmt: skip
+    assert statuses(judged(base, head)) == {"memory_peak_bytes": "regressed"}
+
+
+def test_depth_by_cost() -> None:
+    """Deep by cost that was shallow has regressed, the reverse is better; an open verdict is no finding."""
+    shallow, deep, undecided = (
+        record(depth=Depth(classical="deep", cost_aware=verdict, criteria=None, reference="x", because="it is slow"))
+        for verdict in ("shallow", "deep", "undecided")
+    )
+    found = the(judged(shallow, deep), "depth_by_cost")
+    assert (found.status, found.because) == ("regressed", "deep by cost, and shallow in base: it is slow")
+    assert the(judged(deep, shallow), "depth_by_cost").status == "improved"
+    assert the(judged(deep, deep), "depth_by_cost").status == "ok"
+    for base, head in ((undecided, deep), (shallow, undecided)):
+        assert "depth_by_cost" not in {finding.metric for finding in judged(base, head).findings}
+
+
+def test_a_cell_that_neither_side_ran() -> None:
+    """It passes, and the notes name it."""
+    base, head = (run(record(), not_run=(("mnist-cnn3l", "MNIST is not there"),)) for _ in range(2))
+    found = judged(base, head)
+    assert found.exit_code == 0
+    assert "neither side ran mnist-cnn3l: MNIST is not there" in found.notes
+    assert not any("neither side" in note for note in judged(base, run(record(), record(model="cnn3l"))).notes)
+
+
+def test_a_base_without_rounds() -> None:
+    """A damaged base, with an accuracy and no round, is nothing to hold an accuracy against."""
+    base = record(rounds=(), band=None, band_missing_because="x")
+    assert "accuracy" not in {finding.metric for finding in judged(base, record()).findings}
 
 
 def test_a_figure_that_one_side_lacks() -> None:

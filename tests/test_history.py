@@ -1,90 +1,21 @@
-"""`nets history`: stored files in; table, JSON, exports and exit code out; unusable files named and passed over."""
+"""`nets history`: stored files in; table, JSON, exports and exit code out."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from nets.cli_history import history
-from nets.results import Accuracy, Network, Outcome, Result
+from nets.results import Accuracy, Outcome
 from tests.gating import GPU
+from tests.histories import EPOCH, NETWORK, commit, found, line, ran, stepped, store, taking
+from tests.hostile import FULL
 from tests.records import one_round, record, seen_of_gpu
 from tests.suite import Suite
-from tests.test_gate_cli import BAD, EVIL, FULL, Ran, content, leaves
-
-app = typer.Typer()
-app.command()(history)
-EPOCH = datetime(2026, 10, 1, tzinfo=UTC)
-NETWORK = Network(parameters=61_706, layers=5, hidden_layers=4, macs_per_image=416_520)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def commit(i: int) -> str:
-    """The hash of the i-th commit; no order can be read from it."""
-    return f"{(i * 7_919 + 13) % 10_007:07d}" + f"{i:033d}"
-
-
-def store(path: str, i: int, *results: Result, torch: str = "2.12.0", **commit_info: Any) -> None:
-    """Write a run of the i-th commit, a day after the one before."""
-    day = EPOCH + timedelta(days=i)
-    info = {"id": commit(i), "time": day.isoformat(), "author_time": None, "dirty": False, "branch": "main"}
-    ran = (day + timedelta(hours=1)).isoformat()
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(
-        json.dumps(content(*results, torch=torch) | {"commit_info": info | commit_info, "datetime": ran})
-    )
-
-
-def taking(seconds: Iterable[float], **changes: Any) -> Result:
-    """A cell whose rounds took so long."""
-    return record(rounds=tuple(one_round(seed=i, train_s=s, eval_s=0.5) for i, s in enumerate(seconds)), **changes)
-
-
-def stepped(n: int = 20, at: int = 10, factor: float = 1.1, seed: int = 0, **changes: Any) -> None:
-    """Store a series of n commits, slower from `at` on, three rounds each with 1 % noise."""
-    rng = random.Random(seed)
-    for i in range(n):
-        level = 2.0 * (factor if i >= at else 1)
-        results = taking([level * rng.gauss(1, 0.01) - 0.5 for _ in range(3)], **changes)
-        store(f"runs/.benchmarks/machine/{i:04d}_x.json", i, results)
-
-
-def ran(*arguments: str) -> Ran:
-    """Run the command; a traceback is never what a user sees."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return Ran(result.exit_code, result.stdout, result.stderr)
-
-
-def found(*arguments: str) -> dict[str, Any]:
-    """What `--json` wrote of the folder `runs`."""
-    result = ran("runs", "--json", "all.json", *arguments)
-    assert result.exit_code == 0, result.stderr
-    everything: dict[str, Any] = json.loads(Path("all.json").read_text(), parse_constant=pytest.fail)
-    return everything
-
-
-def line(everything: dict[str, Any], metric: str, cell: str = "mnist-lenet5") -> dict[str, Any]:
-    """The one line of a metric."""
-    (only,) = [each for each in everything["lines"] if (each["cell"], each["metric"]) == (cell, metric)]
-    assert isinstance(only, dict)
-    return only
 
 
 @pytest.mark.usefixtures("folder")
@@ -279,137 +210,6 @@ def test_export() -> None:
     assert all(
         isinstance(entry["value"], float | int) and "data SHA-256 000000000000," in entry["name"] for entry in smaller
     )
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(("make", "message"), [bad for bad in BAD if bad[1] not in ("No such file",)])
-def test_bad_files(make: Callable[[Path], object], message: str) -> None:
-    """An unusable file is named with its reason and passed over among good ones; alone it ends with 3."""
-    Path("runs").mkdir()
-    make(Path("runs/bad.json"))
-    if not Path("runs/bad.json").is_dir():  # a folder of that name is searched
-        result = ran("runs")
-        assert result.exit_code == 3
-        assert result.stderr.startswith(
-            "nets history: runs: no result file of nets in it (one JSON file: runs/bad.json"
-        )
-        assert len(result.stderr.splitlines()) == 1
-    for i in range(2):
-        store(f"runs/{i}.json", i, record())
-    result = ran("runs")
-    assert result.exit_code == 0
-    assert "2 result files of 2 commits" in result.output
-    if not Path("runs/bad.json").is_dir():
-        (sentence,) = [row for row in result.output.splitlines() if row.startswith("passed over: runs/bad.json")]
-        assert message in sentence
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"commit_info": {"id": commit(0), "time": "yesterday"}}, "field 'commit_info.time' is no time: 'yesterday'"),
-        ({"commit_info": {"id": 5}}, "field 'commit_info.id'"),
-        ({"datetime": "0001-01-01T00:00:00+14:00"}, "field 'datetime' is no time"),
-        ({"datetime": None}, "field 'datetime'"),
-        ({"benchmarks": []}, "it holds no finished cell"),
-    ],
-)
-def test_bad_commits(change: dict[str, Any], message: str) -> None:
-    """A file that can't be placed, or that has nothing to place, is named and passed over."""
-    for i in range(2):
-        store(f"runs/{i}.json", i, record())
-    Path("runs/bad.json").write_text(json.dumps(json.loads(Path("runs/0.json").read_text()) | change))
-    result = ran("runs")
-    assert result.exit_code == 0
-    assert f"passed over: runs/bad.json: {message}" in result.output
-
-
-@pytest.mark.usefixtures("folder")
-def test_many_unusable_files() -> None:
-    """The terminal names ten and counts the rest; the JSON names all, other tools' files among them."""
-    store("runs/ok.json", 0, record())
-    for i in range(15):
-        Path(f"runs/package{i:02d}.json").write_text('{"name": "x", "kind": "gate"}')
-    output = ran("runs").output
-    assert output.count("passed over: runs/package") == 10
-    assert "passed over: and 5 more, which --json names" in output
-    assert len(found()["passed_over"]) == 15
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nowhere"], "nowhere: there is no such folder"),
-        (["empty"], "empty: no result file of nets in it (no JSON file); --benchmark-autosave"),
-        (["runs/0.json"], "runs/0.json: not a folder"),
-        (["runs", "--cells", "mnist-resnet"], "--cells mnist-resnet: unknown; there are mnist-lenet5"),
-        (["runs", "--cells", ","], "name something"),
-        (["runs", "--metric", "speed"], "--metric speed: unknown; there are accuracy, core_s"),
-        (["runs", "--metric", "energy_j"], "no finished round of these cells"),
-        (["runs", "--json", "nowhere/x.json"], "nowhere/x.json: it can't be written"),
-        (["runs", "--json", "runs/0.json"], "runs/0.json: it is a result file, and would be written over"),
-        (["runs", "--export", "runs/0.json"], "it can't be written"),
-        (["runs", "--json", "e/bigger-is-better.json", "--export", "e"], "named twice"),
-    ],
-)
-def test_bad_options(arguments: list[str], message: str) -> None:
-    """What can't be used ends with 3 and one sentence, and nothing is written over."""
-    store("runs/0.json", 0, record())
-    Path("empty").mkdir()
-    before = Path("runs/0.json").read_bytes()
-    result = ran(*arguments)
-    assert result.exit_code == 3
-    assert message in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert Path("runs/0.json").read_bytes() == before
-
-
-@pytest.mark.usefixtures("folder")
-def test_without_ruptures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ruptures can't be installed yet, the command says so in a sentence."""
-    store("runs/0.json", 0, record())
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    result = ran("runs")
-    assert result.exit_code == 3
-    assert "it needs ruptures" in result.stderr
-
-
-@pytest.mark.usefixtures("folder")
-def test_foreign_text_is_harmless() -> None:
-    """Neither escapes nor markup of a file's text reach the terminal or what the action makes a page from."""
-    device = record().device.model_copy(update={"name": EVIL})
-    store("runs/0.json", 0, record(model=EVIL), record(device=device))
-    store("runs/1.json", 1, record(model=EVIL), torch=EVIL, id=EVIL)
-    store(f"runs/\x1b[31m{'x' * 20}.json", 2, record(), record())
-    Path(os.fsdecode(b"runs/\xff.json")).write_text("{")
-    result = ran("runs", "--all", "--export", "out", "--json", "all.json")
-    assert result.exit_code == 0
-    assert "\x1b" not in result.output
-    assert "\n#" not in result.output
-    for name in ("smaller", "bigger"):
-        entries = json.loads(Path(f"out/{name}-is-better.json").read_text())
-        text = "".join(str(value) for entry in entries for value in entry.values())
-        assert not any(forbidden in text for forbidden in ("\x1b", "<", "](", "`", "@everyone", "|"))
-    json.loads(Path("all.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("path", list(leaves(FULL.to_json())), ids=lambda path: ".".join(map(str, path)))
-def test_no_number_breaks_it(path: tuple[str | int, ...]) -> None:
-    """Whatever number stands in a record's field: it is followed, left out or refused, without a traceback."""
-    for i in range(12):
-        store(f"runs/{i:02d}.json", i, FULL)
-    for value in (-1, 0, 1e-320, 1e308, 10**400):
-        bad = json.loads(Path("runs/05.json").read_text())
-        place: Any = bad["benchmarks"][0]["extra_info"]
-        for key in path[:-1]:
-            place = place[key]
-        place[path[-1]] = value
-        Path("runs/07.json").write_text(json.dumps(bad))
-        assert ran("runs", "--all", "--json", "all", "--export", "out").exit_code == 0
-        json.loads(Path("all").read_text(), parse_constant=pytest.fail)
 
 
 @pytest.mark.usefixtures("folder")

@@ -161,15 +161,14 @@ def test_without_resume_an_old_journal_is_set_aside(suite: Suite, leave: Callabl
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_with_workers(suite: Suite) -> None:
-    """With -n 2 the workers write nothing themselves: after Ctrl-C the file holds the finished cells, whole."""
+    """A worker writes nothing itself: after Ctrl-C the file holds the finished cells, whole."""
     suite.conftest(
         f"{HANDLED}"
         "def pytest_runtest_logreport(report):\n"
         "    if report.when == 'call' and not os.environ.get('PYTEST_XDIST_WORKER'):\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
     )
-    cells = (*CELLS, "-n", "2")
-    result = suite.run(*cells, "--benchmark-autosave")
+    result = suite.run(*CELLS, "-n", "1", "--benchmark-autosave")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     content = suite.content()
     assert len(content["benchmarks"]) + len(content["nets"]["not_run"]) == 3
@@ -215,7 +214,7 @@ def test_two_workers(suite: Suite) -> None:
 def test_a_worker_that_crashes(suite: Suite) -> None:
     """A worker that dies in mid-cell costs that cell alone, and the file says so."""
     suite.conftest(SIGNAL_IN.format(cell="digits-cnn3l", n_round=0, signal="SIGKILL"))
-    result = suite.run(*CELLS, "-n", "2")
+    result = suite.run(*CELLS, "-n", "1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     content = suite.content()
     assert sorted(b["params"]["cell"] for b in content["benchmarks"]) == ["digits-lenet5", "digits-snn500"]

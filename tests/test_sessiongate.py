@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.gating import content
+from tests.records import record
 from tests.suite import Suite
 
 FAST = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
@@ -65,6 +67,16 @@ def test_a_session_without_a_cell_fails(suite: Suite, monkeypatch: pytest.Monkey
     done = suite.run("--cells", "mnist-snn500", "--gate", base)
     assert done.ret == 1
     assert "digits-snn500" in done.stdout.str()
+
+
+def test_foreign_text_is_harmless(suite: Suite) -> None:
+    """No escape of the base's text reaches the terminal, where it can't be used either."""
+    twice = record(model="\x1b[31mred")
+    Path(suite.path / "base.json").write_text(json.dumps(content(twice, twice)))
+    done = suite.run(*FAST, "--gate", "base.json")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert "red is there 2 times" in done.stderr.str()
+    assert "\x1b" not in done.stderr.str()
 
 
 @pytest.mark.parametrize(

@@ -73,14 +73,14 @@ def machine(tmp_path: Path) -> Machine:
 
 def admit(machine: Machine, pull: str = "7", sha: str = SHA, accept: str = "") -> int:
     return machine.run(
-        "gpu-gate.yml", "admit", "Compare with the pull request's head", PULL=pull, SHA=sha, ACCEPT=accept
-    )
+        "gpu-gate.yml", "admit", "Compare with the pull request's head",
+        PULL=pull, SHA=sha, ACCEPT=accept, DEFAULT_BRANCH="main",
+    )  # fmt: skip
 
 
 def test_the_head_is_admitted(machine: Machine) -> None:
-    """The pull request's head is admitted: pending until it is measured, against the pull request's own base."""
+    """The pull request's head is admitted: pending until it is measured."""
     assert admit(machine) == 0, machine.said
-    assert machine.text("output.txt") == "base=main\n"
     assert f"statuses/{SHA} -f state=pending -f context=gpu-gate" in machine.text("calls.txt")
 
 
@@ -89,6 +89,15 @@ def test_nothing_else_is_admitted(machine: Machine, pull: str, sha: str) -> None
     """A commit that is no longer the head, and what is no commit or number at all, gets no status and is told why."""
     assert admit(machine, pull, sha) == 1
     assert "::error::" in machine.said
+    assert "statuses" not in machine.text("calls.txt")
+
+
+@pytest.mark.parametrize("accept", ["", "known"])
+def test_another_base_is_not_admitted(machine: Machine, accept: str) -> None:
+    """A pull request into another branch gets no status, which would hold for a merge into the default one as well."""
+    (machine.folder / "answer-pull.txt").write_text(f"{SHA} release\n")
+    assert admit(machine, accept=accept) == 1
+    assert "::error::pull request 7 is for release" in machine.said
     assert "statuses" not in machine.text("calls.txt")
 
 
@@ -193,7 +202,7 @@ def test_the_exit_code_passes_through(machine: Machine, code: int) -> None:
     nets = machine.folder / ".venv" / "bin" / "nets"
     nets.write_text(f'#!/bin/sh\necho "$@"\necho a sentence >&2\nexit {code}\n')
     nets.chmod(0o755)
-    assert machine.run("gpu-gate.yml", "measure", "Measure in turns", SHA=head, BASE_REF="main") == code
+    assert machine.run("gpu-gate.yml", "measure", "Measure in turns", SHA=head, DEFAULT_BRANCH="main") == code
     assert machine.text("output.txt") == f"code={code}\n"
     printed = machine.text("nets-ab/gate.txt")
     assert printed.startswith(f"ab {base} {head} --cells digits-lenet5 ")

@@ -42,7 +42,7 @@ def test_only_the_admitted_commit_is_measured() -> None:
     gate = workflow("gpu-gate.yml")["jobs"]
     assert gate["measure"]["needs"] == "admit"
     assert "always" not in gate["measure"]["if"]
-    on_default_branch = "github.ref_name == github.event.repository.default_branch"
+    on_default_branch = "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)"
     assert gate["admit"]["if"] == f"github.event_name == 'workflow_dispatch' && {on_default_branch}"
     checkout, judge = gate["measure"]["steps"][:2]
     assert checkout["with"]["ref"] == "${{ inputs.sha }}"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nets import __version__, cli_ab, cli_depth, cli_gate, cli_history
+from nets.cli_gate import UNUSABLE
+
+VERDICTS = ("ab", "gate", "history")
+"""Commands whose exit codes 1 and 2 are verdicts."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -95,7 +102,7 @@ def _print_rates(file: Path, broken: Path | None) -> None:
         lines = band_lines(read(file), read(broken) if broken is not None else None)
     except (Unusable, UnknownName) as error:
         typer.echo(f"nets bands: {error}", err=True)
-        raise typer.Exit(3) from None
+        raise typer.Exit(UNUSABLE) from None
     typer.echo("\n".join(lines))
 
 
@@ -109,23 +116,37 @@ def report(
 
     from nets import resultfiles
     from nets.report.compared import compared, grown
+    from nets.report.foreign import harmless, plain
     from nets.report.terminal import not_run, summary
     from nets.results import Unusable
 
     try:
         found = resultfiles.read(file)
     except Unusable as error:
-        typer.echo(f"nets report: {error}", err=True)
-        raise typer.Exit(3) from None
-    results = [*found.results, *found.unfinished]
+        typer.echo(f"nets report: {plain(str(error), 1_000)}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    results = [harmless(result) for result in (*found.results, *found.unfinished)]
     lines = summary(results, width=get_terminal_size().columns, color=stdout.isatty())
-    lines += [*compared(found.side_by_side), *grown(found.growth), *not_run(found.not_run)]
+    lines += [*compared(map(harmless, found.side_by_side)), *grown(map(harmless, found.growth))]
+    lines += not_run((plain(cell), plain(because)) for cell, because in found.not_run)
     typer.echo("\n".join(lines if found.harness is None else [*lines, str(found.harness)]))
 
 
 def main() -> None:
-    """Entry point."""
-    app()
+    """Entry point. What keeps a verdict from being reached, a wrong option or a fault of ours, ends as unusable."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.Abort:
+        status = 130
+    except Exception as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        elif hasattr(error, "show"):
+            error.show()  # typer's own, of a wrong option
+        else:
+            traceback.print_exc()
+        status = UNUSABLE if sys.argv[1:2] and sys.argv[1] in VERDICTS else getattr(error, "exit_code", 1)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +69,8 @@ def ab(
         out = out.absolute()
         _make(out)
         course = Course(
-            arguments=_arguments(tests, pytest_args or [], cells, protocol, pipeline, device, data_dir),
+            cells=tuple(cells.split(",")) if cells is not None else (),
+            arguments=_arguments(tests, pytest_args or [], protocol, pipeline, device, data_dir),
             n_rounds=restart_every,
             max_sittings=max(1, max_rounds // restart_every),
             n_looks=looks,
@@ -88,26 +89,26 @@ def ab(
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
                 typer.echo(f"{name}: {plain(str(checkout))}{f', {python}' if python else ''}")
-                programs.append(Program(name, _program(python), checkout.folder, _bands(checkout.folder / tests)))
+                bands = _bands(checkout.folder / tests)
+                programs.append(Program(name, _program(python), checkout.folder, bands, checkout.not_from))
                 if python is not None:
                     process.demand_nets(programs[-1].python, checkout.folder, option)
             stack.enter_context(_stopped_by_ctrl_c(stop))
             measure(programs[0], programs[1], course, stop, lambda line: typer.echo(plain(line, 1_000)))
         files = [course.file(program) for program in programs]
+        typer.echo(f"records: {files[0]}, {files[1]}")
         exit_code = judged(files[0], files[1], limits, markdown, json_file)
     except (Unusable, TooFewRounds, OSError) as error:
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
         raise typer.Exit(INTERRUPTED if stop.asked else UNUSABLE) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(f"records: {files[0]}, {files[1]}")
     raise typer.Exit(INTERRUPTED if stop.asked else exit_code)
 
 
 def _arguments(
     tests: str,
     others: list[str],
-    cells: str | None,
     protocol: str | None,
     pipeline: str | None,
     device: str | None,
@@ -116,8 +117,9 @@ def _arguments(
     """pytest's, the same for both sides; paths made absolute, since each side runs in a folder of its own."""
     from nets.results import Unusable
 
-    named = {"cells": cells, "protocol": protocol, "pipeline": pipeline, "device": device}
-    data_dir = data_dir.expanduser()
+    named = {"protocol": protocol, "pipeline": pipeline, "device": device}
+    with suppress(RuntimeError):  # no such user: no such folder
+        data_dir = data_dir.expanduser()
     if data_dir.is_dir():
         named["data-dir"] = str(data_dir.resolve())
     elif data_dir != Path("data"):

@@ -70,15 +70,15 @@ def demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
     """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
     from nets.results import Unusable
 
-    taken = {base.absolute(), head.absolute()}
+    taken = {base.resolve(), head.resolve()}
     for output in outputs:
         if output is None:
             continue
-        if output.absolute() in taken:
+        if output.resolve() in taken:
             raise Unusable(f"{output}: it is named twice, and would be written over")
-        if not output.absolute().parent.is_dir():
+        if not output.parent.is_dir():
             raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
-        taken.add(output.absolute())
+        taken.add(output.resolve())
 
 
 def _write(judged: Gate, markdown: Path | None, json_file: Path | None) -> None:

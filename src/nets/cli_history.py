@@ -76,14 +76,11 @@ def _demand_free(outputs: list[Path]) -> None:
     from nets.history import archive
     from nets.results import Unusable
 
-    if len({output.absolute() for output in outputs}) < len(outputs):
+    if len({output.resolve() for output in outputs}) < len(outputs):
         raise Unusable(f"{outputs[0]}: it is named twice, and would be written over")
     for output in outputs:
-        try:
-            archive.stored(output)
-        except Unusable:
-            continue
-        raise Unusable(f"{output}: it is a result file, and would be written over")
+        if output.is_file() and archive.is_benchmark_file(output):
+            raise Unusable(f"{output}: it is a result file, and would be written over")
 
 
 def _write(found: History, json_file: Path | None, export: Path | None) -> None:

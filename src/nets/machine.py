@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nets.results import Device
 
 _wait_policy = "unknown"
+_set_here: frozenset[str] = frozenset()
 
 
 SPINS = "4000"
@@ -34,7 +35,7 @@ def choose_wait_policy() -> None:
 
     It is read once, when libgomp is loaded, so this runs before torch's import.
     """
-    global _wait_policy
+    global _wait_policy, _set_here
     asked = {name: os.environ[name].lower() for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ}
     if asked:
         _wait_policy = ", ".join(f"{name}={value}" for name, value in asked.items())
@@ -42,7 +43,13 @@ def choose_wait_policy() -> None:
         _wait_policy = "unknown: torch was imported before nets"
     else:
         os.environ["GOMP_SPINCOUNT"] = SPINS
+        _set_here = frozenset({"GOMP_SPINCOUNT"})
         _wait_policy = f"GOMP_SPINCOUNT={SPINS}"
+
+
+def callers_environment() -> dict[str, str]:
+    """This process's environment without what `choose_wait_policy` put into it: a child may be another revision's."""
+    return {name: value for name, value in os.environ.items() if name not in _set_here}
 
 
 def wait_policy() -> str:

@@ -10,6 +10,7 @@ import pytest
 from nets.gate import config, judge, runs
 from nets.gate.comparable import Run
 from nets.gate.config import Limits
+from nets.report.foreign import plain
 from nets.results import Unusable
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class SessionGate:
         try:
             self._judged = judge.gate(self._base, self._recorder.run_so_far(), self._limits)
         except Unusable as error:
-            self._judged = str(error)
+            self._judged = plain(str(error), 1_000)
         has_passed = not isinstance(self._judged, str) and self._judged.exit_code == 0
         if not has_passed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -72,4 +73,4 @@ def session_gate(pytest_config: pytest.Config, recorder: Recorder) -> SessionGat
             raise Unusable(f"{base}: it holds no cell: there is nothing to compare with")
         return SessionGate(found, Limits() if limits is None else config.read(Path(limits)), recorder)
     except Unusable as error:
-        raise pytest.UsageError(f"--gate: {error}") from None
+        raise pytest.UsageError(f"--gate: {plain(str(error), 1_000)}") from None

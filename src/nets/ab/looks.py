@@ -39,7 +39,7 @@ class Plan:
         """What a cell's sittings say at a look: `log_ratios` are those of head over base, at least one.
 
         `the same`: the effect's 95 % interval lies within the limit. Stopping for that costs no false alarm, and
-        misses a true effect beyond the limit with a chance of 2.5 % a look at most.
+        misses a true effect beyond the limit with a chance of 2.5 % a look (3.1 % with five sittings) at most.
         """
         shift = paired_shift(log_ratios)
         p = min(sign_flip(log_ratios), sign_flip([-x for x in log_ratios])) * self.n_cells * len(self.looks)

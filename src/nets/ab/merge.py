@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_benchmark.stats import Stats
 
-from nets import files
+from nets import depth, files
 from nets.bands import Bands, band_of
 from nets.gate.comparable import Pairing
 from nets.results import Accuracy, Cpu, Outcome, Result, Unusable, parse
@@ -19,7 +19,8 @@ from nets.results import Accuracy, Cpu, Outcome, Result, Unusable, parse
 def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: Path) -> None:
     """Write one file with every round of each cell, and what was measured beside them in its first sitting.
 
-    All rounds together are held against their band. A cell that failed or broke off in any sitting has done so.
+    All rounds together are held against their band and judged for depth. A cell that failed or broke off in any sitting
+    has done so.
     `known`: the side's bands, or why there are none. Raises Unusable for a file that is not nets'.
     """
     contents = [_content(path) for path in sittings]
@@ -35,11 +36,9 @@ def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: 
             result = parse(record, str(path))
             broken.setdefault(result.id, []).append(result)
     whole = contents[0]
-    whole["benchmarks"] = [
-        _benchmark(benchmarks, together(records[cell], known))
-        for cell, benchmarks in timed.items()
-        if cell not in broken
-    ]
+    cells = [cell for cell in timed if cell not in broken]
+    judged = depth.of_session([together(records[cell], known) for cell in cells])
+    whole["benchmarks"] = [_benchmark(timed[cell], result) for cell, result in zip(cells, judged, strict=True)]
     not_run = {each["cell"]: each for content in contents for each in content["nets"].get("not_run", [])}
     whole["nets"] |= {
         "pairing": pairing.to_json(),

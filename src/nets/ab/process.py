@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from nets.ab import side as plugin
+from nets.machine import callers_environment
 from nets.results import Unusable
 
 PLUGIN = "nets_ab_side"
+USAGE_ERROR = 4
+"""Pytest's exit code for an option that it can't take."""
 PATIENCE_S = 30.0
 """How long a side that was interrupted may take to write its file."""
+
+
+class Refused(Unusable):
+    """A side's pytest took an option for a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class Waiting:
 class Spec:
     """What a side runs: an interpreter, in a folder, pytest's arguments.
 
-    `json`: the file that its pytest writes; what it prints is added to `log`.
+    `json`: the file that its pytest writes; what it prints is added to `log`. `not_from`: a folder of another revision.
     """
 
     name: str
@@ -43,16 +50,18 @@ class Spec:
     arguments: tuple[str, ...]
     json: Path
     log: Path
+    not_from: Path | None = None
 
 
 def environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, str]:
-    """This process's, with the folder's own sources before what is installed."""
+    """Our caller's, with the folder's own sources before what is installed; without a hook's git, or xdist's worker."""
     sources = folder / "src"
     first = [plugin_folder, sources if sources.is_dir() else None]
     paths = [str(path) for path in first if path is not None]
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([*paths, *([inherited] if inherited else [])])
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook's own repository
+    ours = ("GIT_", "PYTEST_XDIST_")
+    kept = {name: value for name, value in callers_environment().items() if not name.startswith(ours)}
     return {**kept, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
 
 
@@ -68,6 +77,7 @@ class Side:
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
         variables = {**environment(spec.folder, plugin_folder), plugin.SOCKET: str(theirs.fileno())}
+        variables[plugin.NOT_FROM] = str(spec.not_from or "")
         with theirs, spec.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
@@ -87,11 +97,14 @@ class Side:
             self._lines = ours.makefile("rw", encoding="utf-8", newline="\n")
 
     def collect(self) -> None:
-        """Wait until it has collected its cells. Raises Unusable if it ended before, with its last words."""
+        """Wait until it has collected its cells. Raises Unusable if it ended before, with its last words, or Refused.
+
+        As `begin` and `say` do, too, if it imported something of another revision.
+        """
         said = self._read()
         if said is None:
-            raise Unusable(self._last_words("ended before it had collected a cell"))
-        self._demand_own_sources(said["nets"])
+            kind = Refused if self._process.wait() == USAGE_ERROR else Unusable
+            raise kind(self._last_words("ended before it had collected a cell"))
         self.collected = tuple(said["collected"])
 
     def begin(self, order: Sequence[str]) -> None:
@@ -121,9 +134,9 @@ class Side:
 
     def kill(self) -> None:
         """End it, and what it started, at once."""
-        if self._process.poll() is None:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.wait()
         with suppress(OSError):  # what could not be said is of no use now
             self._lines.close()
 
@@ -135,6 +148,8 @@ class Side:
             self.at = None
             return
         said = self._read()
+        if said is None:
+            self._process.wait()  # its end, with the GPU's context, is a turn as well
         self.at = None if said is None else Waiting(**said)
 
     def _read(self) -> dict[str, Any] | None:
@@ -143,13 +158,13 @@ class Side:
         except OSError:
             line = ""
         said: dict[str, Any] | None = json.loads(line) if line.endswith("\n") else None
+        stranger = None if said is None else said.pop("stranger", None)
+        if stranger is not None:
+            raise Unusable(
+                f"{self.spec.name}: it imported {stranger}, which is not of its revision; only what lies in src/ or in "
+                f"the folder of the call is imported from a revision: add its folder to `pythonpath` in pytest.ini"
+            )
         return said
-
-    def _demand_own_sources(self, nets: str | None) -> None:
-        """Both sides must not measure the same installed code. Raises Unusable."""
-        sources = self.spec.folder / "src" / "nets"
-        if sources.is_dir() and (nets is None or sources.resolve() not in Path(nets).resolve().parents):
-            raise Unusable(f"{self.spec.name}: it measured the nets in {nets}, not that of its own revision")
 
     def _last_words(self, what: str) -> str:
         status = self._process.wait()
@@ -157,6 +172,13 @@ class Side:
         errors = [line for line in lines if line.startswith("ERROR") and "usage:" not in line]
         told = [*lines, *errors][-1] if lines else "nothing"
         return f"{self.spec.name}: its pytest {what} (exit {status}): {told} (all of it: {self.spec.log})"
+
+
+def takes(spec: Spec, option: str) -> bool:
+    """Whether that side's pytest takes one more option."""
+    command = [str(spec.python), "-m", "pytest", *spec.arguments, option, "--collect-only", "-q"]
+    done = subprocess.run(command, cwd=spec.folder, env=environment(spec.folder), capture_output=True)
+    return done.returncode != USAGE_ERROR
 
 
 def demand_nets(python: Path, folder: Path, option: str) -> None:

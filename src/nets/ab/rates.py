@@ -83,16 +83,18 @@ def tables(path: Path) -> Iterator[str]:
         for run in runs
         for cell in run["cells"]
     ]
-    yield "| planted | regressed | improved | not enough data | ok | sittings, mean | effect, median |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| planted | exit 1 | time regressed | improved | not enough data | ok | sittings, mean | effect, median |"
+    yield "|---|---|---|---|---|---|---|---|"
     for slowdown in sorted({slowdown for slowdown, _ in cells}):
+        exits = [run["exit"] for run in runs if run["slowdown"] == slowdown]
         these = [cell for share, cell in cells if share == slowdown]
         found = Counter(cell["status"] for cell in these)
         shown = [rate(found[status], len(these)) for status in ("regressed", "improved")]
         counts = [str(found[status]) for status in ("not enough data", "ok")]
         n_sittings = sum(len(_sittings(cell)) for cell in these) / len(these)
-        effect = sorted(cell["effect"] for cell in these)[len(these) // 2]
-        yield f"| {100 * slowdown:g} % | {' | '.join([*shown, *counts])} | {n_sittings:.0f} | {100 * effect:+.1f} % |"
+        effect = 100 * median(cell["effect"] for cell in these)
+        figures = [rate(exits.count(1), len(exits)), *shown, *counts, f"{n_sittings:.1f}", f"{effect:+.1f} %"]
+        yield f"| {100 * slowdown:g} % | {' | '.join(figures)} |"
     noise = [ratio for slowdown, cell in cells if slowdown == 0 for ratio in _sittings(cell)]
     limits = Limits()
     yield from ("", "| noise of a sitting | one of so many cells | slower | faster | open |", "|---|---|---|---|---|")

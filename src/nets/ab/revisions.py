@@ -16,11 +16,15 @@ WORKING_TREE = "."
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A revision where it can be run: `commit` is None for the working tree, which is run where it is."""
+    """A revision where it can be run: `commit` is None for the working tree, which is run where it is.
+
+    `not_from`: the working tree, where this is another: nothing of it is to be imported.
+    """
 
     revision: str
     commit: str | None
     folder: Path
+    not_from: Path | None
 
     def __str__(self) -> str:
         return f"{self.revision} ({self.commit[:12]})" if self.commit else "the working tree"
@@ -37,18 +41,20 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
     if any(commits) and WORKING_TREE not in revisions:
         _demand_clean(revisions, commits)
     here = Path(_git("rev-parse", "--show-prefix")) if any(commits) else Path()
+    tree = Path(_git("rev-parse", "--show-toplevel")) if any(commits) else Path()
     made: list[Path] = []
     with tempfile.TemporaryDirectory(prefix="nets-ab-", ignore_cleanup_errors=True) as parent:
         try:
             checkouts = []
             for i, (revision, commit) in enumerate(zip(revisions, commits, strict=True)):
-                folder = Path.cwd()
+                folder, not_from = Path.cwd(), None
                 if commit is not None:
                     made.append(Path(parent) / f"{'ab'[i]}-{commit[:12]}")
                     no_hooks = ("-c", "core.hooksPath=/dev/null")
                     _git(*no_hooks, "worktree", "add", "--detach", "--quiet", str(made[-1]), commit)
                     folder = made[-1] / here
-                checkouts.append(Checkout(revision, commit, folder))
+                    not_from = None if made[-1].is_relative_to(tree) else tree
+                checkouts.append(Checkout(revision, commit, folder, not_from))
             yield tuple(checkouts)
         finally:
             for folder in made:

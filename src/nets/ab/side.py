@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,8 @@ import pytest
 
 SOCKET = "NETS_AB_SOCKET"
 """The number of the socket's descriptor, which this process inherits."""
+NOT_FROM = "NETS_AB_NOT_FROM"
+"""The repository's own working tree, where this side is a worktree: what is imported from it is of no revision."""
 
 
 class Enough(BaseException):
@@ -47,8 +50,7 @@ class Turns:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the cells, in the order that both sides have them."""
         cells = {item.nodeid: item for item in items if "cell_run" in getattr(item, "fixturenames", ())}
-        nets = getattr(sys.modules.get("nets"), "__file__", None)
-        order: list[str] = self.ask(collected=list(cells), nets=nets)
+        order: list[str] = self.ask(collected=list(cells), stranger=_stranger())
         kept = [cells[nodeid] for nodeid in order]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
@@ -73,8 +75,10 @@ class Turns:
             seconds: list[float] = []
 
             def wait() -> Any:
-                if seconds and self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1]) == "enough":
-                    raise Enough
+                if seconds:
+                    stranger = _stranger() if len(seconds) == 1 else None  # a network's module may be imported late
+                    if self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1], stranger=stranger) == "enough":
+                        raise Enough
                 return setup() if setup is not None else None
 
             def timed(*args: Any, **kwargs: Any) -> Any:
@@ -90,6 +94,26 @@ class Turns:
                 return
 
         return in_turns
+
+
+def _stranger() -> str | None:
+    """The file of a module that was imported from the repository's own working tree, but for what is installed there.
+
+    The other side would have imported the same file, and the two revisions would have been one.
+    """
+    tree = os.environ.get(NOT_FROM)
+    if not tree:
+        return None
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(file, str) and Path(file).is_relative_to(tree) and not _is_installed(Path(file)):
+            return file
+    return None
+
+
+def _is_installed(file: Path) -> bool:
+    """Whether an environment that lies in the tree holds it: a package, or Python's own library."""
+    return "site-packages" in file.parts or file.is_relative_to(sys.base_prefix) or file.is_relative_to(sys.prefix)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,7 +15,7 @@ from nets.ab import side
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.looks import Plan, Verdict, plan
 from nets.ab.merge import demand_ours, merge
-from nets.ab.process import PLUGIN, Side, Spec
+from nets.ab.process import PLUGIN, Refused, Side, Spec, takes
 from nets.bands import Bands
 from nets.gate.comparable import Pairing
 from nets.gate.config import Limits
@@ -26,18 +26,26 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One of the two things compared: an interpreter in a folder, and its accuracy bands or why there are none."""
+    """One of the two things compared: an interpreter in a folder, and its accuracy bands or why there are none.
+
+    `not_from`: a folder from which nothing of it is to be imported.
+    """
 
     name: str
     python: Path
     folder: Path
     bands: Bands | str
+    not_from: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How they are compared. `arguments` are pytest's; a sitting has `n_rounds` of each cell and side."""
+    """How they are compared: the `cells` that were named, or all; a sitting has `n_rounds` of each cell and side.
 
+    `arguments` are the rest of pytest's.
+    """
+
+    cells: tuple[str, ...]
     arguments: tuple[str, ...]
     n_rounds: int
     max_sittings: int
@@ -81,6 +89,7 @@ class _Run:
     def __init__(self, base: Program, head: Program, course: Course, stop: Stop, say: Say, folder: Path) -> None:
         self.undecided: list[str] = []
         self._programs = (base, head)
+        self._cells = {program.name: course.cells for program in self._programs}
         self._course = course
         self._stop = stop
         self._say = say
@@ -92,6 +101,25 @@ class _Run:
 
     def sit(self, k: int) -> None:
         """The `k`-th sitting, from 0, and the look after it."""
+        try:
+            self._sit(k)
+        except Refused:
+            if k > 0 or not self._narrowed():
+                raise
+            self._sit(k)
+
+    def _narrowed(self) -> bool:
+        """Leave each side the named cells that it knows; one that only one side has is the gate's to tell of."""
+        for program in self._programs:
+            spec = self._spec(program, 0)
+            known = tuple(cell for cell in self._course.cells if takes(spec, f"--cells={cell}"))
+            unknown = [cell for cell in self._course.cells if cell not in known]
+            if known and unknown:
+                self._cells[program.name] = known
+                self._say(f"{program.name} doesn't know {', '.join(unknown)}")
+        return any(cells != self._course.cells for cells in self._cells.values())
+
+    def _sit(self, k: int) -> None:
         course = self._course
         head_first = k % 2 == 1  # also at the start, which deals out memory and caches
         with ExitStack() as stack:
@@ -122,7 +150,7 @@ class _Run:
         self._look(k + 1, sitting)
 
     def write(self) -> None:
-        """Each side's one file. Raises Unusable if there is none of them."""
+        """Each side's one file; none where no sitting was finished."""
         n_looks = len(self._plan.looks) if self._plan is not None else self._course.n_looks
         pairing = Pairing(id=uuid4().hex, rounds=self._course.n_rounds, looks=n_looks)
         for program, files in zip(self._programs, zip(*self._files, strict=True), strict=False):
@@ -131,6 +159,8 @@ class _Run:
     def _spec(self, program: Program, k: int) -> Spec:
         course = self._course
         each = [f"--rounds={course.n_rounds}", f"--seed={course.seed + k * course.n_rounds}"]
+        if cells := self._cells[program.name]:
+            each.append(f"--cells={','.join(cells)}")
         each += ["-o", "nets_bands=none-in-a-sitting"]  # all rounds are held against their band together, at the end
         if k:
             each.append("--no-trace")  # one is enough, and the first sitting's is kept
@@ -141,6 +171,7 @@ class _Run:
             (*course.arguments, *each),
             json=self._folder / f"{program.name}-{k}.json",
             log=course.log(program),
+            not_from=program.not_from,
         )
 
     def _planned(self, common: Sequence[str]) -> Plan:

@@ -29,7 +29,7 @@ def finding(base: Result | None, head: Result, limits: Limits, pairs: Pairs = ()
     """
     if not head.rounds or head.accuracy is None:
         return None if base is None or base.accuracy is None else _lost(base, head)
-    was = base.accuracy.mean if base is not None and base.accuracy is not None else None
+    was = base.accuracy.mean if base is not None and base.rounds and base.accuracy is not None else None
     is_ = head.accuracy.mean
     bare = Finding(cell=head.id, metric="accuracy", status="ok", base=was, head=is_)
     effect = None if was is None else is_ - was

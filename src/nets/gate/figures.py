@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nets.gate.comparable import Sides
 from nets.gate.config import Family, Limits
-from nets.gate.findings import Finding, Worse, beyond, with_ratio
+from nets.gate.findings import Finding, Status, Worse, beyond, with_ratio
 from nets.gate.significance import Shift
 from nets.results import Result
 
@@ -44,8 +44,8 @@ class Metric:
     of: Callable[[Result], Figure]
 
 
-def _driver(name: str, *, windowed: bool = True) -> Callable[[Result], Figure]:
-    """A figure of `gpu`; `windowed` ones of the timed region can't be held against those of a soak."""
+def _driver(name: str) -> Callable[[Result], Figure]:
+    """A figure that the driver gives; one of the timed region can't be held against one of a soak."""
 
     def of(result: Result) -> Figure:
         gpu = result.gpu
@@ -53,9 +53,18 @@ def _driver(name: str, *, windowed: bool = True) -> Callable[[Result], Figure]:
             return Figure(None, result.gpu_missing_because)
         because = next((missing.because for missing in gpu.missing if missing.figure == name), None)
         spoilt = None if gpu.valid else "; ".join(gpu.reasons)
-        return Figure(getattr(gpu, name), because, spoilt, gpu.window if windowed else None)
+        return Figure(getattr(gpu, name), because, spoilt, gpu.window)
 
     return of
+
+
+def _memory(result: Result) -> Figure:
+    """Torch's own peak, which neither another process nor MIG spoils."""
+    gpu = result.gpu
+    if gpu is None:
+        return Figure(None, result.gpu_missing_because)
+    because = next((missing.because for missing in gpu.missing if missing.figure == "memory_peak_bytes"), None)
+    return Figure(gpu.memory_peak_bytes, because)
 
 
 def _trace_utilization(result: Result) -> Figure:
@@ -86,7 +95,7 @@ def _rss(result: Result) -> Figure:
 METRICS = (
     Metric("core_s", "core_seconds", "more", _core_s),
     Metric("rss_peak_bytes", "host_memory", "more", _rss),
-    Metric("memory_peak_bytes", "memory", "more", _driver("memory_peak_bytes", windowed=False)),
+    Metric("memory_peak_bytes", "memory", "more", _memory),
     Metric("energy_j", "energy", "more", _driver("energy_j")),
     Metric("energy_per_step_j", "energy", "more", _driver("energy_per_step_j")),
     Metric("utilization_pct", "utilization", "less", _driver("utilization_pct")),
@@ -96,18 +105,32 @@ METRICS = (
 
 
 def findings(sides: Sides, limits: Limits) -> Iterator[Finding]:
-    """One for each figure that either side measured."""
+    """One for each figure that either side measured and that can be compared."""
     for metric in METRICS:
         base, head = metric.of(sides.base), metric.of(sides.head)
-        if base.value is not None or head.value is not None:
+        if (base.value is not None or head.value is not None) and _why_not(base, head) is None:
             yield _finding(metric, sides, base, head, limits)
+
+
+def uncompared(sides: Sides) -> Iterator[tuple[str, str]]:
+    """Each figure that was measured and still can't be compared, without a finding, and why."""
+    for metric in METRICS:
+        base, head = metric.of(sides.base), metric.of(sides.head)
+        if (base.value is not None or head.value is not None) and (because := _why_not(base, head)) is not None:
+            yield metric.name, because
+
+
+def _why_not(base: Figure, head: Figure) -> str | None:
+    """Why neither side's figure, or neither against the other's, can be compared, which is no fault of head's."""
+    if base.window is not None and head.window is not None and base.window != head.window:
+        return f"base saw it over its {base.window} window, head over its {head.window} window"
+    if base.value is not None and head.value is not None and base.unfit is not None and base.unfit == head.unfit:
+        return f"it is fit for comparison on neither side: {base.unfit}"
+    return None
 
 
 def _finding(metric: Metric, sides: Sides, base: Figure, head: Figure, limits: Limits) -> Finding:
     bare = Finding(cell=sides.cell, metric=metric.name, status="ok", base=base.value, head=head.value)
-    if base.window is not None and head.window is not None and base.window != head.window:
-        because = f"base saw it over its {base.window} window, head over its {head.window} window"
-        return bare.model_copy(update={"status": "incomparable", "because": because})
     for name, figure in (("head", head), ("base", base)):
         if figure.value is not None and figure.unfit is not None:
             because = f"{name}'s is not fit for comparison: {figure.unfit}"
@@ -133,6 +156,16 @@ def _log_ratio(base: float, head: float) -> float:
     if base == 0 or head == 0:
         return math.inf if base == 0 else -math.inf
     return math.log(head) - math.log(base)
+
+
+def depth_by_cost(base: Result, head: Result) -> Finding | None:
+    """Deep by cost where it was shallow has regressed; None where either side's verdict is open."""
+    was, is_ = ("undecided" if side.depth is None else side.depth.cost_aware for side in (base, head))
+    if "undecided" in (was, is_) or was is None or is_ is None or head.depth is None:
+        return None
+    status: Status = "ok" if was == is_ else "regressed" if is_ == "deep" else "improved"
+    because = None if was == is_ else f"{is_} by cost, and {was} in base: {head.depth.because}"
+    return Finding(cell=head.id, metric="depth_by_cost", status=status, base=was, head=is_, because=because)
 
 
 def network(base: Result, head: Result, limits: Limits) -> Iterator[Finding]:

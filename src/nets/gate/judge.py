@@ -7,7 +7,7 @@ accuracy that has a band, are judged in any case. How time is judged, paired or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nets.gate import accuracy, figures, time
 from nets.gate.comparable import Difference, Run, Sides, differences
@@ -51,7 +51,7 @@ def gate(base: Run, head: Run, limits: Limits) -> Gate:
         head=_compared(head),
         paired=paired,
         limits=limits,
-        notes=tuple(_notes(base, head, paired, limits)),
+        notes=(*_notes(base, head, paired, limits), *_uncompared(comparable.values()), *_nowhere(base, head)),
         findings=tuple(found),
     )
 
@@ -101,6 +101,8 @@ def _both(
     if sides is not None:
         yield from figures.findings(sides, limits)
     yield from figures.network(base, head, limits)
+    if sides is not None and (by_cost := figures.depth_by_cost(base, head)) is not None:
+        yield by_cost
 
 
 def _outcome(base: Result | None, head: Result) -> Finding:
@@ -150,6 +152,23 @@ def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
     ):
         if was != is_ and was is not None and is_ is not None:
             yield f"another {name}, which forbids no comparison: base {was}, head {is_}"
+
+
+def _uncompared(comparable: Iterable[Sides]) -> Iterator[str]:
+    """Figures that can't be compared, by the reason, which is mostly that of all cells."""
+    found: dict[str, list[str]] = {}
+    for sides in comparable:
+        for metric, because in figures.uncompared(sides):
+            found.setdefault(because, []).append(f"{sides.cell} {metric}")
+    for because, which in found.items():
+        yield f"not compared: {', '.join(which)}: {because}"
+
+
+def _nowhere(base: Run, head: Run) -> Iterator[str]:
+    """Cells that were asked for, and that neither side ran."""
+    for cell, because in dict([*head.not_run, *base.not_run]).items():
+        if base.cell(cell) is None and head.cell(cell) is None:
+            yield f"neither side ran {cell}: {because}"
 
 
 def _drivers(run: Run) -> str | None:

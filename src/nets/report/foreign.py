@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TypeVar
+
+from nets.results import Record, parse
+
+T = TypeVar("T", bound=Record)
 
 MAX_LENGTH = 300
 
@@ -18,6 +23,19 @@ def plain(text: str, max_length: int = MAX_LENGTH) -> str:
     cut = text if len(text) <= max_length else f"{text[: max_length - 1]}…"
     one_line = re.sub(r"[ \t\r\n\f\v]+", " ", cut).strip()
     return "".join("�" if unicodedata.category(character) in _INVISIBLE else character for character in one_line)
+
+
+def harmless(record: T) -> T:
+    """The record with every text of it plain."""
+    return parse(_plain(record.to_json()), "a record", type(record))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return plain(value, 10_000) if isinstance(value, str) else value
 
 
 def markdown(text: str, max_length: int = MAX_LENGTH) -> str:
