@@ -20,8 +20,7 @@ def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: 
     """Write one file with every round of each cell, and what was measured beside them in its first sitting.
 
     All rounds together are held against their band and judged for depth. A cell that failed or broke off in any sitting
-    has done so.
-    `known`: the side's bands, or why there are none. Raises Unusable for a file that is not nets'.
+    has done so. `known`: the side's bands, or why there are none. Raises Unusable for a file that is not nets'.
     """
     contents = [_content(path) for path in sittings]
     timed: dict[str, list[dict[str, Any]]] = {}
