@@ -217,13 +217,22 @@ def test_the_reference_of_a_session() -> None:
 
 
 def test_a_reference_that_ran_otherwise() -> None:
-    """A reference under another protocol, pipeline or device is no reference."""
+    """A reference under another protocol, pipeline or device is no reference; one with more rounds is."""
     network = cell("cnn3l", 8.0, 8.1)
     for other in ({"protocol": protocol_for("article", "digits")}, {"pipeline": "article"}):
         found = of_session([network, cell("lenet5", 4.0, 4.1, **other)])[0].depth
         assert found is not None
         assert found.cost_aware is None
         assert "the reference digits-lenet5 ran otherwise in this session" in found.because
+
+
+def test_a_reference_with_more_rounds() -> None:
+    """Rounds of `nets ab`, which leaves a cell sooner than another, are compared all the same."""
+    network, reference = cell("cnn3l", 8.0, 8.1), cell("lenet5", 4.0, 4.1, 4.2)
+    reference = reference.model_copy(update={"protocol": reference.protocol.repeated(rounds=3)})
+    found = of_session([network, reference])[0].depth
+    assert found is not None
+    assert found.cost_aware == "deep"
 
 
 def test_on_a_gpu_demand_is_sm_seconds() -> None:
