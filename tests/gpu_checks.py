@@ -141,12 +141,14 @@ def test_a_cell_is_seen(cell: Cell, name: str, monitor: GpuMonitor, device: torc
     assert seen.trace.achieved_occupancy_pct > seen.trace.achieved_occupancy_rounded_pct - 1
 
 
-def test_passes_change_no_round(monitor: GpuMonitor, device: torch.device, tmp_path: Path) -> None:
+def test_passes_change_no_round(
+    monitor: GpuMonitor, device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Accuracies of two rounds are the same with a soak and a profile between them as without."""
     data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
     found = []
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     for passes in (False, True):
-        torch.backends.cudnn.deterministic = True
         loaders = pipeline.loaders(data, protocol, device)
         run = CellRun(DIGITS[0], protocol, pipeline, data, loaders, device, watch=monitor.watch)
         run.round()
@@ -178,6 +180,35 @@ def test_steps_are_replayed(cell: Cell, monitor: GpuMonitor, device: torch.devic
     assert seen.trace is not None, seen.trace_missing_because
     assert seen.trace.training_steps_per_step > 1
     assert seen.trace.gpu_utilization_pct > 100 / 1.3
+
+
+def test_a_precision_of_its_own(suite: Suite) -> None:
+    """A conftest that sets convolutions to true float32 changes the record's field and breaks nothing."""
+    suite.conftest("import torch\ntorch.backends.cudnn.conv.fp32_precision = 'ieee'\n")
+    result = suite.run("--device", "cuda", "--cells", "digits-lenet5", "--rounds", "1", "--no-trace", subprocess=True)
+    result.assert_outcomes(passed=1)
+    (record,) = resultfiles.read(suite.out).results
+    assert record.execution.tf32 is False
+
+
+def test_the_peak_of_memory_holds_a_step(device: torch.device, facts: Device) -> None:
+    """A step's activations, which a replay doesn't allocate, are in the record's peak: more images, more memory."""
+    data, pipeline, peaks = load("digits", Path()), PIPELINES["resident"], []
+    for batch_size in (100, 1_000):
+        protocol = protocol_for("quick", "digits").changed(batch_size=batch_size, epochs=1)
+        monitor = monitor_of(facts, device.index)
+        assert monitor is not None
+        loaders = pipeline.loaders(data, protocol, device)
+        run = CellRun(DIGITS[1], protocol, pipeline, data, loaders, device, watch=monitor.watch)
+        run.round()
+        assert run.mode == "graph"
+        seen = observe.observe(run, monitor, take_trace=False, keep_traces=None, no_gpu_because=None)
+        assert seen.gpu is not None
+        assert seen.gpu.memory_peak_bytes is not None
+        assert seen.gpu.memory_peak_bytes >= run.recorded_peak_bytes > 0
+        peaks.append(run.recorded_peak_bytes)
+        run.close()
+    assert peaks[1] > 2 * peaks[0]
 
 
 class Awkward(torch.nn.Module):

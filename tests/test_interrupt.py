@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nets import journal
+from nets import journal, machine
 from nets.machine import cores
 from tests.suite import Suite
 
@@ -148,6 +148,16 @@ def test_resume_with_other_settings(suite: Suite, leave: Callable[[str], None]) 
     leave("digits-snn500")
     suite.run(*CELLS, "--seed", "4", "--resume").assert_outcomes(passed=3)
     assert [b["extra_info"]["protocol"]["seed"] for b in suite.content()["benchmarks"]] == [4, 4, 4]
+
+
+def test_resume_under_another_torch(
+    suite: Suite, leave: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell that was made with another torch is run again: one file says one version."""
+    leave("digits-snn500")
+    monkeypatch.setattr(machine, "versions", lambda: {"torch": "0"})
+    only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
+    suite.run(*only, "--resume").assert_outcomes(passed=1)
 
 
 def test_without_resume_an_old_journal_is_set_aside(suite: Suite, leave: Callable[[str], None]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,7 +19,7 @@ from nets.cells import Cell, UnknownName, protocol_for
 from nets.machine import CpuUse, preserved_rng
 from nets.measure import CellRun
 from nets.models import UnfitNetwork
-from nets.pipelines import ResidentPipeline
+from nets.pipelines import ResidentPipeline, Stepwise
 
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits").changed(epochs=1)
@@ -34,7 +36,7 @@ def cell_run(model: str = "snn500", **options: object) -> CellRun:
 def test_warming_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """With and without the warm-up a round ends with the same loss to the last bit."""
     warm = cell_run().round()
-    monkeypatch.setattr(CellRun, "_warm_up", lambda self, model: None)
+    monkeypatch.setattr(CellRun, "_warm_up", lambda self: None)
     cold = cell_run().round()
     assert (warm.loss, warm.accuracy, warm.train_loss) == (cold.loss, cold.accuracy, cold.train_loss)
 
@@ -53,6 +55,61 @@ def test_a_last_batch_that_the_network_can_t_take(batch_size: int, raises: bool)
     with pytest.raises(UnfitNetwork, match=sentence) if raises else nullcontext():
         run.setup()
     run.close()
+
+
+class Uncopied(nn.Module):
+    """A network that torch can neither copy nor convert whole: a weight that is computed, and a volume's kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the older way to normalise a weight, which leaves such a tensor
+            self.out = nn.utils.weight_norm(nn.Linear(784, 10))
+        self.volume = nn.Conv3d(1, 1, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, 1, 28, 28) to logits (N, 10)."""
+        outputs: torch.Tensor = self.out(self.volume(images[:, :, None]).flatten(1))
+        return outputs
+
+
+def test_a_network_that_can_t_be_copied() -> None:
+    """It is trained all the same."""
+    with pytest.raises(RuntimeError):
+        copy.deepcopy(Uncopied())
+    data, way = datasets.load("digits", Path()), ResidentPipeline()
+    cell = Cell("digits", "uncopied", build=Uncopied)
+    run = CellRun(cell, PROTOCOL, way, data, way.loaders(data, PROTOCOL, CPU), CPU)
+    assert run.round().loss is not None
+    run.close()
+
+
+def test_how_the_rounds_were_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One round that fell back makes the cell's mode eager, with the reason; a scratch network changes nothing."""
+    run = cell_run()
+    run.round()
+    with run.scratch() as trainer:
+        assert (run.mode, run.fallback_because) == ("eager", None)
+    monkeypatch.setattr(type(trainer), "mode", "graph")
+    monkeypatch.setattr(type(trainer), "recorded_peak_bytes", 7)
+    graphs = cell_run()
+    graphs.round()
+    monkeypatch.setattr(type(trainer), "mode", "eager")
+    monkeypatch.setattr(type(trainer), "recorded_peak_bytes", 9)
+    with graphs.scratch():
+        assert (graphs.mode, graphs.fallback_because, graphs.recorded_peak_bytes) == ("graph", None, 7)
+    made = CellRun._made
+
+    def fallen_back(run: CellRun) -> tuple[nn.Module, Stepwise]:
+        model, trainer = made(run)
+        trainer.fallback_because = "no memory"
+        return model, trainer
+
+    monkeypatch.setattr(CellRun, "_made", fallen_back)
+    graphs.round()
+    assert (graphs.mode, graphs.fallback_because) == ("eager", "in 1 of 2 rounds: no memory")
+    run.close()
+    graphs.close()
 
 
 def test_rounds_are_independent() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,6 +91,19 @@ def test_the_article_s_schedule(make_run: Callable[..., CellRun], tmp_path: Path
     assert [file.name for file in files] == ["digits-snn500-resident-0.json.gz", "digits-snn500-resident-1.json.gz"]
     names = [[step.name for step in kineto.read(file).steps] for file in files]
     assert names == [[f"ProfilerStep#{i}" for i in cycle] for cycle in ((2, 3, 4), (7, 8, 9))]
+
+
+def test_training_steps_of_the_recorded_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where replays hold different numbers of steps, those of the six recorded ones are averaged, and no others."""
+
+    class Trainer:
+        def steps(self) -> Iterator[int]:
+            yield from accumulate([50, 50, 1, 2, 3, 50, 50, 4, 5, 6, 50])
+
+    run = SimpleNamespace(
+        cell=CELL, pipeline=PIPELINES["resident"], device=CPU, scratch=lambda: nullcontext(Trainer())
+    )  # fmt: skip
+    assert passes.profiled(run, tmp_path).training_steps_per_step == 3.5  # type: ignore[arg-type]
 
 
 class Driver(GpuMonitor):

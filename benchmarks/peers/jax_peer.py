@@ -25,6 +25,7 @@ Weights = list[tuple[Array, Array]]
 Layer = Callable[[Weights, Array], Array]
 
 NAME = f"jax {jax.__version__}"
+PLATFORM = jax.devices()[0].platform
 
 
 def _conv(at: int, padding: int, weights: Weights, x: Array) -> Array:

@@ -23,8 +23,13 @@ def peer(name: str, run: CellRun, n_steps: int) -> tuple[str, Turn]:
     """A peer's name with its version, and its blocks of steps; skips where it is not installed."""
     if name != "lightning":
         pytest.importorskip("optax", reason="the peers are not installed: pip install -e '.[peers]'")
-        from benchmarks.peers.jax_peer import NAME, JaxSteps
+        from benchmarks.peers.jax_peer import NAME, PLATFORM, JaxSteps
 
+        ours = {"cuda": "gpu"}.get(run.device.type, run.device.type)
+        if ours != PLATFORM:
+            pytest.skip(
+                f"JAX runs on the {PLATFORM} here, and torch on the {ours}: pip install 'jax[cuda13]' for a GPU"
+            )
         return f"{NAME}, {name.partition('-')[2]}", JaxSteps(run, n_steps, scanned=name == "jax-scan")
     pytest.importorskip("lightning", reason="the peers are not installed: pip install -e '.[peers]'")
     from benchmarks.peers.lightning_peer import NAME as LIGHTNING

@@ -64,7 +64,8 @@ def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execut
     return Execution(
         mode="eager",
         memory_format=pipeline.memory_format,
-        tf32=None if on_cpu else torch.backends.cudnn.allow_tf32,
+        # not `allow_tf32`, which raises where a convolution's precision was set by itself
+        tf32=None if on_cpu else torch.backends.cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
         threads=pipeline.threads(protocol.batch_size) if on_cpu else torch.get_num_threads(),
         wait_policy=wait_policy(),
     )
@@ -76,11 +77,12 @@ def unfinished(
     """The record of a cell that broke off: what is known of it, and why there is no more."""
     rounds = tuple(run.rounds) if run is not None else ()
     data = run.data if run is not None else data
+    how = execution(run, setting) if run is not None and rounds else None
     return Result(
         cell=_facts(cell, data),
         protocol=protocol,
         pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
-        execution=executed(PIPELINES[setting.pipeline], protocol, setting),
+        execution=how or executed(PIPELINES[setting.pipeline], protocol, setting),
         device=setting.device,
         where=setting.where,
         network=None,

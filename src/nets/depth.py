@@ -84,7 +84,7 @@ def against(network: Cost, reference: Cost, name: str) -> Depth:
         demand=_criterion(_demand_ratio(network, reference)),
     )
     verdict = rule(criteria.layers.state, criteria.time.state, criteria.demand.state)
-    demand = "multiply-accumulates" if network.sm_efficiency_pct is None else "SM-seconds"
+    demand = "multiply-accumulates" if network.macs is not None else "SM-seconds"
     because = "; ".join(
         (
             f"layers: {criteria.layers.state} ({network.hidden_layers} hidden)",

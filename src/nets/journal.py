@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,22 @@ class Entry:
     """One finished cell.
 
     `benchmark`: pytest-benchmark's own dict, its stats with their data, without `extra_info`; None for a cell that
-    has no complete timing.
+    has no complete timing. `versions`: what it was made with.
     """
 
     nodeid: str
     result: Result
     benchmark: dict[str, Any] | None
+    versions: dict[str, str | None] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line."""
-        entry = {"nodeid": self.nodeid, "result": self.result.to_json(), "benchmark": self.benchmark}
+        entry = {
+            "nodeid": self.nodeid,
+            "result": self.result.to_json(),
+            "benchmark": self.benchmark,
+            "versions": self.versions,
+        }
         return json.dumps(entry, allow_nan=False)
 
     @classmethod
@@ -41,7 +47,8 @@ class Entry:
             nodeid, benchmark, record = entry["nodeid"], entry["benchmark"], entry["result"]
         except (ValueError, TypeError, KeyError) as error:
             raise Unusable(f"{source}: not a journal's line: {error}") from error
-        return cls(nodeid=nodeid, result=parse(record, source), benchmark=benchmark)
+        versions = entry.get("versions") or {}
+        return cls(nodeid=nodeid, result=parse(record, source), benchmark=benchmark, versions=versions)
 
 
 class Journal:

@@ -6,7 +6,6 @@ pytest-benchmark's `pedantic` calls them; `round()` runs the three for everyone 
 
 from __future__ import annotations
 
-import copy
 import gc
 import weakref
 from collections.abc import Callable, Iterator
@@ -37,6 +36,19 @@ CLOCK_TICKS_S = 0.05
 
 Progress = Callable[[int, int, Pass], None]
 """Called after every epoch with the round's and the epoch's number, both from 0, and the epoch's means."""
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a trainer executes its steps: see `Stepwise`."""
+
+    mode: str
+    fallback_because: str | None
+    recorded_peak_bytes: int
+
+    @classmethod
+    def of(cls, trainer: Stepwise) -> _How:
+        return cls(trainer.mode, trainer.fallback_because, trainer.recorded_peak_bytes)
 
 
 @dataclass(slots=True)
@@ -75,13 +87,13 @@ class CellRun:
         self.data = data
         self.device = device
         self.rounds: list[Round] = []
-        self.mode = "eager"
-        self.fallback_because: str | None = None
         self.loaders = loaders
         self._watch = watch
         self._progress = progress
         self._trial: _Trial | None = None
-        self._threads = ExitStack()
+        self._conditions = ExitStack()
+        self._of_rounds: list[_How] = []
+        self._of_scratch: list[_How] = []
         self._core_s = 0.0
         self._rss = RssPeak()
         self._seen: dict[int, weakref.ref[nn.Parameter]] = {}
@@ -113,7 +125,28 @@ class CellRun:
                 f"{self.cell.id}: what builds it returned weights that it returned before, and every round needs "
                 "fresh ones"
             )
-        self._seen = {id(p): weakref.ref(p) for p in network.parameters()}
+        alive = {key: seen for key, seen in self._seen.items() if seen() is not None}
+        self._seen = alive | {id(p): weakref.ref(p) for p in network.parameters()}
+
+    @property
+    def mode(self) -> str:
+        """How the rounds' steps were executed, `eager` if it was so in any; a scratch network's without a round."""
+        modes = {how.mode for how in self._of_rounds or self._of_scratch}
+        return modes.pop() if len(modes) == 1 else "eager"
+
+    @property
+    def fallback_because(self) -> str | None:
+        """Why not as the pipeline would have them, and in how many rounds if not in all."""
+        found = self._of_rounds or self._of_scratch
+        reasons = [how.fallback_because for how in found if how.fallback_because is not None]
+        if not reasons or len(reasons) == len(found):
+            return reasons[0] if reasons else None
+        return f"in {len(reasons)} of {len(found)} rounds: {reasons[0]}"
+
+    @property
+    def recorded_peak_bytes(self) -> int:
+        """The GPU's memory at most while rounds' steps were recorded, which replays use without allocating it again."""
+        return max((how.recorded_peak_bytes for how in self._of_rounds), default=0)
 
     def setup(self) -> None:
         """Seed, build, place and warm up the next round's network; nothing of it is timed.
@@ -122,11 +155,12 @@ class CellRun:
         """
         self.teardown()
         _ = self.structure
-        self._threads.enter_context(self.threads())
+        self._conditions.enter_context(self.conditions())
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
         model, trainer = self._made()
+        self._of_rounds.append(_How.of(trainer))
         self.synchronise()
         setup_s = perf_counter() - started
         with ExitStack() as stack:
@@ -153,7 +187,7 @@ class CellRun:
 
     def teardown(self) -> None:
         """End the watch and free the round's network, so that the next round's peak memory is its own."""
-        self._threads.close()
+        self._conditions.close()
         if self._trial is not None:
             self._trial.watch.close()
             self._trial = None
@@ -176,17 +210,21 @@ class CellRun:
 
     @contextmanager
     def scratch(self) -> Iterator[Stepwise]:
-        """A trainer of a network that belongs to no round; random numbers and threads are put back."""
+        """A trainer of a network that belongs to no round; random numbers and conditions are put back."""
         self.teardown()
-        with self.threads(), preserved_rng(self.device):
+        with self.conditions(), preserved_rng(self.device):
             torch.manual_seed(self.protocol.seed)
             _, trainer = self._made()
+            self._of_scratch.append(_How.of(trainer))
             self.synchronise()
             yield trainer
 
-    def threads(self) -> AbstractContextManager[None]:
-        """The number of threads that the cell is trained with, while it lasts."""
-        return threaded(self.device, self.pipeline.threads(self.protocol.batch_size))
+    @contextmanager
+    def conditions(self) -> Iterator[None]:
+        """What torch is set to while the cell is trained: its number of threads, and the GPU that streams belong to."""
+        current = torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+        with current, threaded(self.device, self.pipeline.threads(self.protocol.batch_size)):
+            yield
 
     def cpu(self) -> Cpu:
         """CPU seconds of the timed regions, and the peak resident memory since this object was made."""
@@ -214,17 +252,18 @@ class CellRun:
     def _made(self) -> tuple[nn.Module, Stepwise]:
         """A network, and what trains it, warmed up."""
         model = self.pipeline.place(self.build(), self.device)
-        with preserved_rng(self.device):
-            self._warm_up(model)
-        trainer = self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
-        self.mode, self.fallback_because = trainer.mode, trainer.fallback_because
-        return model, trainer
-
-    def _warm_up(self, model: nn.Module) -> None:
-        """A few training steps of a scratch copy, on batches that no shuffling was drawn for; one evaluation batch."""
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
-        scratch = copy.deepcopy(model)
+        with preserved_rng(self.device):
+            self._warm_up()
+        return model, self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
+
+    def _warm_up(self) -> None:
+        """A few training steps of another network, on batches that no shuffling was drawn for; one evaluation batch.
+
+        It is built, since not every network can be copied.
+        """
+        scratch = self.pipeline.place(self.build(), self.device)
         optimizer = Adam(scratch.parameters(), lr=self.protocol.lr)
 
         def step(images: torch.Tensor, labels: torch.Tensor) -> None:

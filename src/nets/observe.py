@@ -55,8 +55,18 @@ def observe(
 
 
 def _gpu(run: CellRun, monitor: GpuMonitor | None) -> Gpu | None:
-    if monitor is None or not monitor.needs_soak():
-        return monitor.use() if monitor is not None else None
+    """What was seen; its peak of memory is the recording's where that was higher, since replays allocate nothing."""
+    if monitor is None:
+        return None
+    seen = _seen(run, monitor)
+    if seen.memory_peak_bytes is None:
+        return seen
+    return seen.model_copy(update={"memory_peak_bytes": max(seen.memory_peak_bytes, run.recorded_peak_bytes)})
+
+
+def _seen(run: CellRun, monitor: GpuMonitor) -> Gpu:
+    if not monitor.needs_soak():
+        return monitor.use()
     soaked: list[Window] = []
     try:
         n_steps = passes.soak(run, monitor.watch(soaked))

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from time import perf_counter
 
 import torch
@@ -37,7 +38,7 @@ def soak(run: CellRun, watch: AbstractContextManager[object], seconds: float = S
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile's trace files, one a repeat, and the training steps in a profiler step: more than one in a replay."""
+    """A profile's trace files, one a repeat, and the mean of training steps in a recorded step: more in a replay."""
 
     files: tuple[Path, ...]
     training_steps_per_step: float
@@ -49,7 +50,7 @@ def profiled(run: CellRun, folder: Path) -> Profile:
     Neither shapes nor stacks are recorded, which the article's run did: they slow the host, not the GPU.
     """
     paths: list[Path] = []
-    n_steps = 0
+    in_units: list[int] = []
 
     def export(profiler: torch.profiler.profile) -> None:
         name = re.sub(r"[^\w-]", "_", run.cell.id)  # a folder's cell has a path in its name
@@ -61,6 +62,10 @@ def profiled(run: CellRun, folder: Path) -> Profile:
     with run.scratch() as trainer, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the profiler's own: that a cycle's events are cleared at its end
         with profile(activities=activities, schedule=plan, on_trace_ready=export) as profiler:
-            for n_steps in islice(trainer.steps(), N_PROFILED):  # noqa: B007  # the last is wanted
+            n_before = 0
+            for n_steps in islice(trainer.steps(), N_PROFILED):
+                in_units.append(n_steps - n_before)
+                n_before = n_steps
                 profiler.step()
-    return Profile(tuple(paths), training_steps_per_step=max(1.0, n_steps / N_PROFILED))
+    recorded = [n for i, n in enumerate(in_units) if i % (WAIT + WARM_UP + ACTIVE) >= WAIT + WARM_UP]
+    return Profile(tuple(paths), training_steps_per_step=fmean(recorded) if recorded else 1.0)

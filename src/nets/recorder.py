@@ -89,6 +89,12 @@ class Recorder:
         look = workers.device_facts if starts_workers and self.device.type == "cuda" else machine.device_facts
         return assemble.setting(self._options.pipeline, look(self.device))
 
+    @cached_property
+    def _versions(self) -> dict[str, str | None]:
+        from nets.machine import versions
+
+        return versions()
+
     def enable_under_xdist(self, benchmark: Any) -> None:
         """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
         if os.environ.get("PYTEST_XDIST_WORKER") and not self._config.getoption("benchmark_disable"):
@@ -134,11 +140,11 @@ class Recorder:
                 because=because or "the test never made a record: it didn't call `judge`",
                 data=funcargs.get("data"),
             )
-            return Entry(nodeid=item.nodeid, result=result, benchmark=None)
+            return Entry(item.nodeid, result, benchmark=None, versions=self._versions)
         if because is not None and result.outcome.status == "passed":
             result = result.judged("failed", [because])
         timing = timings.of(item, n_rounds=len(result.rounds), params={"cell": cell.id})
-        return Entry(nodeid=item.nodeid, result=result, benchmark=timing)
+        return Entry(item.nodeid, result, benchmark=timing, versions=self._versions)
 
     # --- on the controller
 
@@ -156,7 +162,11 @@ class Recorder:
         if not self._options.resume:
             return
         entries = self.journal.entries()
-        done = {entry.nodeid for entry in entries if is_kept(entry.result, self._options, self.setting)}
+        done = {
+            entry.nodeid
+            for entry in entries
+            if entry.versions == self._versions and is_kept(entry.result, self._options, self.setting)
+        }
         again = [item for item in items if item.nodeid in done]
         if again:
             self._config.hook.pytest_deselected(items=again)

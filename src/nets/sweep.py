@@ -36,7 +36,7 @@ class TimedEpoch(Turn):
     def seconds(self) -> float:
         """Do the next epoch."""
         n_steps = len(self.run.loaders.train)
-        with self.run.threads():
+        with self.run.conditions():
             started = perf_counter()
             self._trainer.train()
             self.run.synchronise()

@@ -105,7 +105,10 @@ class _View:
         parts = [part for part in parts if part.us > 0]
         if not parts:
             raise NoKernels(f"{cycle.source}: no kernel ran on GPU {device} within the ProfilerStep window")
-        n_launched = sum(in_step.get(kernel.args.correlation, start <= kernel.ts < end) for kernel in kernels)
+        # a kernel whose call the trace hasn't was launched before it, unless it has none of them
+        n_launched = sum(
+            in_step.get(kernel.args.correlation, not in_step and start <= kernel.ts < end) for kernel in kernels
+        )
         known = cycle.properties if isinstance(cycle.properties, list) else []
         properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == device)
         return cls(len(cycle.steps), end - start, parts, n_launched, next(properties, {}))

@@ -71,7 +71,7 @@ class Block(Turn):
     def seconds(self) -> float:
         """Do the next block."""
         before = self._done
-        with self.run.threads():
+        with self.run.conditions():
             started = perf_counter()
             self._done = next(done for done in self._steps if done - before >= self._n_steps)
             self.run.synchronise()

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -34,7 +35,9 @@ Work = Callable[[], None]
 
 
 class Recorder(Protocol):
-    """Records work to be replayed."""
+    """Records work to be replayed; `peak_bytes`: the device's memory at most while it did."""
+
+    peak_bytes: int
 
     def warm_up(self, work: Work) -> None:
         """Run work before it is recorded, as the recording demands."""
@@ -47,10 +50,11 @@ class CudaGraphs:
     """Records into CUDA graphs, which share their memory: what one leaves there is of no use to another."""
 
     def __init__(self) -> None:
+        self.peak_bytes = 0
         self._pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, work: Work) -> None:
-        aside = torch.cuda.Stream()
+        aside = _aside(torch.cuda.current_device())
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             work()
@@ -58,9 +62,17 @@ class CudaGraphs:
 
     def record(self, work: Work) -> Work:
         graph = torch.cuda.CUDAGraph()
+        torch.cuda.reset_peak_memory_stats()
         with torch.cuda.graph(graph, pool=self._pool):
             work()
+        self.peak_bytes = max(self.peak_bytes, torch.cuda.max_memory_allocated())
         return graph.replay
+
+
+@cache
+def _aside(_device: int) -> torch.cuda.Stream:
+    """One stream a GPU: cuBLAS keeps a workspace for each that it ever saw."""
+    return torch.cuda.Stream()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,7 @@ class GraphTrainer(Stepwise):
         ):
             if times:
                 self._units += [self._recorded(recorder, n_images, n_steps)] * times
+        self.recorded_peak_bytes = recorder.peak_bytes
         self._demand_faithful()
 
     def _epoch(self) -> Iterator[Done]:
@@ -189,13 +202,21 @@ class GraphTrainer(Stepwise):
 
 
 def graphed(eager: ResidentTrainer, recorder: Recorder | None = None) -> GraphTrainer | ResidentTrainer:
-    """A trainer that replays the eager one's steps; the eager one itself, with the reason, where that can't be."""
+    """A trainer that replays the eager one's steps; the eager one itself, with the reason, where that can't be.
+
+    Recording empties the allocator's cache, so that an evaluation follows: the timed one would have to allocate anew.
+    """
     batches = eager.loaders.train
     if not isinstance(batches, ResidentBatches):
         eager.fallback_because = "the batches come from a loader of another kind, not from a set on the device"
         return eager
+    trainer: GraphTrainer | ResidentTrainer = eager
     try:
-        return GraphTrainer(eager, batches, recorder or CudaGraphs())
+        trainer = GraphTrainer(eager, batches, recorder or CudaGraphs())
     except (RuntimeError, Unfaithful) as error:
-        eager.fallback_because = f"no CUDA graph: {str(error).partition(chr(10))[0]}"
-        return eager
+        first = error.__context__ or error  # a capture that ends by an error raises one more
+        eager.fallback_because = f"no CUDA graph: {str(first).partition(chr(10))[0]}"
+    with preserved_rng(eager.device):
+        eager.evaluate()
+        eager.tally.clear()
+    return trainer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from nets.cells import Protocol
 from nets.datasets import Data, Split
@@ -45,6 +46,8 @@ class ResidentPipeline:
         )
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
+        if any(not is_lazy(each) and each.dim() == 5 for each in (*model.parameters(), *model.buffers())):
+            return model.to(device)  # channels-last is a format of four dimensions, and torch would refuse five
         # measured on the CPU: up to 1.4 times faster for the article's convolutions, never slower
         return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's stub lacks it
 

@@ -26,10 +26,12 @@ class Done:
 class Stepwise(ABC):
     """Trains one network, from its weights as they were handed over, and evaluates it.
 
-    `mode` says how the steps are executed, `fallback_because` why not as the pipeline would have them.
+    `mode` says how the steps are executed, `fallback_because` why not as the pipeline would have them. What steps were
+    recorded with at their peak is `recorded_peak_bytes`: a replay uses that memory and allocates none.
     """
 
     mode = "eager"
+    recorded_peak_bytes = 0
 
     def __init__(self) -> None:
         self.fallback_because: str | None = None
