@@ -25,7 +25,7 @@ PATIENCE_S = 30.0
 
 
 class Refused(Unusable):
-    """A side's pytest took an option for a mistake."""
+    """A side's pytest took --cells for a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,9 @@ class Side:
         """
         said = self._read()
         if said is None:
-            kind = Refused if self._process.wait() == USAGE_ERROR else Unusable
-            raise kind(self._last_words("ended before it had collected a cell"))
+            words = self._last_words("ended before it had collected a cell")
+            is_about_cells = self._process.returncode == USAGE_ERROR and "--cells" in words
+            raise Refused(words) if is_about_cells else Unusable(words)
         self.collected = tuple(said["collected"])
 
     def begin(self, order: Sequence[str]) -> None:
