@@ -132,6 +132,16 @@ def test_a_subfolder_against_the_working_tree(repository: Path, monkeypatch: pyt
     nothing_left(repository)
 
 
+def test_a_cell_that_neither_knows(repository: Path) -> None:
+    """A mistyped cell is refused, and nothing is measured."""
+    commit(without_torch())
+    done = ran("HEAD", "HEAD", "--cells", "a,z")
+    assert done.exit_code == 3
+    assert "--cells: there is no such cell" in done.stderr
+    assert "looks after" not in done.output
+    nothing_left(repository)
+
+
 def test_two_tests_of_one_cell(repository: Path) -> None:
     """Two tests that measure one cell can't be told apart later, which the first sitting shows."""
     files = without_torch(0.01)

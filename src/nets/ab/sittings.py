@@ -109,15 +109,22 @@ class _Run:
             self._sit(k)
 
     def _narrowed(self) -> bool:
-        """Leave each side the named cells that it knows; one that only one side has is the gate's to tell of."""
-        for program in self._programs:
-            spec = self._spec(program, 0)
-            known = tuple(cell for cell in self._course.cells if takes(spec, f"--cells={cell}"))
-            unknown = [cell for cell in self._course.cells if cell not in known]
-            if known and unknown:
-                self._cells[program.name] = known
-                self._say(f"{program.name} doesn't know {', '.join(unknown)}")
-        return any(cells != self._course.cells for cells in self._cells.values())
+        """Leave each side the named cells that it knows, if each is known to one and each side knows one.
+
+        What only one side has is the gate's to tell of.
+        """
+        cells = self._course.cells
+        known = {
+            program.name: tuple(cell for cell in cells if takes(self._spec(program, 0), f"--cells={cell}"))
+            for program in self._programs
+        }
+        if not all(known.values()) or {cell for these in known.values() for cell in these} != set(cells):
+            return False
+        for name, these in known.items():
+            if these != cells:
+                self._say(f"{name} doesn't know {', '.join(cell for cell in cells if cell not in these)}")
+        self._cells = known
+        return True
 
     def _sit(self, k: int) -> None:
         course = self._course
