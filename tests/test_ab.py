@@ -92,7 +92,7 @@ class Repository:
         fault: str = "(None, 0, None)",
         setup: str = "",
         arguments: tuple[str, ...] = (),
-        not_from: Path | None = None,
+        not_from: tuple[Path, Path] | None = None,
     ) -> Side:
         """Start a side; `fault`: (cell, round, what is called in it); `setup`: what its conftest does first."""
         folder = self.path / name
@@ -271,7 +271,8 @@ def test_a_module_of_another_revision_is_refused(repository: Repository, importe
     (folder / "networks.py").touch()
     setup = f"import sys; sys.path += [{str(folder)!r}, {str(installed)!r}]; import installed\n"
     setup += "" if imported_late else "import networks\n"
-    base = repository.side("base", fault="('a', 1, lambda: __import__('networks'))", setup=setup, not_from=folder)
+    fault, apart = "('a', 1, lambda: __import__('networks'))", (repository.path, repository.path / "base")
+    base = repository.side("base", fault=fault, setup=setup, not_from=apart)
     head = repository.side("head")
     with pytest.raises(Unusable, match=r"base: it imported .*tree/networks.py, which is not of its revision"):
         repository.run(base, head)

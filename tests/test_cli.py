@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from typer.testing import CliRunner
 from nets import bands, calibrate
 from nets.cli import app, main
 from nets.results import Outcome
-from tests.gating import content
+from tests.gating import content, write
 from tests.hostile import EVIL
 from tests.records import record
 from tests.suite import Suite
@@ -114,6 +117,18 @@ def test_a_fault_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         main()
     assert ended.value.code == 3
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_no_verdict(folder: Path) -> None:
+    """Where nobody reads what `nets gate` prints, it ends with 3, not with the code of a regression."""
+    write("a.json", record())
+    read, written = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", "from nets.cli import main; main()", "gate", "a.json", "a.json"]
+    done = subprocess.run(command, cwd=folder, stdout=written, stderr=subprocess.PIPE, text=True)
+    os.close(written)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_foreign_text_in_a_report(folder: Path) -> None:

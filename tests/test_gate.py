@@ -29,6 +29,7 @@ from tests.gating import (
     run,
     statuses,
     the,
+    timed,
     traced,
 )
 from tests.records import EXECUTION, one_round, record, seen_of_gpu
@@ -273,6 +274,9 @@ def test_spoilt_figures() -> None:
     found = judged(spoilt, spoilt)
     assert (statuses(found), found.exit_code) == ({}, 0)
     assert "not compared: mnist-lenet5 energy_j: it is fit for comparison on neither side: throttled" in found.notes
+    otherwise = good.model_copy(update={"gpu": seen_of_gpu(reasons=("MIG",), energy_j=500.0)})
+    assert judged(spoilt, otherwise).exit_code == 0
+    assert any("neither side: base: throttled; head: MIG" in note for note in judged(spoilt, otherwise).notes)
 
 
 def test_what_spoils_the_driver_s_figures_leaves_torch_s_memory() -> None:
@@ -287,13 +291,17 @@ def test_what_spoils_the_driver_s_figures_leaves_torch_s_memory() -> None:
 
 
 def test_depth_by_cost() -> None:
-    """Deep by cost that was shallow has regressed, the reverse is better; an open verdict is no finding."""
-    shallow, deep, undecided = (
-        record(depth=Depth(classical="deep", cost_aware=verdict, criteria=None, reference="x", because="it is slow"))
+    """Deep by cost that was shallow has regressed if it is slower; the reverse is better; open is no finding."""
+    verdicts = {
+        verdict: Depth(classical="deep", cost_aware=verdict, criteria=None, reference="x", because="it is slow")
         for verdict in ("shallow", "deep", "undecided")
-    )
-    found = the(judged(shallow, deep), "depth_by_cost")
+    }  # fmt: skip
+    shallow, deep, undecided = (timed([2.0], depth=each) for each in verdicts.values())
+    found = the(judged(shallow, timed([9.0], depth=verdicts["deep"])), "depth_by_cost")
     assert (found.status, found.because) == ("regressed", "deep by cost, and shallow in base: it is slow")
+    found = the(judged(shallow, deep), "depth_by_cost")
+    assert found.status == "ok"
+    assert "its own cost has not grown" in str(found.because)
     assert the(judged(deep, shallow), "depth_by_cost").status == "improved"
     assert the(judged(deep, deep), "depth_by_cost").status == "ok"
     for base, head in ((undecided, deep), (shallow, undecided)):

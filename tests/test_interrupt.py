@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nets import journal, machine
+from nets import journal, recorder
 from nets.machine import cores
 from tests.suite import Suite
 
@@ -155,7 +155,7 @@ def test_resume_under_another_torch(
 ) -> None:
     """A cell that was made with another torch is run again: one file says one version."""
     leave("digits-snn500")
-    monkeypatch.setattr(machine, "versions", lambda: {"torch": "0"})
+    monkeypatch.setattr(recorder, "versions", lambda: {"torch": "0"})
     only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
     suite.run(*only, "--resume").assert_outcomes(passed=1)
 

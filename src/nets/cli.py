@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -134,18 +133,19 @@ def report(
 
 def main() -> None:
     """Entry point. What keeps a verdict from being reached, a wrong option or a fault of ours, ends as unusable."""
+    is_verdict = sys.argv[1:2] != [] and sys.argv[1] in VERDICTS
     try:
         status = app(standalone_mode=False)
     except typer.Abort:
         status = 130
+    except SystemExit as ended:
+        status = UNUSABLE if ended.code == 1 and is_verdict else ended.code  # 1: typer's own, of a closed pipe
     except Exception as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
-        elif hasattr(error, "show"):
+        if hasattr(error, "show"):
             error.show()  # typer's own, of a wrong option
         else:
             traceback.print_exc()
-        status = UNUSABLE if sys.argv[1:2] and sys.argv[1] in VERDICTS else getattr(error, "exit_code", 1)
+        status = UNUSABLE if is_verdict else getattr(error, "exit_code", 1)
     sys.exit(status)
 
 

@@ -96,7 +96,8 @@ def ab(
             stack.enter_context(_stopped_by_ctrl_c(stop))
             measure(programs[0], programs[1], course, stop, lambda line: typer.echo(plain(line, 1_000)))
         files = [course.file(program) for program in programs]
-        typer.echo(f"records: {files[0]}, {files[1]}")
+        if all(file.is_file() for file in files):
+            typer.echo(f"records: {files[0]}, {files[1]}")
         exit_code = judged(files[0], files[1], limits, markdown, json_file)
     except (Unusable, TooFewRounds, OSError) as error:
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)

@@ -55,17 +55,20 @@ class Journal:
     """The journal of one session: its entries in memory and, with a path, on the disk.
 
     Nothing on the disk is touched before the first append. With `resume` the entries of the session that was killed
-    are taken over, and the file goes on after its last whole line; else what it left is renamed, never overwritten.
+    are taken over, but for those made with other `versions`, and the file goes on after its last whole line; else what
+    it left is renamed, never overwritten.
     Raises Unusable for a journal to resume that is not one, or is not there.
     """
 
-    def __init__(self, path: Path | None, *, resume: bool = False) -> None:
+    def __init__(
+        self, path: Path | None, *, resume: bool = False, versions: dict[str, str | None] | None = None
+    ) -> None:
         self._path = path
         self._resume = resume
         self._begun = False
         self._entries: list[Entry] = []
         if resume and path is not None:
-            self._entries += read(path)
+            self._entries += [entry for entry in read(path) if versions is None or entry.versions == versions]
 
     def append(self, entry: Entry) -> None:
         """Keep an entry; it is on the disk when this returns."""

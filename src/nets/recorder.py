@@ -23,6 +23,7 @@ from nets.cells import Cell
 from nets.growth import Growth
 from nets.harness import Harness, Ledger
 from nets.journal import Entry, Journal
+from nets.machine import versions
 from nets.options import Options
 from nets.results import SCHEMA, Unusable
 from nets.resume import is_kept
@@ -62,7 +63,8 @@ class Recorder:
             self._json = Path(path).resolve()  # tests may change the folder
         if self._json is not None and not self._is_worker:
             outfile.demand_writable(self._json)
-        self.journal = _journal(self._json, resume=options.resume)
+        self._versions = versions()
+        self.journal = _journal(self._json, resume=options.resume, versions=self._versions)
 
     @cached_property
     def device(self) -> torch.device:
@@ -88,12 +90,6 @@ class Recorder:
         starts_workers = self._config.getoption("dist", "no") != "no" and not self._is_worker
         look = workers.device_facts if starts_workers and self.device.type == "cuda" else machine.device_facts
         return assemble.setting(self._options.pipeline, look(self.device))
-
-    @cached_property
-    def _versions(self) -> dict[str, str | None]:
-        from nets.machine import versions
-
-        return versions()
 
     def enable_under_xdist(self, benchmark: Any) -> None:
         """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
@@ -162,11 +158,7 @@ class Recorder:
         if not self._options.resume:
             return
         entries = self.journal.entries()
-        done = {
-            entry.nodeid
-            for entry in entries
-            if entry.versions == self._versions and is_kept(entry.result, self._options, self.setting)
-        }
+        done = {entry.nodeid for entry in entries if is_kept(entry.result, self._options, self.setting)}
         again = [item for item in items if item.nodeid in done]
         if again:
             self._config.hook.pytest_deselected(items=again)
@@ -344,9 +336,10 @@ def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
     return raised.exconly()
 
 
-def _journal(path: Path | None, *, resume: bool) -> Journal:
+def _journal(path: Path | None, *, resume: bool, versions: dict[str, str | None]) -> Journal:
     """The journal beside the JSON file. Raises UsageError for one that can't be resumed."""
     try:
-        return Journal(path.with_name(f"{path.name}.journal") if path is not None else None, resume=resume)
+        file = path.with_name(f"{path.name}.journal") if path is not None else None
+        return Journal(file, resume=resume, versions=versions)
     except Unusable as error:
         raise pytest.UsageError(f"--resume: {error}") from None

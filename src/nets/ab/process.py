@@ -41,7 +41,8 @@ class Waiting:
 class Spec:
     """What a side runs: an interpreter, in a folder, pytest's arguments.
 
-    `json`: the file that its pytest writes; what it prints is added to `log`. `not_from`: a folder of another revision.
+    `json`: the file that its pytest writes; what it prints is added to `log`. `not_from`: a folder of another revision,
+    and one of its own, which may lie in it.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Spec:
     arguments: tuple[str, ...]
     json: Path
     log: Path
-    not_from: Path | None = None
+    not_from: tuple[Path, Path] | None = None
 
 
 def environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, str]:
@@ -77,7 +78,7 @@ class Side:
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
         variables = {**environment(spec.folder, plugin_folder), plugin.SOCKET: str(theirs.fileno())}
-        variables[plugin.NOT_FROM] = str(spec.not_from or "")
+        variables[plugin.NOT_FROM] = os.pathsep.join(map(str, spec.not_from or ()))
         with theirs, spec.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
@@ -135,7 +136,7 @@ class Side:
 
     def kill(self) -> None:
         """End it, and what it started, at once."""
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         with suppress(OSError):  # what could not be said is of no use now

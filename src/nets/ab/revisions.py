@@ -18,13 +18,14 @@ WORKING_TREE = "."
 class Checkout:
     """A revision where it can be run: `commit` is None for the working tree, which is run where it is.
 
-    `not_from`: the working tree, where this is another: nothing of it is to be imported.
+    `not_from`: for a worktree, the repository's own working tree, from which nothing is to be imported, and the worktree,
+    which may lie in it.
     """
 
     revision: str
     commit: str | None
     folder: Path
-    not_from: Path | None
+    not_from: tuple[Path, Path] | None
 
     def __str__(self) -> str:
         return f"{self.revision} ({self.commit[:12]})" if self.commit else "the working tree"
@@ -53,7 +54,7 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
                     no_hooks = ("-c", "core.hooksPath=/dev/null")
                     _git(*no_hooks, "worktree", "add", "--detach", "--quiet", str(made[-1]), commit)
                     folder = made[-1] / here
-                    not_from = None if made[-1].is_relative_to(tree) else tree
+                    not_from = (tree.resolve(), made[-1].resolve())
                 checkouts.append(Checkout(revision, commit, folder, not_from))
             yield tuple(checkouts)
         finally:

@@ -21,7 +21,8 @@ import pytest
 SOCKET = "NETS_AB_SOCKET"
 """The number of the socket's descriptor, which this process inherits."""
 NOT_FROM = "NETS_AB_NOT_FROM"
-"""The repository's own working tree, where this side is a worktree: what is imported from it is of no revision."""
+"""Where this side is a worktree: the repository's own working tree, what is imported from which is of no revision, and
+the worktree itself, which may lie in it."""
 
 
 class Enough(BaseException):
@@ -101,13 +102,16 @@ def _stranger() -> str | None:
 
     The other side would have imported the same file, and the two revisions would have been one.
     """
-    tree = os.environ.get(NOT_FROM)
-    if not tree:
+    given = os.environ.get(NOT_FROM)
+    if not given:
         return None
+    tree, own = given.split(os.pathsep)
     for module in list(sys.modules.values()):
-        file = getattr(module, "__dict__", {}).get("__file__")
-        if isinstance(file, str) and Path(file).is_relative_to(tree) and not _is_installed(Path(file)):
-            return file
+        named = getattr(module, "__dict__", {}).get("__file__")
+        file = Path(named).resolve() if isinstance(named, str) else Path()
+        is_ours = file.is_relative_to(own) or file == Path(__file__).resolve()
+        if file.is_relative_to(tree) and not is_ours and not _is_installed(file):
+            return str(file)
     return None
 
 

@@ -28,14 +28,14 @@ Say = Callable[[str], None]
 class Program:
     """One of the two things compared: an interpreter in a folder, and its accuracy bands or why there are none.
 
-    `not_from`: a folder from which nothing of it is to be imported.
+    `not_from`: a folder from which nothing of it is to be imported, and one in it that is excepted.
     """
 
     name: str
     python: Path
     folder: Path
     bands: Bands | str
-    not_from: Path | None = None
+    not_from: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,8 @@ class _Run:
             if these != cells:
                 self._say(f"{name} doesn't know {', '.join(cell for cell in cells if cell not in these)}")
         self._cells = known
+        for program in self._programs:
+            self._course.log(program).unlink(missing_ok=True)  # the last words in it are of the refusal
         return True
 
     def _sit(self, k: int) -> None:

@@ -111,7 +111,8 @@ def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str |
             f"lr {protocol.lr:g})",
         ),
         ("pipeline", result.pipeline),
-        ("threads", f"{execution.threads} ({execution.wait_policy})"),
+        # measured in turns, each revision has chosen its own policy under one caller's environment
+        ("threads", f"{execution.threads}{f' ({execution.wait_policy})' if run.pairing is None else ''}"),
         ("workers", str(result.where.n_workers)),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nets.gate.comparable import Sides
 from nets.gate.config import Family, Limits
-from nets.gate.findings import Finding, Status, Worse, beyond, with_ratio
+from nets.gate.findings import Finding, Worse, beyond, with_ratio
 from nets.gate.significance import Shift
 from nets.results import Result
 
@@ -124,9 +124,10 @@ def _why_not(base: Figure, head: Figure) -> str | None:
     """Why neither side's figure, or neither against the other's, can be compared, which is no fault of head's."""
     if base.window is not None and head.window is not None and base.window != head.window:
         return f"base saw it over its {base.window} window, head over its {head.window} window"
-    if base.value is not None and head.value is not None and base.unfit is not None and base.unfit == head.unfit:
-        return f"it is fit for comparison on neither side: {base.unfit}"
-    return None
+    if base.value is None or head.value is None or base.unfit is None or head.unfit is None:
+        return None
+    reasons = base.unfit if base.unfit == head.unfit else f"base: {base.unfit}; head: {head.unfit}"
+    return f"it is fit for comparison on neither side: {reasons}"
 
 
 def _finding(metric: Metric, sides: Sides, base: Figure, head: Figure, limits: Limits) -> Finding:
@@ -158,14 +159,26 @@ def _log_ratio(base: float, head: float) -> float:
     return math.log(head) - math.log(base)
 
 
-def depth_by_cost(base: Result, head: Result) -> Finding | None:
-    """Deep by cost where it was shallow has regressed; None where either side's verdict is open."""
+def depth_by_cost(base: Result, head: Result, *, is_slower: bool) -> Finding | None:
+    """Deep by cost where it was shallow has regressed, if it costs more itself; None where a verdict is open.
+
+    The verdict is relative: a reference that became faster makes others deep, which is no fault of theirs.
+    """
     was, is_ = ("undecided" if side.depth is None else side.depth.cost_aware for side in (base, head))
     if "undecided" in (was, is_) or was is None or is_ is None or head.depth is None:
         return None
-    status: Status = "ok" if was == is_ else "regressed" if is_ == "deep" else "improved"
-    because = None if was == is_ else f"{is_} by cost, and {was} in base: {head.depth.because}"
-    return Finding(cell=head.id, metric="depth_by_cost", status=status, base=was, head=is_, because=because)
+    found = Finding(cell=head.id, metric="depth_by_cost", status="ok", base=was, head=is_)
+    if was == is_:
+        return found
+    because = f"{is_} by cost, and {was} in base: {head.depth.because}"
+    costs_more = is_slower or (_macs(head) or 0) > (_macs(base) or math.inf)
+    if is_ == "deep" and not costs_more:
+        return found.noted(f"{because}; its own cost has not grown, so the reference's fell, or it is at the edge")
+    return found.noted(because).model_copy(update={"status": "regressed" if is_ == "deep" else "improved"})
+
+
+def _macs(result: Result) -> int | None:
+    return None if result.network is None else result.network.macs_per_image
 
 
 def network(base: Result, head: Result, limits: Limits) -> Iterator[Finding]:

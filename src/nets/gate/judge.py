@@ -92,16 +92,19 @@ def _both(
     if base.outcome.status == "error":
         because = "base's cell broke off: there is nothing to compare with"
         yield Finding(cell=head.id, metric="total_s", status="not enough data", because=because)
+    is_slower = False
     if sides is not None:
         allowed = "; ".join(f"compared on purpose across {difference}" for difference in different) or None
-        yield from (finding.noted(allowed) for finding in time.findings(sides, tested, limits))
+        for finding in time.findings(sides, tested, limits):
+            is_slower |= (finding.metric, finding.status) == ("total_s", "regressed")
+            yield finding.noted(allowed)
     of_accuracy = accuracy.finding(None if sides is None else base, head, limits, () if sides is None else sides.pairs)
     if of_accuracy is not None:
         yield of_accuracy
     if sides is not None:
         yield from figures.findings(sides, limits)
     yield from figures.network(base, head, limits)
-    if sides is not None and (by_cost := figures.depth_by_cost(base, head)) is not None:
+    if sides is not None and (by_cost := figures.depth_by_cost(base, head, is_slower=is_slower)) is not None:
         yield by_cost
 
 

@@ -190,5 +190,7 @@ def _executed(sides: Sides) -> Iterator[str]:
         yield f"executed otherwise: base {was.mode}, head {is_.mode}{why}"
     if was.memory_format != is_.memory_format:
         yield f"another memory format: base {was.memory_format}, head {is_.memory_format}"
+    if was.wait_policy != is_.wait_policy:
+        yield f"another wait policy of OpenMP: base {was.wait_policy}, head {is_.wait_policy}"
     if was.tf32 != is_.tf32:
         yield f"another TF32 setting: base {was.tf32}, head {is_.tf32}"

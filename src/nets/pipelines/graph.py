@@ -63,8 +63,13 @@ class CudaGraphs:
     def record(self, work: Work) -> Work:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.reset_peak_memory_stats()
-        with torch.cuda.graph(graph, pool=self._pool):
-            work()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool):
+                work()
+        except RuntimeError as error:
+            raise RuntimeError(
+                str(error.__context__ or error)
+            ) from error  # ending a capture that failed raises one more
         self.peak_bytes = max(self.peak_bytes, torch.cuda.max_memory_allocated())
         return graph.replay
 
@@ -214,9 +219,12 @@ def graphed(eager: ResidentTrainer, recorder: Recorder | None = None) -> GraphTr
     try:
         trainer = GraphTrainer(eager, batches, recorder or CudaGraphs())
     except (RuntimeError, Unfaithful) as error:
-        first = error.__context__ or error  # a capture that ends by an error raises one more
-        eager.fallback_because = f"no CUDA graph: {str(first).partition(chr(10))[0]}"
+        eager.fallback_because = f"no CUDA graph: {str(error).partition(chr(10))[0]}"
+    buffers = [(buffer, buffer.detach().clone()) for buffer in eager.model.buffers()]
     with preserved_rng(eager.device):
         eager.evaluate()
-        eager.tally.clear()
+    eager.tally.clear()
+    with torch.no_grad():
+        for buffer, before in buffers:
+            buffer.copy_(before)
     return trainer
