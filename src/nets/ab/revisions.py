@@ -18,8 +18,8 @@ WORKING_TREE = "."
 class Checkout:
     """A revision where it can be run: `commit` is None for the working tree, which is run where it is.
 
-    `not_from`: for a worktree, the repository's own working tree, from which nothing is to be imported, and the worktree,
-    which may lie in it.
+    `not_from`: of a worktree, the repository's own working tree, from which nothing is to be imported, and the worktree
+    itself, which may lie in it.
     """
 
     revision: str

@@ -67,9 +67,8 @@ class CudaGraphs:
             with torch.cuda.graph(graph, pool=self._pool):
                 work()
         except RuntimeError as error:
-            raise RuntimeError(
-                str(error.__context__ or error)
-            ) from error  # ending a capture that failed raises one more
+            # ending a capture that failed raises one more error
+            raise RuntimeError(str(error.__context__ or error)) from error
         self.peak_bytes = max(self.peak_bytes, torch.cuda.max_memory_allocated())
         return graph.replay
 
