@@ -2,9 +2,8 @@
 
     python benchmarks/ab_power.py --slowdowns 0 0.05 0.10 --runs 30 --file results/ab-power.jsonl
 
-The extra work spins for the given share of the time that each step took, so evaluation is not slowed, and the whole
-round a little less than the share says. It goes on where it was stopped, and adds a line a run; `nets.ab.rates` reads
-them. Nothing else may run meanwhile.
+The extra work spins for the given share of the time that each step took; evaluation is not slowed. It goes on
+where it was stopped, and adds a line a run; `nets.ab.rates` reads them. Nothing else may run on its cores meanwhile.
 """
 
 from __future__ import annotations

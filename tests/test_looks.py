@@ -104,4 +104,13 @@ def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "SITTINGS", (6,))
     lines = list(rates.tables(REPOSITORY / "results" / "ab-power.jsonl"))
     assert [line.split(" | ")[0] for line in lines[2:5]] == ["| 0 %", "| 5 %", "| 10 %"]
-    assert len(lines) == 5 + 1 + 2 + 2 * (len(rates.NOISES) + 1) + 1 + 2 + len(rates.NOISES) + 1
+    n_rows = (3, 2 * (len(rates.NOISES) + 1), len(rates.LIMITS), len(rates.NOISES) + 1)
+    assert len(lines) == sum(n + 2 for n in n_rows) + len(n_rows) - 1
+
+
+def test_what_the_gate_says_in_the_end() -> None:
+    """A cell that no look decided is ok within the limit, and not enough data beyond it."""
+    made = plan(1, 12, 3, LIMITS)
+    assert rates.told(made, [0.2, -0.2] * 6) == "ok"
+    assert rates.told(made, [0.3, -0.2] * 6) == "not enough data"
+    assert rates.told(made, [0.1] * 12) == "slower"

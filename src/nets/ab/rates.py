@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median, pstdev
-from typing import Any
+from typing import Any, Literal
 
 from scipy.stats import binomtest
 
@@ -25,6 +25,7 @@ N_COMPARISONS = 2_000
 N_DRAWS = 200
 NOISES = (0.005, 0.01, 0.02, 0.05, 0.10)
 SITTINGS = (6, 8, 12, 16, 24)
+LIMITS = (0.02, 0.03, 0.05)
 MAX_SITTINGS, N_LOOKS = 12, 3  # the command's defaults
 
 Draw = Callable[[random.Random], float]
@@ -43,6 +44,15 @@ def false_alarms(made: Plan, draw: Draw, n_comparisons: int, seed: int = 0) -> C
     """The outcomes of comparisons of a thing with itself, each sitting's noise drawn by `draw`."""
     rng = random.Random(seed)
     return Counter(outcome(made, [draw(rng) for _ in range(made.looks[-1])]) for _ in range(n_comparisons))
+
+
+def told(made: Plan, log_ratios: Sequence[float]) -> Verdict | Literal["ok", "not enough data"]:
+    """What the gate says of such a cell in the end."""
+    verdict = outcome(made, log_ratios)
+    if verdict != "open":
+        return verdict
+    is_beyond = abs(made.verdict(log_ratios)[1].point) > math.log1p(made.limits.time)
+    return "not enough data" if is_beyond else "ok"
 
 
 def smallest_caught(noise: Sequence[float], n_sittings: int, limits: Limits, seed: int = 0) -> float | None:
@@ -105,6 +115,13 @@ def tables(path: Path) -> Iterator[str]:
             found = false_alarms(plan(n_cells, MAX_SITTINGS, N_LOOKS, limits), draw, N_COMPARISONS)
             shown = [rate(found[verdict], N_COMPARISONS) for verdict in ("slower", "faster", "open")]
             yield f"| {name} | {n_cells} | {' | '.join(shown)} |"
+    rng = random.Random(0)
+    yield from ("", "| limit | slower | faster | not enough data |", "|---|---|---|---|")
+    for limit in LIMITS:
+        made, draw = plan(1, MAX_SITTINGS, N_LOOKS, Limits(time=limit)), draws[f"recorded, {100 * pstdev(noise):.1f} %"]
+        ends = Counter(told(made, [draw(rng) for _ in range(MAX_SITTINGS)]) for _ in range(N_COMPARISONS))
+        shown = [rate(ends[end], N_COMPARISONS) for end in ("slower", "faster", "not enough data")]
+        yield f"| {100 * limit:g} % | {' | '.join(shown)} |"
     spread = pstdev(noise)
     yield from (
         "",
