@@ -19,7 +19,7 @@ from nets.cells import Cell, UnknownName, protocol_for
 from nets.machine import CpuUse, preserved_rng
 from nets.measure import CellRun
 from nets.models import UnfitNetwork
-from nets.pipelines import ResidentPipeline, Stepwise
+from nets.pipelines import ResidentPipeline
 
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits").changed(epochs=1)
@@ -84,30 +84,20 @@ def test_a_network_that_can_t_be_copied() -> None:
     run.close()
 
 
-def test_how_the_rounds_were_executed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One round that fell back makes the cell's mode eager, with the reason; a scratch network changes nothing."""
+def test_rounds_and_scratch_networks_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How a round was executed is what a record says; a scratch network after it changes nothing of that."""
     run = cell_run()
     run.round()
     with run.scratch() as trainer:
-        assert (run.mode, run.fallback_because) == ("eager", None)
+        pass
     monkeypatch.setattr(type(trainer), "mode", "graph")
-    monkeypatch.setattr(type(trainer), "recorded_peak_bytes", 7)
+    with run.scratch():
+        assert run.executions.mode == "eager"
+    run.round()
+    assert run.executions.mode == "eager"
     graphs = cell_run()
     graphs.round()
-    monkeypatch.setattr(type(trainer), "mode", "eager")
-    monkeypatch.setattr(type(trainer), "recorded_peak_bytes", 9)
-    with graphs.scratch():
-        assert (graphs.mode, graphs.fallback_because, graphs.recorded_peak_bytes) == ("graph", None, 7)
-    made = CellRun._made
-
-    def fallen_back(run: CellRun) -> tuple[nn.Module, Stepwise]:
-        model, trainer = made(run)
-        trainer.fallback_because = "no memory"
-        return model, trainer
-
-    monkeypatch.setattr(CellRun, "_made", fallen_back)
-    graphs.round()
-    assert (graphs.mode, graphs.fallback_because) == ("eager", "in 1 of 2 rounds: no memory")
+    assert graphs.executions.mode == "graph"
     run.close()
     graphs.close()
 

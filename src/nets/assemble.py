@@ -55,7 +55,7 @@ def setting(pipeline: str, device: Device) -> Setting:
 def execution(run: CellRun, setting: Setting) -> Execution:
     """How a cell's steps are executed."""
     how = executed(run.pipeline, run.protocol, setting)
-    return how.model_copy(update={"mode": run.mode, "fallback_because": run.fallback_because})
+    return how.model_copy(update={"mode": run.executions.mode, "fallback_because": run.executions.fallback_because})
 
 
 def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execution:

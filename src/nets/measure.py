@@ -22,6 +22,7 @@ from torch.optim import Adam
 
 from nets.cells import Cell, Protocol, UnknownName
 from nets.datasets import Data
+from nets.executions import Executions
 from nets.machine import CpuUse, RssPeak, cpu_use, preserved_rng, threaded
 from nets.models import MODELS, UnfitNetwork, built, sentence
 from nets.pipelines import Loaders, Pass, Pipeline, Stepwise
@@ -36,19 +37,6 @@ CLOCK_TICKS_S = 0.05
 
 Progress = Callable[[int, int, Pass], None]
 """Called after every epoch with the round's and the epoch's number, both from 0, and the epoch's means."""
-
-
-@dataclass(frozen=True, slots=True)
-class _How:
-    """How a trainer executes its steps: see `Stepwise`."""
-
-    mode: str
-    fallback_because: str | None
-    recorded_peak_bytes: int
-
-    @classmethod
-    def of(cls, trainer: Stepwise) -> _How:
-        return cls(trainer.mode, trainer.fallback_because, trainer.recorded_peak_bytes)
 
 
 @dataclass(slots=True)
@@ -87,13 +75,12 @@ class CellRun:
         self.data = data
         self.device = device
         self.rounds: list[Round] = []
+        self.executions = Executions()
         self.loaders = loaders
         self._watch = watch
         self._progress = progress
         self._trial: _Trial | None = None
         self._conditions = ExitStack()
-        self._of_rounds: list[_How] = []
-        self._of_scratch: list[_How] = []
         self._core_s = 0.0
         self._rss = RssPeak()
         self._seen: dict[int, weakref.ref[nn.Parameter]] = {}
@@ -128,26 +115,6 @@ class CellRun:
         alive = {key: seen for key, seen in self._seen.items() if seen() is not None}
         self._seen = alive | {id(p): weakref.ref(p) for p in network.parameters()}
 
-    @property
-    def mode(self) -> str:
-        """How the rounds' steps were executed, `eager` if it was so in any; a scratch network's without a round."""
-        modes = {how.mode for how in self._of_rounds or self._of_scratch}
-        return modes.pop() if len(modes) == 1 else "eager"
-
-    @property
-    def fallback_because(self) -> str | None:
-        """Why not as the pipeline would have them, and in how many rounds if not in all."""
-        found = self._of_rounds or self._of_scratch
-        reasons = [how.fallback_because for how in found if how.fallback_because is not None]
-        if not reasons or len(reasons) == len(found):
-            return reasons[0] if reasons else None
-        return f"in {len(reasons)} of {len(found)} rounds: {reasons[0]}"
-
-    @property
-    def recorded_peak_bytes(self) -> int:
-        """The GPU's memory at most while rounds' steps were recorded, which replays use without allocating it again."""
-        return max((how.recorded_peak_bytes for how in self._of_rounds), default=0)
-
     def setup(self) -> None:
         """Seed, build, place and warm up the next round's network; nothing of it is timed.
 
@@ -160,7 +127,7 @@ class CellRun:
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
         model, trainer = self._made()
-        self._of_rounds.append(_How.of(trainer))
+        self.executions.note(trainer, is_round=True)
         self.synchronise()
         setup_s = perf_counter() - started
         with ExitStack() as stack:
@@ -215,7 +182,7 @@ class CellRun:
         with self.conditions(), preserved_rng(self.device):
             torch.manual_seed(self.protocol.seed)
             _, trainer = self._made()
-            self._of_scratch.append(_How.of(trainer))
+            self.executions.note(trainer, is_round=False)
             self.synchronise()
             yield trainer
 

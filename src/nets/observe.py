@@ -61,7 +61,9 @@ def _gpu(run: CellRun, monitor: GpuMonitor | None) -> Gpu | None:
     seen = _seen(run, monitor)
     if seen.memory_peak_bytes is None:
         return seen
-    return seen.model_copy(update={"memory_peak_bytes": max(seen.memory_peak_bytes, run.recorded_peak_bytes)})
+    return seen.model_copy(
+        update={"memory_peak_bytes": max(seen.memory_peak_bytes, run.executions.recorded_peak_bytes)}
+    )
 
 
 def _seen(run: CellRun, monitor: GpuMonitor) -> Gpu:

@@ -68,7 +68,7 @@ class Sweep:
             Point(
                 batch_size=turn.run.protocol.batch_size,
                 n_train=len(turn.run.data.train),
-                mode=turn.run.mode,
+                mode=turn.run.executions.mode,
                 threads=turn.run.pipeline.threads(turn.run.protocol.batch_size),
                 step_s=tuple(seconds),
             )
