@@ -8,11 +8,12 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.cells import Cell, Protocol
+from nets.cells import Cell
 from nets.datasets import Data
-from nets.growth import Growth
 from nets.options import Options
 from nets.pipelines import Pipeline
+from nets.records.cell import Protocol
+from nets.records.comparisons import Growth
 from nets.sweep import Sweep, sweep
 
 TURNS = 5

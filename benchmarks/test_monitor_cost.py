@@ -10,13 +10,15 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from nets import gpu
-from nets.cells import Cell, Protocol
+from nets.cells import Cell
 from nets.datasets import Data
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.options import Options
-from nets.pipelines import Loaders, Pipeline
-from nets.sidebyside import SideBySide
+from nets.pipelines import Pipeline
+from nets.pipelines.batches import Loaders
+from nets.records.cell import Protocol
+from nets.records.comparisons import SideBySide
 from nets.turns import TimedRound, Turns
 
 PAIRS = 10

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from nets.measure import CellRun
-from nets.results import Result
+from nets.records.cell import Result
 
 
 def test_train_eval(benchmark: BenchmarkFixture, cell_run: CellRun, judge: Callable[[CellRun], Result]) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nets.gate.comparable import Pairing, Run, Versions
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, Gate, Status
 from nets.gate.judge import gate
-from nets.results import Accuracy, Band, BandVerdict, Device, Result, Round, Trace
+from nets.records.cell import Accuracy, Band, BandVerdict, Device, Result, Round
+from nets.records.gpu import Trace
+from nets.records.run import Pairing, Run, Versions
 from tests.records import one_round, record
 
 GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")

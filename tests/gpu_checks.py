@@ -10,7 +10,7 @@ from statistics import fmean
 import pytest
 import torch
 
-from nets import gpu, observe, resultfiles
+from nets import gpu, observe
 from nets.cells import CELLS, Cell, protocol_for
 from nets.datasets import load
 from nets.machine import choose_device, device_facts
@@ -18,7 +18,8 @@ from nets.measure import CellRun
 from nets.monitor import GpuMonitor, monitor_of
 from nets.pipelines import PIPELINES
 from nets.pipelines.resident import ResidentTrainer
-from nets.results import Device
+from nets.records.cell import Device
+from nets.records.run import read_run
 from nets.windows import MIN_WINDOW_S, Window
 from tests.suite import Suite
 
@@ -37,7 +38,7 @@ def test_the_suite_on_the_gpu(suite: Suite) -> None:
             *arguments,
         )  # fmt: skip
         result.assert_outcomes(passed=2)
-        for record in resultfiles.read(suite.out).results:
+        for record in read_run(suite.out).results:
             assert record.device.type == "cuda"
             assert record.device.uuid in gpu.uuids()
             assert record.gpu is not None
@@ -187,7 +188,7 @@ def test_a_precision_of_its_own(suite: Suite) -> None:
     suite.conftest("import torch\ntorch.backends.cudnn.conv.fp32_precision = 'ieee'\n")
     result = suite.run("--device", "cuda", "--cells", "digits-lenet5", "--rounds", "1", "--no-trace", subprocess=True)
     result.assert_outcomes(passed=1)
-    (record,) = resultfiles.read(suite.out).results
+    (record,) = read_run(suite.out).results
     assert record.execution.tf32 is False
 
 

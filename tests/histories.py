@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nets.cli_history import history
-from nets.results import Network, Result
+from nets.records.cell import Network, Result
 from tests.commands import runner
 from tests.gating import content
 from tests.records import one_round, record

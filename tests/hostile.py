@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nets.results import Band
+from nets.records.cell import Band
 from tests.gating import GPU, content, traced
 from tests.records import one_round, record, seen_of_gpu
 

@@ -5,23 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from nets.cells import protocol_for
-from nets.results import (
-    GPU_FIGURES,
-    Accuracy,
-    CellFacts,
-    Cpu,
-    Depth,
-    Device,
-    Execution,
-    Gpu,
-    Missing,
-    Network,
-    Outcome,
-    Result,
-    Round,
-    Trace,
-    Where,
-)
+from nets.records.cell import Accuracy, CellFacts, Cpu, Depth, Device, Execution, Network, Outcome, Result, Round, Where
+from nets.records.gpu import GPU_FIGURES, Gpu, Missing, Trace
 
 EXECUTION = Execution(mode="eager", memory_format="channels_last", tf32=None, threads=1, wait_policy="passive")
 

@@ -52,7 +52,7 @@ class Suite:
     def content(self) -> dict[str, Any]:
         """The JSON file, every record in it held against the schema."""
         content: dict[str, Any] = json.loads(self.out.read_text(), parse_constant=pytest.fail)
-        schema = json.loads((REPOSITORY / "src" / "nets" / "record.schema.json").read_text())
+        schema = json.loads((REPOSITORY / "src" / "nets" / "records" / "record.schema.json").read_text())
         for record in [b["extra_info"] for b in content["benchmarks"]] + content["nets"]["unfinished"]:
             jsonschema.validate(record, schema)
         assert not list(self.path.glob("*.journal"))

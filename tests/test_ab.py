@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from nets import machine
-from nets.ab import side as plugin
+from nets.ab import side
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.process import PLUGIN, Side, Spec, environment
-from nets.results import Unusable
+from nets.errors import Unusable
 
 N_ROUNDS = 3
 
@@ -102,7 +102,7 @@ class Repository:
         (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"\nFAULT = {fault}\n")
         (folder / "pytest.ini").write_text(INI)
         every = (".", f"--rounds={N_ROUNDS}", "-p", "no:cacheprovider", *arguments)
-        shutil.copy(plugin.__file__, self.path / f"{PLUGIN}.py")
+        shutil.copy(side.__file__, self.path / f"{PLUGIN}.py")
         files = (self.path / f"{name}.json", self.path / f"{name}.log")
         return Side(Spec(name, Path(sys.executable), folder, every, *files, not_from), self.path)
 

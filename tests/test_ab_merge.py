@@ -10,8 +10,9 @@ import pytest
 
 from nets.ab.merge import merge, together
 from nets.bands import Bands
-from nets.gate.comparable import Pairing
-from nets.results import Accuracy, Cpu, Outcome, Result, Unusable
+from nets.errors import Unusable
+from nets.records.cell import Accuracy, Cpu, Outcome, Result
+from nets.records.run import Pairing
 from tests.records import one_round, record
 
 PAIRING = Pairing(id="x", rounds=2, looks=3)
@@ -38,7 +39,7 @@ def write(path: Path, *results: Result, unfinished: tuple[Result, ...] = (), **b
         for result in results
     ]
     nets = {"schema": 1, "unfinished": [result.to_json() for result in unfinished], "not_run": [], **block}
-    path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": {}, "nets": nets}))
+    path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": {"nets": {}}, "nets": nets}))
     return path
 
 

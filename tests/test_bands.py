@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nets import bands
 from nets.cells import CELLS, protocol_for
-from nets.results import Accuracy, Unusable
+from nets.errors import Unusable
+from nets.records.cell import Accuracy
 from tests.suite import REPOSITORY
 
 ACCURACIES = st.lists(st.integers(0, 10_000).map(lambda n: n / 10_000), min_size=2, max_size=40)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nets.cells import CELLS, PROTOCOLS, UnknownName, protocol_for, select
+from nets.cells import CELLS, PROTOCOLS, protocol_for, select
+from nets.errors import UnknownName, Unusable
 
 
 def test_registry() -> None:
@@ -46,7 +47,7 @@ def test_selection_is_exact() -> None:
     for wrong in ("mnist", "snn500", "kmnist-snn500", "mnist-snn500,nonsense"):
         with pytest.raises(UnknownName, match="known: mnist-snn500"):
             select(wrong)
-    with pytest.raises(ValueError, match="no cell is named"):
+    with pytest.raises(Unusable, match="no cell is named"):
         select(" , ")
 
 

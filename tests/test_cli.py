@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from nets import bands, calibrate
 from nets.cli import app, main
-from nets.results import Outcome
+from nets.records.cell import Outcome
 from tests.gating import content, write
 from tests.hostile import EVIL
 from tests.records import record
@@ -34,7 +34,7 @@ def test_report(suite: Suite) -> None:
 def test_report_refuses(tmp_path: Path) -> None:
     """A file that doesn't fit is refused with the field's name and exit 3."""
     path = tmp_path / "x.json"
-    path.write_text('{"benchmarks": [{"extra_info": {"schema": 1}}], "nets": {}}')
+    path.write_text('{"benchmarks": [{"extra_info": {"schema": 1}}], "machine_info": {"nets": {}}, "nets": {}}')
     result = runner.invoke(app, ["report", str(path)])
     assert result.exit_code == 3
     assert "field 'cell': Field required" in result.output

@@ -19,11 +19,12 @@ from scipy.io import savemat
 from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
 from nets import datasets
-from nets.cells import DATASETS, UnknownName, protocol_for
+from nets.cells import DATASETS, protocol_for
 from nets.datasets import Data, DataError, DataMissing, Split, stored
 from nets.datasets.digits import enlarge
 from nets.datasets.published import SOURCES, Idx, Md5
-from nets.pipelines import ArticlePipeline
+from nets.errors import UnknownName
+from nets.pipelines.article import ArticlePipeline
 
 SHA256 = {
     "digits": "2fe1b49f555a",

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from nets.cells import CELLS, protocol_for
 from nets.depth import Cost, against, classical, depth, of_session, rule, time_ratio
+from nets.records.cell import CostAware, Network, Result, State
 from nets.report.terminal import disagreements
-from nets.results import CostAware, Network, Result, State
 from tests.records import one_round, record, traced
 
 HIDDEN = {"snn500": 1, "cnn3l": 2, "lenet5": 4}

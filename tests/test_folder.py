@@ -13,7 +13,7 @@ from PIL import Image
 from nets import datasets
 from nets.cells import protocol_for
 from nets.datasets import DataError, DataMissing, DoesNotFit
-from nets.pipelines import ArticlePipeline
+from nets.pipelines.article import ArticlePipeline
 from tests.test_datasets import assert_same_images
 
 MODES = ("RGB", "L", "RGBA", "P", "1", "LA")

@@ -6,19 +6,11 @@ from typing import Any
 
 import pytest
 
-from nets.gate.comparable import Versions
+from nets.errors import Unusable
 from nets.gate.config import Fact
 from nets.gate.findings import Status
-from nets.results import (
-    Band,
-    BandVerdict,
-    Cpu,
-    Depth,
-    Device,
-    Network,
-    Outcome,
-    Unusable,
-)
+from nets.records.cell import Band, BandVerdict, Cpu, Depth, Device, Network, Outcome
+from nets.records.run import Versions
 from tests.gating import (
     GPU,
     accurate,
@@ -352,5 +344,5 @@ def test_nothing_to_compare_with() -> None:
     with pytest.raises(Unusable, match="there is nothing to compare with; mnist-cnn3l: no such folder"):
         judged(run(not_run=(("mnist-cnn3l", "no such folder"),)), run(record()))
     with pytest.raises(Unusable, match="mnist-lenet5 is there 2 times"):
-        run(record(), unfinished=(record(),))
+        judged(run(record(), unfinished=(record(),)), run(record()))
     assert judged(run(record()), run()).exit_code == 1

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nets import resultfiles
 from nets.cli_gate import gate
-from nets.gate import config as gate_config
-from nets.gate import runs
+from nets.gate import config
 from nets.gate.config import Limits
+from nets.records.run import read_run
 from tests.commands import runner
 from tests.gating import slow, write
 from tests.records import one_round, record
@@ -99,7 +98,7 @@ def test_config() -> None:
     """The table [gate] sets limits, the command line overrides them; an unknown name or a wrong value is refused."""
     path = Path("nets.toml")
     path.write_text('[other]\n[gate]\ntime_unpaired = 6\nallow = ["torch"]\ncore_seconds_unpaired = 9.0\n')
-    limits = gate_config.read(path)
+    limits = config.read(path)
     assert (limits.time_unpaired, limits.time, limits.allow) == (6.0, 0.02, ("torch",))
     base, head = write("a", record()), write("b", slow(), torch="2.13.0")
     assert ran(base, head, "--config", "nets.toml").exit_code == 0
@@ -125,8 +124,8 @@ def test_limits_of_the_command_line() -> None:
 def test_a_real_file(suite: Suite) -> None:
     """A file that the suite wrote is read with its versions, and passes against itself."""
     suite.run("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
-    found = runs.read(suite.out)
+    found = read_run(suite.out)
     assert found.versions.torch is not None
-    assert found.results == resultfiles.read(suite.out).results
+    assert found.results == read_run(suite.out).results
     result = ran(str(suite.out), str(suite.out))
     assert result.exit_code == 0, result.output

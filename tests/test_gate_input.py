@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from nets.cli_gate import gate
-from nets.gate import runs
-from nets.results import Outcome, Unusable
+from nets.errors import Unusable
+from nets.records.cell import Outcome
+from nets.records.run import read_run
 from tests.commands import runner
 from tests.gating import content, write
 from tests.hostile import BAD, EVIL, FULL, gigabyte, leaves
@@ -70,7 +71,7 @@ def test_junk_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     gigabyte(Path("bad.json"))
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
     with pytest.raises(Unusable, match="1,073,741,824 bytes"):
-        runs.read(Path("bad.json"))
+        read_run(Path("bad.json"))
 
 
 @pytest.mark.usefixtures("folder")

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nets.gate.comparable import Pairing
 from nets.gate.findings import Finding, Status
 from nets.gate.significance import holm, sign_flip
-from nets.results import (
-    Accuracy,
-)
+from nets.records.cell import Accuracy
+from nets.records.run import Pairing
 from tests.gating import (
     PAIRING,
     judged,

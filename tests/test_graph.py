@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nets.cells import protocol_for
 from nets.datasets import Split, load
 from nets.models import MODELS
-from nets.pipelines import Loaders, ResidentBatches
+from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.graph import GraphTrainer, Work, graphed
 from nets.pipelines.resident import ResidentTrainer
 

@@ -10,20 +10,20 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nets import resultfiles
 from nets.cells import CELLS, protocol_for
 from nets.cli import app
 from nets.datasets import load
-from nets.growth import Growth, Point
 from nets.pipelines import PIPELINES
-from nets.results import CellFacts, Device, Where
+from nets.records.cell import CellFacts, Device, Where
+from nets.records.comparisons import Growth, ThroughputPoint
+from nets.records.run import read_run
 from nets.sweep import sweep
 from tests.suite import REPOSITORY, Suite
 
 
-def point(batch_size: int, n_train: int, *step_s: float) -> Point:
+def point(batch_size: int, n_train: int, *step_s: float) -> ThroughputPoint:
     """A point of eager steps."""
-    return Point(batch_size=batch_size, n_train=n_train, mode="eager", threads=1, step_s=step_s)
+    return ThroughputPoint(batch_size=batch_size, n_train=n_train, mode="eager", threads=1, step_s=step_s)
 
 
 def test_throughput_worked_out() -> None:
@@ -57,7 +57,7 @@ def test_a_sweep(suite: Suite) -> None:
     shutil.copy(REPOSITORY / "benchmarks" / "test_growth.py", suite.path / "benchmarks")
     result = suite.run("--cells", "digits-snn500", "--rounds", "2", "-m", "growth")
     result.assert_outcomes(passed=1, deselected=1)
-    (record,) = resultfiles.read(suite.out).growth
+    (record,) = read_run(suite.out).growth
     assert [each.batch_size for each in record.by_batch_size] == [4, 16, 64, 256, 1024]
     assert [(each.batch_size, each.n_train) for each in record.by_set_size] == [(100, 1_000), (100, 1_437)]
     assert all(len(each.step_s) == 2 for each in (*record.by_batch_size, *record.by_set_size))

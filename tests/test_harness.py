@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nets import resultfiles
-from nets.harness import Harness, Ledger
+from nets.harness import Ledger
+from nets.records.run import Harness, read_run
 from tests.records import one_round, record
 from tests.suite import Suite
 
@@ -39,7 +39,7 @@ def test_a_block_that_raises_counts() -> None:
 def test_of_a_session(suite: Suite) -> None:
     """The terminal's line and the file say the same, the timed part is the records' rounds, and no part is negative."""
     result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--keep-traces", "traces")
-    found = resultfiles.read(suite.out)
+    found = read_run(suite.out)
     assert isinstance(found.harness, Harness)
     result.stdout.fnmatch_lines([str(found.harness).replace("[", "[[]")])
     rounds = found.results[0].rounds

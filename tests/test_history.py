@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nets.results import Accuracy, Outcome
+from nets.records.cell import Accuracy, Outcome
 from tests.gating import GPU
 from tests.histories import EPOCH, NETWORK, commit, found, line, ran, stepped, store, taking
 from tests.hostile import FULL

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nets import journal, recorder
+from nets import recorder
 from nets.machine import cores
+from nets.records import durable
 from tests.suite import Suite
 
 CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1", "--rounds", "2")
@@ -85,7 +86,7 @@ def test_killed(suite: Suite) -> None:
     suite.out.write_text("an older file")
     suite.conftest(SIGNAL_IN.format(cell="digits-lenet5", n_round=0, signal="SIGKILL"))
     suite.run(*CELLS, subprocess=True)
-    entries = journal.read(suite.path / "out.json.journal")
+    entries = durable.read_journal(suite.path / "out.json.journal")
     assert [entry.result.id for entry in entries] == ["digits-snn500", "digits-cnn3l"]
     assert suite.out.read_text() == "an older file"
 
@@ -96,7 +97,7 @@ def leave(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None
 
     def left(cells: str) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(journal.Journal, "remove", lambda self: None)
+            patch.setattr(durable.Journal, "remove", lambda self: None)
             suite.run("--cells", cells, "--epochs", "1", "--rounds", "2")
         suite.out.unlink()
 
@@ -165,7 +166,7 @@ def test_without_resume_an_old_journal_is_set_aside(suite: Suite, leave: Callabl
     leave("digits-snn500")
     suite.run("--cells", "digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=1)
     assert [b["params"]["cell"] for b in suite.content()["benchmarks"]] == ["digits-lenet5"]
-    (entry,) = journal.read(suite.path / "out.json.journal.old")
+    (entry,) = durable.read_journal(suite.path / "out.json.journal.old")
     assert entry.result.id == "digits-snn500"
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nets import files, journal
-from nets.journal import Entry, Journal
-from nets.results import Unusable
+from nets.errors import Unusable
+from nets.records import durable
+from nets.records.durable import Entry, Journal
 from tests.records import record
 
 
@@ -19,7 +19,7 @@ def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
     entries = [Entry(f"test[{i}]", record(model=name), {"stats": {"data": [1.5]}}) for i, name in enumerate("ab")]
     for entry in entries:
         kept.append(entry)
-    assert list(journal.read(path)) == entries == list(kept.entries())
+    assert list(durable.read_journal(path)) == entries == list(kept.entries())
 
 
 def test_a_half_written_line_is_passed_over(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_half_written_line_is_passed_over(tmp_path: Path) -> None:
     Journal(path).append(Entry("test", record(), None))
     with path.open("a") as stream:
         stream.write('{"nodeid": "half')
-    assert len(list(journal.read(path))) == 1
+    assert len(list(durable.read_journal(path))) == 1
 
 
 def test_a_foreign_line_is_refused(tmp_path: Path) -> None:
@@ -36,19 +36,19 @@ def test_a_foreign_line_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text("[]\n")
     with pytest.raises(Unusable, match="journal, line 1: not a journal's line"):
-        list(journal.read(path))
+        list(durable.read_journal(path))
 
 
 def test_replacing_a_file_keeps_the_old_one_on_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the new content can't be put in place, the old file stays and nothing is left beside it."""
     path = tmp_path / "out.json"
-    files.replace(path, "old")
+    durable.write(path, "old")
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        files.replace(path, "new")
+        durable.write(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from nets import datasets, measure
-from nets.cells import Cell, UnknownName, protocol_for
+from nets.cells import Cell, protocol_for
+from nets.errors import UnknownName
 from nets.machine import CpuUse, preserved_rng
 from nets.measure import CellRun
 from nets.models import UnfitNetwork
-from nets.pipelines import ResidentPipeline
+from nets.pipelines.resident import ResidentPipeline
 
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits").changed(epochs=1)

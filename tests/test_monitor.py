@@ -13,7 +13,7 @@ import pytest
 
 from nets.gpu import NoDriver, patiently
 from nets.monitor import GpuMonitor
-from nets.results import GPU_FIGURES
+from nets.records.gpu import GPU_FIGURES
 from nets.windows import Window, summed
 from tests.stub_driver import StubbedProcess
 

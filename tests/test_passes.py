@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from nets import kineto, observe, passes
-from nets.cells import CELLS, Cell, Protocol, protocol_for
+from nets.cells import CELLS, Cell, protocol_for
 from nets.datasets import load
 from nets.machine import cores, threaded
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.pipelines import PIPELINES, pipeline
+from nets.records.cell import Protocol
 from nets.windows import MIN_WINDOW_S, Window, summed
 from tests.suite import Suite
 

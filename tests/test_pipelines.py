@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nets import datasets
-from nets.cells import Cell, UnknownName, protocol_for
+from nets.cells import Cell, protocol_for
 from nets.datasets import Split
+from nets.errors import UnknownName
 from nets.measure import CellRun
 from nets.models import MODELS
-from nets.pipelines import PIPELINES, Loaders, ResidentBatches, pipeline
+from nets.pipelines import PIPELINES, pipeline
+from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.resident import FusedAdam
 
 CPU = torch.device("cpu")

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nets.gate import judge, runs
+from nets.gate import judge
 from nets.gate.config import Limits
 from nets.gate.findings import Finding
 from nets.pipelines import resident
 from nets.pipelines.batches import ResidentBatches
+from nets.records.run import read_run
 from tests.suite import REPOSITORY, Suite
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -57,7 +58,7 @@ def accuracy(suite: Suite, broken: Break, cell: str, *options: str) -> Finding:
 
 def finding(base: Path, head: Path, cell: str) -> Finding:
     """The gate's on a cell's accuracy."""
-    found = judge.gate(runs.read(base), runs.read(head), Limits())
+    found = judge.gate(read_run(base), read_run(head), Limits())
     (of_accuracy,) = (each for each in found.findings if (each.cell, each.metric) == (cell, "accuracy"))
     return of_accuracy
 

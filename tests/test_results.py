@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nets import resultfiles
-from nets.results import Accuracy, Unusable, finite, json_schema, parse
+from nets.errors import Unusable
+from nets.records.base import finite, parse
+from nets.records.cell import Accuracy, Result, json_schema
+from nets.records.run import read_run
 from tests.records import one_round, record
 from tests.suite import REPOSITORY
 
 
 def test_the_shipped_schema_is_the_record_s() -> None:
     """record.schema.json says what the code does, and is itself a valid schema."""
-    shipped = json.loads((REPOSITORY / "src" / "nets" / "record.schema.json").read_text())
+    shipped = json.loads((REPOSITORY / "src" / "nets" / "records" / "record.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(shipped)
     assert shipped == json_schema()
 
@@ -30,7 +32,7 @@ def test_there_and_back() -> None:
     """A record written and read is the same record, and fits the schema."""
     result = record(rounds=(one_round(loss=None), one_round(seed=1)))
     jsonschema.validate(result.to_json(), json_schema())
-    assert parse(json.loads(json.dumps(result.to_json())), "a file") == result
+    assert parse(json.loads(json.dumps(result.to_json())), "a file", Result) == result
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_a_wrong_field_is_named(path: tuple[str | int, ...], value: object, fiel
         inner = inner[step]
     inner[path[-1]] = value
     with pytest.raises(Unusable, match=rf"^a file: field '{field}': "):
-        parse(broken, "a file")
+        parse(broken, "a file", Result)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_wrong_field_is_named(path: tuple[str | int, ...], value: object, fiel
 def test_another_schema_is_refused(broken: object, message: str) -> None:
     """What is no record, or of a newer schema, is refused by name."""
     with pytest.raises(Unusable, match=message):
-        parse(broken, "a file")
+        parse(broken, "a file", Result)
 
 
 def test_not_a_number_is_no_record() -> None:
@@ -95,11 +97,17 @@ def test_accuracy_summary(values: list[float]) -> None:
         ("[1, 2]", "it has no list 'benchmarks'"),
         ('{"benchmarks": []}', "written by pytest-benchmark, but not by nets"),
         ('{"benchmarks": [], "nets": {"unfinished": 3}}', r"field 'nets\.unfinished'"),
-        ('{"benchmarks": [], "nets": {"unfinished": [{}]}}', r"nets\.unfinished\.0: not a record of nets"),
+        (
+            '{"benchmarks": [], "machine_info": {"nets": {}}, "nets": {"unfinished": [{}]}}',
+            r"nets\.unfinished\.0: not a record of nets",
+        ),
         ('{"benchmarks": [], "nets": {"not_run": ["x"]}}', r"field 'nets\.not_run\.0'"),
         ("[" * 100_000, "not JSON"),
         ('{"benchmarks": [NaN], "nets": {}}', "it holds NaN"),
-        ('{"benchmarks": [{"extra_info": {"schema": 9}}], "nets": {}}', "field 'schema' is 9"),
+        (
+            '{"benchmarks": [{"extra_info": {"schema": 9}}], "machine_info": {"nets": {}}, "nets": {}}',
+            "field 'schema' is 9",
+        ),
         ("\x00\xff", "not JSON"),
     ],
 )
@@ -108,11 +116,11 @@ def test_files_that_are_no_run(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "run.json"
     path.write_text(text, encoding="latin-1")
     with pytest.raises(Unusable, match=message) as raised:
-        resultfiles.read(path)
+        read_run(path)
     assert str(path) in str(raised.value)
 
 
 def test_no_file(tmp_path: Path) -> None:
     """A missing file is refused by name."""
     with pytest.raises(Unusable, match="No such file"):
-        resultfiles.read(tmp_path / "none.json")
+        read_run(tmp_path / "none.json")

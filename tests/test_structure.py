@@ -16,9 +16,9 @@ from torch.utils.flop_counter import flop_registry
 from torchvision.models.regnet import BlockParams
 
 from nets.cells import CELLS, Cell
-from nets.descent import _ATTENTION, _PRODUCTS
+from nets.descent import _ATTENTION, _PRODUCTS, UnknownStructure
 from nets.models import MODELS
-from nets.structure import _FLOPS, UnknownStructure, structure
+from nets.structure import _FLOPS, structure
 from tests.networks import Net, linear, weight
 
 SHAPES = {"mnist": (1, 28, 28), "digits": (1, 28, 28), "cifar10": (3, 32, 32), "shapes": (3, 32, 32)}

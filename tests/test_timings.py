@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nets import resultfiles
+from nets.records.run import read_run
 from tests.suite import Suite
 
 QUICK = ("--cells", "digits-snn500")
@@ -30,7 +30,7 @@ def test_other_benchmarks_beside(suite: Suite) -> None:
         "test_mine[b]",
         "test_train_eval[digits-snn500]",
     ]
-    assert [result.id for result in resultfiles.read(suite.out).results] == ["digits-snn500"]
+    assert [result.id for result in read_run(suite.out).results] == ["digits-snn500"]
 
 
 def test_pytest_benchmark_reads_the_file(suite: Suite) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nets import trace
 from nets.kineto import Cycle
-from nets.results import Trace
+from nets.records.gpu import Trace
 from nets.trace import NoKernels
 
 Event = dict[str, Any]

@@ -10,12 +10,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nets import resultfiles
 from nets.cells import protocol_for
 from nets.cli import app
+from nets.errors import Unusable
 from nets.measure import CellRun
 from nets.pipelines import PIPELINES
-from nets.results import Unusable
+from nets.records.run import read_run
 from nets.turns import Block
 from tests.stub_driver import REPOSITORY, environment
 from tests.suite import Suite
@@ -36,7 +36,7 @@ def test_its_record(with_cost: Suite, stub_driver: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv(name, value)
     result = with_cost.run(*ARGUMENTS, "-m", "monitor_cost", subprocess=True)
     result.assert_outcomes(passed=1, deselected=1)
-    (record,) = resultfiles.read(with_cost.out).side_by_side
+    (record,) = read_run(with_cost.out).side_by_side
     assert [(side.name, len(side.seconds)) for side in record.sides] == [("watched", 2), ("not watched", 2)]
     assert record.ratio.n == 2
     watched, plain = (side.seconds for side in record.sides)
@@ -71,7 +71,7 @@ def test_the_pipelines_side_by_side(suite: Suite) -> None:
     shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
     result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--batch-size", "40", "-m", "side_by_side")
     result.assert_outcomes(passed=1, deselected=1)
-    (record,) = resultfiles.read(suite.out).side_by_side
+    (record,) = read_run(suite.out).side_by_side
     article, resident = record.sides
     assert (article.name, resident.name) == ("article", "resident")
     assert (article.per, resident.per, len(article.seconds)) == ("step", "step", 2)
@@ -107,6 +107,6 @@ def test_files_that_are_no_comparison(tmp_path: Path) -> None:
         file.write_text(json.dumps({"benchmarks": [{"extra_info": extra_info}], "nets": {}}))
         if message:
             with pytest.raises(Unusable, match=message):
-                resultfiles.read(file)
+                read_run(file)
         else:
-            assert resultfiles.read(file).side_by_side == ()
+            assert read_run(file).side_by_side == ()

@@ -8,12 +8,13 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.cells import Cell, Protocol
+from nets.cells import Cell
 from nets.datasets import Data
 from nets.measure import CellRun
 from nets.options import Options
 from nets.pipelines import PIPELINES
-from nets.sidebyside import SideBySide
+from nets.records.cell import Protocol
+from nets.records.comparisons import SideBySide
 from nets.turns import Turn, Turns, block, steps_of_a_block
 
 PAIRS = 12

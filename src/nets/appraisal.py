@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 
 from nets import depth, observe
-from nets.cells import REFERENCE, Cell, Protocol
+from nets.cells import REFERENCE, Cell
 from nets.datasets import Data
 from nets.depth import Cost
 from nets.measure import CellRun
 from nets.models import MODELS
 from nets.pipelines import Pipeline
-from nets.results import CellFacts, Depth, Device, Network, Record, Round
+from nets.records.cell import Depth, Device, Network, Protocol, Round
+from nets.records.comparisons import TrainedNetwork
 from nets.structure import Structure
-
-
-class Side(Record):
-    """A network that was trained: what it is made of, its rounds, and on a GPU the trace's est. SM efficiency."""
-
-    network: Network
-    rounds: tuple[Round, ...]
-    sm_efficiency_pct: float | None
-
-
-class Appraisal(Record):
-    """What `nets depth --json` writes; without a data set only the structure is known, and the rest is null."""
-
-    schema_: Literal[1] = 1
-    kind: Literal["depth"] = "depth"
-    target: str
-    image: tuple[int, int, int]
-    network: Network
-    depth: Depth
-    cell: CellFacts | None = None
-    protocol: Protocol | None = None
-    pipeline: str | None = None
-    device: Device | None = None
-    sides: tuple[Side, Side] | None = None
 
 
 def network(found: Structure) -> Network:
@@ -60,7 +36,7 @@ def interleaved(
     device: torch.device,
     *,
     say: Callable[[str, Round], None],
-) -> tuple[Side, Side]:
+) -> tuple[TrainedNetwork, TrainedNetwork]:
     """Train a cell and the reference on the same data in turns, every other pair beginning with the other; both sides.
 
     `say` is told of each finished round, with the network's name. Raises UnfitNetwork, UnknownStructure, DoesNotFit.
@@ -77,7 +53,7 @@ def interleaved(
     return first, second
 
 
-def judged(sides: tuple[Side, Side], reference: str, device: Device) -> Depth:
+def judged(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device: Device) -> Depth:
     """Both verdicts on the first side against the second."""
     ours, theirs = (
         Cost(
@@ -91,12 +67,12 @@ def judged(sides: tuple[Side, Side], reference: str, device: Device) -> Depth:
     return depth.against(ours, theirs, reference)
 
 
-def _side(run: CellRun) -> Side:
+def _side(run: CellRun) -> TrainedNetwork:
     efficiency = None
     if run.device.type == "cuda":
         seen = observe.observe(run, None, take_trace=True, keep_traces=None, no_gpu_because=None)
         efficiency = seen.trace.sm_efficiency_pct if seen.trace is not None else None
-    return Side(
+    return TrainedNetwork(
         network=network(run.structure),
         rounds=tuple(run.rounds),
         sm_efficiency_pct=efficiency,

@@ -11,14 +11,13 @@ import torch
 
 from nets import depth
 from nets.bands import Bands, band_of
-from nets.cells import Cell, Protocol
-from nets.growth import Growth
+from nets.cells import Cell
 from nets.machine import cores, no_gpu_because, wait_policy
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.pipelines import PIPELINES, Pipeline
-from nets.results import Accuracy, CellFacts, Device, Execution, Network, Outcome, Result, Where
-from nets.sidebyside import Side, SideBySide, ratio_of
+from nets.records.cell import Accuracy, CellFacts, Device, Execution, Network, Outcome, Protocol, Result, Where
+from nets.records.comparisons import Growth, SideBySide, TimedSide, ratio_of
 from nets.sweep import Sweep
 from nets.turns import Turns
 
@@ -141,7 +140,7 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
 def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, turns: Turns, *, of: str) -> SideBySide:
     """The record of two sides' turns at a cell."""
     first, second = (
-        Side(
+        TimedSide(
             name=name,
             execution=None if turn.is_peer else execution(turn.run, setting),
             per=turn.per,

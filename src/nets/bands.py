@@ -18,8 +18,9 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 from scipy.special import stdtrit
 
-from nets.cells import Protocol
-from nets.results import Accuracy, Band, BandVerdict, Record, Unusable, first_fault
+from nets.errors import Unusable
+from nets.records.base import Record, first_fault
+from nets.records.cell import Accuracy, Band, BandVerdict, Protocol
 
 ALPHA = 0.001
 SCHEMA = 1

@@ -11,13 +11,14 @@ import tomlkit
 import torch
 from filelock import FileLock
 
-from nets import bands, files
+from nets import bands
 from nets.bands import Runs
 from nets.cells import Cell, protocol_for
 from nets.datasets import Split, load
 from nets.machine import device_facts
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
+from nets.records import durable
 
 SOURCE = "nets bands"
 COMMENT = (
@@ -134,4 +135,4 @@ def write(file: Path, groups: Iterable[Runs]) -> None:
             table[key] = value
         tables.append(table)
     document["runs"] = tables
-    files.replace(file, tomlkit.dumps(document))
+    durable.write(file, tomlkit.dumps(document))

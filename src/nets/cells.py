@@ -4,62 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True)
-
-Verdict = Literal["shallow", "deep"]
-
-
-class UnknownName(ValueError):
-    """A cell, protocol, model or data set that is not registered; the message lists the ones that are."""
-
-    def __init__(self, kind: str, name: str, known: list[str]) -> None:
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}")
-
-
-class Protocol(BaseModel):
-    """How a cell is trained: round i uses seed + i.
-
-    Source of the article's values: ARTICLE's protocol table (Adam, cross-entropy, 3 rounds).
-    """
-
-    model_config = FROZEN
-
-    name: Literal["quick", "article", "custom"]
-    epochs: int = Field(ge=1, le=10_000)
-    batch_size: int = Field(ge=1, le=1_000_000)
-    optimizer: Literal["adam"] = "adam"
-    lr: float = Field(default=1e-3, gt=0)
-    rounds: int = Field(default=3, ge=1, le=1_000)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-
-    def changed(self, *, epochs: int | None = None, batch_size: int | None = None, lr: float | None = None) -> Protocol:
-        """This protocol with other epochs, batch size or rate; named custom if any of them differs."""
-        update = {
-            "epochs": self.epochs if epochs is None else epochs,
-            "batch_size": self.batch_size if batch_size is None else batch_size,
-            "lr": self.lr if lr is None else lr,
-        }
-        same = all(getattr(self, field) == value for field, value in update.items())
-        return self if same else Protocol(**{**self.model_dump(), **update, "name": "custom"})
-
-    def repeated(self, *, rounds: int | None = None, seed: int | None = None) -> Protocol:
-        """This protocol with another number of rounds or first seed; the name stays."""
-        return Protocol(
-            **{
-                **self.model_dump(),
-                "rounds": self.rounds if rounds is None else rounds,
-                "seed": self.seed if seed is None else seed,
-            }
-        )
-
+from nets.errors import UnknownName, Unusable
+from nets.records.cell import Protocol, Verdict
 
 FOLDER = "folder:"
 """What the name of a folder of images begins with; its path follows."""
-
 _BATCH_SIZE = {
     "mnist": 100,
     "fashion_mnist": 100,
@@ -153,10 +104,8 @@ _CNN3L_28 = Expected(parameters=28_938, layers=3, classical="shallow")
 _LENET5_28 = Expected(parameters=61_706, layers=5, classical="deep")
 _CNN3L_32 = Expected(parameters=22_058, layers=3, classical="shallow")
 _LENET5_32 = Expected(parameters=62_006, layers=5, classical="deep")
-
 REFERENCE = "lenet5"
 """The network that the cost-aware definition compares with: the article's deep one."""
-
 CELLS = (
     Cell("mnist", "snn500", _SNN500, Published(172.00, 0.9832, 0.84, 0.64, 21.19)),
     Cell("mnist", "cnn3l", _CNN3L_28, Published(228.33, 0.9908, 4.57, 4.39, 57.81)),
@@ -174,7 +123,7 @@ CELLS = (
 def select(ids: str | None, cells: Sequence[Cell] = CELLS) -> tuple[Cell, ...]:
     """Those of `cells` named in a comma-separated list of exact ids, in their order; all for None.
 
-    Raises UnknownName for an id that no cell has, and ValueError for an empty list.
+    Raises UnknownName for an id that no cell has, and Unusable for an empty list.
     """
     if ids is None:
         return tuple(cells)
@@ -183,5 +132,5 @@ def select(ids: str | None, cells: Sequence[Cell] = CELLS) -> tuple[Cell, ...]:
     for name in sorted(wanted - set(known)):
         raise UnknownName("cell", name, known)
     if not wanted:
-        raise ValueError(f"no cell is named in {ids!r}; known: {', '.join(known)}")
+        raise Unusable(f"no cell is named in {ids!r}; known: {', '.join(known)}")
     return tuple(cell for cell in cells if cell.id in wanted)

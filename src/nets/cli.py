@@ -11,6 +11,7 @@ import typer
 
 from nets import __version__, cli_ab, cli_depth, cli_gate, cli_history
 from nets.cli_gate import UNUSABLE
+from nets.errors import NetsError
 
 VERDICTS = ("ab", "gate", "history")
 """Commands whose exit codes 1 and 2 are verdicts."""
@@ -60,10 +61,8 @@ def bands(
     """Measure accuracy distributions and write them into the bands file, run by run."""
     from nets.calibrate import calibrate
     from nets.cells import select
-    from nets.datasets import DataError
-    from nets.machine import DeviceError, choose_device
+    from nets.machine import choose_device
     from nets.pipelines import pipeline as pipeline_named
-    from nets.results import Unusable
 
     if rates:
         _print_rates(file, broken)
@@ -83,7 +82,7 @@ def bands(
             label_noise=label_noise,
             say=typer.echo,
         )
-    except (ValueError, OSError, DataError, DeviceError, Unusable) as error:
+    except (NetsError, OSError) as error:
         typer.echo(f"nets bands: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
@@ -93,9 +92,8 @@ def bands(
 
 def _print_rates(file: Path, broken: Path | None) -> None:
     from nets.bands import read
-    from nets.cells import UnknownName
+    from nets.errors import UnknownName, Unusable
     from nets.report.bands import band_lines
-    from nets.results import Unusable
 
     try:
         lines = band_lines(read(file), read(broken) if broken is not None else None)
@@ -113,14 +111,14 @@ def report(
     from shutil import get_terminal_size
     from sys import stdout
 
-    from nets import resultfiles
+    from nets.errors import Unusable
+    from nets.records.run import read_run
     from nets.report.compared import compared, grown
     from nets.report.foreign import harmless, plain
     from nets.report.terminal import not_run, summary
-    from nets.results import Unusable
 
     try:
-        found = resultfiles.read(file)
+        found = read_run(file)
     except Unusable as error:
         typer.echo(f"nets report: {plain(str(error), 1_000)}", err=True)
         raise typer.Exit(UNUSABLE) from None

@@ -56,8 +56,8 @@ def ab(
     from nets.ab.looks import TooFewRounds, plan
     from nets.ab.sittings import Course, Program, measure
     from nets.cli_gate import demand_apart, judged, limits_of
+    from nets.errors import Unusable
     from nets.report.foreign import plain
-    from nets.results import Unusable
 
     stop = Stop()
     interpreters = [option for option in (python_a, python_b) if option is not None]
@@ -116,7 +116,7 @@ def _arguments(
     data_dir: Path,
 ) -> tuple[str, ...]:
     """pytest's, the same for both sides; paths made absolute, since each side runs in a folder of its own."""
-    from nets.results import Unusable
+    from nets.errors import Unusable
 
     named = {"protocol": protocol, "pipeline": pipeline, "device": device}
     with suppress(RuntimeError):  # no such user: no such folder
@@ -154,7 +154,7 @@ def _bands(tests: Path) -> Bands | str:
 
 
 def _make(folder: Path) -> None:
-    from nets.results import Unusable
+    from nets.errors import Unusable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

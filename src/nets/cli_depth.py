@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nets.errors import NetsError, Unusable
+
 if TYPE_CHECKING:
-    from nets.appraisal import Appraisal
     from nets.models import ImageShape
-    from nets.results import Round
+    from nets.records.cell import Round
+    from nets.records.comparisons import DepthComparison
 
 CLASSES = 10
 IMAGENET_CLASSES = 1_000
@@ -38,17 +40,12 @@ def depth(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
-    from nets.datasets import DataError
-    from nets.machine import DeviceError
-    from nets.models import UnfitNetwork
-    from nets.structure import UnknownStructure
-
     try:
         if structure_only or dataset is None:
             found = _structure(target, image, dataset)
         else:
             found = _cost(target, image, dataset, protocol, rounds, pipeline, device, data_dir, quiet=as_json)
-    except (DataError, DeviceError, OSError, UnfitNetwork, UnknownStructure, ValueError) as error:
+    except (NetsError, OSError) as error:
         typer.echo(f"nets depth: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(2) from None
     except RuntimeError as error:  # torch's, from inside the network
@@ -66,27 +63,28 @@ def depth(
 
 
 def _shape(text: str | None, dataset: str | None) -> ImageShape:
-    """The image's shape as it was given, or that of the data set's images. Raises ValueError."""
+    """The image's shape as it was given, or that of the data set's images. Raises Unusable."""
     known: dict[str, ImageShape] = {
         **dict.fromkeys(("mnist", "fashion_mnist", "kmnist", "digits"), (1, 28, 28)),
         **dict.fromkeys(("cifar10", "cifar100", "svhn", "shapes"), (3, 32, 32)),
     }
     if text is None:
         if dataset is None:
-            raise ValueError("give --input, one image's shape (3x32x32), or a --dataset")
+            raise Unusable("give --input, one image's shape (3x32x32), or a --dataset")
         if dataset not in known:
-            raise ValueError(f"give --input: the shape of {dataset}'s images is not known before it is read")
+            raise Unusable(f"give --input: the shape of {dataset}'s images is not known before it is read")
         return known[dataset]
     parts = re.fullmatch(r"(\d{1,4})x(\d{1,5})x(\d{1,5})", text)
     if parts is None or "0" in parts.groups():
-        raise ValueError(f"--input {text!r} is not one image's channels, height and width, as in 3x32x32")
+        raise Unusable(f"--input {text!r} is not one image's channels, height and width, as in 3x32x32")
     channels, height, width = (int(part) for part in parts.groups())
     return channels, height, width
 
 
-def _structure(target: str, image: str | None, dataset: str | None) -> Appraisal:
+def _structure(target: str, image: str | None, dataset: str | None) -> DepthComparison:
     from nets import depth, targets
-    from nets.appraisal import Appraisal, network
+    from nets.appraisal import network
+    from nets.records.comparisons import DepthComparison
     from nets.structure import structure
 
     build = targets.builder(target)
@@ -94,7 +92,7 @@ def _structure(target: str, image: str | None, dataset: str | None) -> Appraisal
     n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
     found = network(structure(build(shape, n_classes), shape))
     verdict = depth.depth(found.hidden_layers, no_reference_because="nothing was trained")
-    return Appraisal(target=target, image=shape, network=found, depth=verdict)
+    return DepthComparison(target=target, image=shape, network=found, depth=verdict)
 
 
 def _cost(
@@ -108,14 +106,15 @@ def _cost(
     data_dir: Path,
     *,
     quiet: bool,
-) -> Appraisal:
+) -> DepthComparison:
     from nets import depth, targets
-    from nets.appraisal import Appraisal, interleaved, judged, network
+    from nets.appraisal import interleaved, judged, network
     from nets.cells import REFERENCE, Cell, protocol_for
     from nets.datasets import load
     from nets.machine import choose_device, device_facts
     from nets.pipelines import pipeline as pipeline_named
-    from nets.results import CellFacts
+    from nets.records.cell import CellFacts
+    from nets.records.comparisons import DepthComparison
     from nets.structure import structure
 
     build = targets.builder(target)
@@ -123,9 +122,9 @@ def _cost(
     way, where = pipeline_named(pipeline), choose_device(device)
     data = load(dataset, data_dir)
     if image is not None and _shape(image, dataset) != data.image_shape:
-        raise ValueError(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
+        raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
     found = network(structure(build(data.image_shape, data.n_classes), data.image_shape))
-    begun = Appraisal(
+    begun = DepthComparison(
         target=target,
         image=data.image_shape,
         network=found,
@@ -159,7 +158,7 @@ def _cost(
     )
 
 
-def _structure_lines(found: Appraisal) -> str:
+def _structure_lines(found: DepthComparison) -> str:
     network = found.network
     return (
         f"{found.target}, {'x'.join(map(str, found.image))}: {network.layers} layer{'s' * (network.layers != 1)}, "
@@ -168,7 +167,7 @@ def _structure_lines(found: Appraisal) -> str:
     )
 
 
-def _verdict_line(found: Appraisal) -> str:
+def _verdict_line(found: DepthComparison) -> str:
     assert found.device is not None
     return f"By cost, on {found.device.type}: {found.device.name}: {found.depth.cost_aware}.\n  " + (
         found.depth.because.replace("; ", "\n  ")

@@ -33,8 +33,8 @@ def gate(
     Exit 0: pass. 1: something regressed, failed or is missing. 2: something was incomparable, not measured, or had too
     little data. 3: a file or an option is unusable. The first that applies, in the order 3, 1, 2, 0.
     """
+    from nets.errors import Unusable
     from nets.report.foreign import plain
-    from nets.results import Unusable
 
     try:
         exit_code = judged(base, head, limits_of(config, limit, allow), markdown, json_file)
@@ -56,11 +56,12 @@ def judged(base: Path, head: Path, limits: Limits, markdown: Path | None, json_f
     from shutil import get_terminal_size
     from sys import stdout
 
-    from nets.gate import judge, runs
+    from nets.gate import judge
+    from nets.records.run import read_run
     from nets.report.gate_table import lines
 
     demand_apart(base, head, markdown, json_file)
-    found = judge.gate(runs.read(base), runs.read(head), limits)
+    found = judge.gate(read_run(base), read_run(head), limits)
     typer.echo("\n".join(lines(found, width=get_terminal_size().columns, color=stdout.isatty())))
     _write(found, markdown, json_file)
     return found.exit_code
@@ -68,7 +69,7 @@ def judged(base: Path, head: Path, limits: Limits, markdown: Path | None, json_f
 
 def demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
     """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
-    from nets.results import Unusable
+    from nets.errors import Unusable
 
     taken = {base.resolve(), head.resolve()}
     for output in outputs:
@@ -83,8 +84,8 @@ def demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
 
 def _write(judged: Gate, markdown: Path | None, json_file: Path | None) -> None:
     """Write what was asked for, in place: a job summary's file is the runner's. Raises Unusable where it can't be."""
+    from nets.errors import Unusable
     from nets.report.gate_table import page
-    from nets.results import Unusable
 
     as_json = json.dumps(judged.to_json(), indent=1, allow_nan=False) + "\n"
     for path, text in ((markdown, page(judged)), (json_file, as_json)):

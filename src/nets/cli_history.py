@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from nets.gate.findings import Worse
     from nets.history.records import History
+    from nets.records.metrics import Worse
 
 UNUSABLE = 3
 EXPORTS: dict[str, Worse] = {"smaller-is-better.json": "more", "bigger-is-better.json": "less"}
@@ -36,11 +36,11 @@ def history(
     from shutil import get_terminal_size
     from sys import stdout
 
+    from nets.errors import Unusable
     from nets.history import archive
     from nets.history.lines import history as history_of
     from nets.report.foreign import plain
     from nets.report.history_table import lines
-    from nets.results import Unusable
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
     try:
@@ -61,7 +61,7 @@ def history(
 
 def _names(text: str | None) -> tuple[str, ...]:
     """The names of a comma-separated option. Raises Unusable for one that names nothing."""
-    from nets.results import Unusable
+    from nets.errors import Unusable
 
     if text is None:
         return ()
@@ -73,8 +73,8 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 def _demand_free(outputs: list[Path]) -> None:
     """Refuse to write over a result file, or twice over one. Raises Unusable."""
+    from nets.errors import Unusable
     from nets.history import archive
-    from nets.results import Unusable
 
     if len({output.resolve() for output in outputs}) < len(outputs):
         raise Unusable(f"{outputs[0]}: it is named twice, and would be written over")
@@ -85,8 +85,8 @@ def _demand_free(outputs: list[Path]) -> None:
 
 def _write(found: History, json_file: Path | None, export: Path | None) -> None:
     """Write what was asked for. Raises Unusable where it can't be."""
+    from nets.errors import Unusable
     from nets.report.action_benchmark import entries
-    from nets.results import Unusable
 
     contents: dict[Path, object] = {} if json_file is None else {json_file: found.to_json()}
     if export is not None:

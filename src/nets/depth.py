@@ -19,8 +19,8 @@ from statistics import fmean, variance
 
 from scipy.special import stdtrit
 
-from nets.cells import REFERENCE, Verdict
-from nets.results import CostAware, Criteria, Criterion, Depth, Result, State
+from nets.cells import REFERENCE
+from nets.records.cell import CostAware, Criteria, Criterion, Depth, Result, State, Verdict
 
 DEEP_ABOVE = 2
 LEAST_RATIO = 0.9

@@ -17,6 +17,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from nets.errors import NetsError
+
 # Origins, in an order in which an operation's result has the highest origin of its operands. INPUT + n descends from
 # the input through n weight operations at most.
 UNWRITTEN, CONSTANT, WEIGHT, INPUT = range(-1, 3)
@@ -58,7 +60,7 @@ _OVERWRITING = ("copy_", "fill_", "zero_", "normal_", "uniform_")  # they don't 
 _SHAPE_ONLY = ("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like", "randint_like")
 
 
-class UnknownStructure(Exception):
+class UnknownStructure(NetsError):
     """A network whose layers can't be counted; the message says what stands in the way."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nets.pipelines import Stepwise
+from nets.pipelines.stepwise import Stepwise
 
 
 @dataclass(frozen=True, slots=True)

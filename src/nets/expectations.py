@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nets.cells import Cell
-from nets.results import Result
+from nets.records.cell import Result
 
 
 class AccuracyInBand:

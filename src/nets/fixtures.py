@@ -15,16 +15,16 @@ from nets.stash import OPTIONS, PROGRESS, RECORDER, RUN
 if TYPE_CHECKING:
     import torch
 
-    from nets.cells import Cell, Protocol
+    from nets.cells import Cell
     from nets.datasets import Data
-    from nets.growth import Growth
     from nets.harness import Ledger
     from nets.measure import CellRun
     from nets.monitor import GpuMonitor
     from nets.options import Options
-    from nets.pipelines import Loaders, Pipeline
-    from nets.results import Result
-    from nets.sidebyside import SideBySide
+    from nets.pipelines import Pipeline
+    from nets.pipelines.batches import Loaders
+    from nets.records.cell import Protocol, Result
+    from nets.records.comparisons import Growth, SideBySide
     from nets.sweep import Sweep
     from nets.turns import Turns
 

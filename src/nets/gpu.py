@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from nets.errors import NetsError
+
 T = TypeVar("T")
 
 PATIENCE_TO_START_S = 10.0
@@ -36,11 +38,11 @@ _COUNTERS = {
 }
 
 
-class NoDriver(Exception):
+class NoDriver(NetsError):
     """NVML is not here or doesn't start; the message says why."""
 
 
-class Refused(Exception):
+class Refused(NetsError):
     """A call that the driver refused; the message is the driver's own. `lost`: the GPU answers nothing any more."""
 
     def __init__(self, message: str, *, lost: bool = False) -> None:

@@ -6,52 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Literal
 
-from pydantic import Field
-
-from nets.results import Record, Result
-
-Part = Literal["import", "data", "setup", "soak", "trace"]
-
-
-class Harness(Record):
-    """A session's wall time, from the start of its process to its summary, in parts that add up to it.
-
-    `timed_s`: train + evaluate of all rounds. `import_s`: up to the first test: interpreter, imports, collection.
-    `data_s`: loading data sets and making batches of them. `setup_s`: building, warm-up, capture. `other_s`: the rest.
-    """
-
-    wall_s: float = Field(ge=0)
-    timed_s: float = Field(ge=0)
-    import_s: float = Field(ge=0)
-    data_s: float = Field(ge=0)
-    setup_s: float = Field(ge=0)
-    soak_s: float = Field(ge=0)
-    trace_s: float = Field(ge=0)
-    other_s: float
-
-    @property
-    def cost_s(self) -> float:
-        """What is not timed."""
-        return self.wall_s - self.timed_s
-
-    def __str__(self) -> str:
-        parts = ", ".join(
-            f"{name} {seconds:.1f}"
-            for name, seconds in (
-                ("import", self.import_s),
-                ("data", self.data_s),
-                ("set-up", self.setup_s),
-                ("soak", self.soak_s),
-                ("trace", self.trace_s),
-                ("other", self.other_s),
-            )
-        )
-        return (
-            f"harness: {self.cost_s:.1f} s of {self.wall_s:.1f} s of wall time ({self.cost_s / self.wall_s:.1%}) "
-            f"lie outside the timed regions: {parts}"
-        )
+from nets.records.cell import Result
+from nets.records.run import Harness, Part
 
 
 class Ledger:

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from nets.cells import Cell
-    from nets.results import Result
+    from nets.records.cell import Result
 
 
 @pytest.hookspec

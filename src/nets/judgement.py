@@ -13,7 +13,7 @@ from nets.bands import Bands
 from nets.cells import Cell
 from nets.measure import CellRun
 from nets.observe import Observed
-from nets.results import Result
+from nets.records.cell import Result
 from nets.stash import RESULT
 
 

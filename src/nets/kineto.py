@@ -19,15 +19,16 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from nets.errors import NetsError
 from nets.occupancy import Incomputable, Launch
-from nets.results import first_fault
+from nets.records.base import first_fault
 
 _STEP = re.compile(r"ProfilerStep#\d+")
 _LAUNCHES = frozenset({"cuda_runtime", "cuda_driver"})
 _DEVICE_OPS = frozenset({"kernel", "gpu_memcpy", "gpu_memset"})
 
 
-class Unreadable(Exception):
+class Unreadable(NetsError):
     """A file that is not a trace; the message names the file and what is wrong with it."""
 
 

@@ -14,10 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nets.errors import NetsError
+
 if TYPE_CHECKING:
     import torch
 
-    from nets.results import Device
+    from nets.records.cell import Device
 
 _wait_policy = "unknown"
 _set_here: frozenset[str] = frozenset()
@@ -179,7 +181,7 @@ def threaded(device: torch.device, n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class DeviceError(Exception):
+class DeviceError(NetsError):
     """A device that was asked for and does not work here; the message says why."""
 
 
@@ -215,7 +217,7 @@ def no_gpu_because() -> str:
 
 def device_facts(device: torch.device) -> Device:
     """What `device` is, as CUDA and the driver say."""
-    from nets.results import Device
+    from nets.records.cell import Device
 
     if device.type == "cpu":
         return Device(type="cpu", name=cpu_name())

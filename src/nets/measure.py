@@ -20,14 +20,19 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Adam
 
-from nets.cells import Cell, Protocol, UnknownName
+from nets.cells import Cell
 from nets.datasets import Data
+from nets.descent import UnknownStructure
+from nets.errors import UnknownName
 from nets.executions import Executions
 from nets.machine import CpuUse, RssPeak, cpu_use, preserved_rng, threaded
 from nets.models import MODELS, UnfitNetwork, built, sentence
-from nets.pipelines import Loaders, Pass, Pipeline, Stepwise
-from nets.results import Cpu, Round, finite
-from nets.structure import Structure, UnknownStructure, structure
+from nets.pipelines import Pipeline
+from nets.pipelines.batches import Loaders
+from nets.pipelines.stepwise import Pass, Stepwise
+from nets.records.base import finite
+from nets.records.cell import Cpu, Protocol, Round
+from nets.structure import Structure, structure
 
 WARM_UP_STEPS = 3
 # A round counts as disturbed when other processes used more than this share of one core meanwhile, and more than

@@ -16,11 +16,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from nets.errors import NetsError
+
 ImageShape = tuple[int, int, int]
 Builder = Callable[[ImageShape, int], nn.Module]
 
 
-class UnfitNetwork(Exception):
+class UnfitNetwork(NetsError):
     """A network that can't be built, trained or counted here; the message says why."""
 
 

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from nets.gpu import PATIENCE_TO_START_S, Counters, NoDriver, Refused, patiently
 from nets.gpu import Gpu as Driver
-from nets.results import Device, Gpu
+from nets.records.cell import Device
+from nets.records.gpu import Gpu
 from nets.windows import COUNTERS, Window, summed, too_short
 
 POLL_S = 0.5

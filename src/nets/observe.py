@@ -10,7 +10,8 @@ from nets import kineto, passes, trace
 from nets.harness import Ledger
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
-from nets.results import Cpu, Gpu, Trace
+from nets.records.cell import Cpu
+from nets.records.gpu import Gpu, Trace
 from nets.windows import Window
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nets.errors import NetsError
+
 WARP_SIZE = 32
 SUB_PARTITIONS = 4  # of an SM, each with its share of the registers
 REGISTER_UNIT = 256  # registers are given to a warp in multiples of this
@@ -32,7 +34,7 @@ MAX_BLOCKS_PER_SM = {
 }
 
 
-class Incomputable(Exception):
+class Incomputable(NetsError):
     """An occupancy that can't be known from what is there; the message says what is missing."""
 
 

@@ -13,7 +13,9 @@ from tempfile import TemporaryFile
 import pytest
 
 from nets import registry
-from nets.cells import PROTOCOLS, Cell, Protocol, protocol_for, select
+from nets.cells import PROTOCOLS, Cell, protocol_for, select
+from nets.errors import NetsError
+from nets.records.cell import Protocol
 
 PIPELINES = ("resident", "article")
 DEFAULT_DATA_DIR = "data"
@@ -91,7 +93,7 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError(f"--nets: {error}") from None
     try:
         cells = select(option("--cells"), known)
-    except ValueError as error:
+    except NetsError as error:
         raise pytest.UsageError(f"--cells: {error}") from None
     options = Options(
         protocol=option("--protocol"),

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nets import files
-from nets.results import finite
+from nets.records import durable
+from nets.records.base import finite
 
 
 def demand_writable(path: Path) -> None:
@@ -48,7 +48,7 @@ def write(path: Path, config: pytest.Config, session: Any) -> None:
         commit_info=commit_info,
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=session.benchmarks, output_json=output_json)
-    files.replace(path, json.dumps(_finite(output_json), allow_nan=False, indent=4, default=str) + "\n")
+    durable.write(path, json.dumps(_finite(output_json), allow_nan=False, indent=4, default=str) + "\n")
 
 
 def _finite(value: Any) -> Any:

@@ -106,11 +106,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
     import torch
 
-    from nets.cells import UnknownName
     from nets.datasets import DoesNotFit
+    from nets.descent import UnknownStructure
+    from nets.errors import UnknownName, Unusable
     from nets.models import UnfitNetwork
-    from nets.results import Unusable
-    from nets.structure import UnknownStructure
 
     try:
         return (yield)

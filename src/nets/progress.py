@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from nets.cells import Cell, Protocol
-from nets.pipelines import Pass
+from nets.cells import Cell
+from nets.pipelines.stepwise import Pass
+from nets.records.cell import Protocol
 
 EVERY_S = 0.2
 

@@ -20,21 +20,22 @@ import pytest
 
 from nets import depth, outfile, timings
 from nets.cells import Cell
-from nets.growth import Growth
-from nets.harness import Harness, Ledger
-from nets.journal import Entry, Journal
+from nets.errors import Unusable
+from nets.harness import Ledger
 from nets.machine import versions
 from nets.options import Options
-from nets.results import SCHEMA, Unusable
+from nets.records.base import SCHEMA
+from nets.records.comparisons import Growth, SideBySide
+from nets.records.durable import Entry, Journal
+from nets.records.run import Harness
 from nets.resume import is_kept
-from nets.sidebyside import SideBySide
 from nets.stash import RESULT, RUN
 
 if TYPE_CHECKING:
     import torch
 
     from nets.assemble import Setting
-    from nets.gate.comparable import Run
+    from nets.records.run import Run
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
 
@@ -245,9 +246,8 @@ class Recorder:
 
     def run_so_far(self) -> Run:
         """This session as the gate takes it. Raises Unusable for a cell that was measured twice."""
-        from nets.gate.comparable import Run
-        from nets.gate.runs import versions_of
         from nets.machine import facts
+        from nets.records.run import Run, versions_of
 
         entries = self._entries()
         return Run(

@@ -24,7 +24,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from nets.cells import CELLS, REFERENCE, Cell, Expected, UnknownName, Verdict, protocol_for
+from nets.cells import CELLS, REFERENCE, Cell, Expected, protocol_for
+from nets.errors import NetsError, UnknownName
+from nets.records.cell import Verdict
 
 GROUP = "nets.networks"
 _DECLARED = "__nets_networks__"
@@ -32,7 +34,7 @@ _DECLARED = "__nets_networks__"
 B = TypeVar("B", bound=Callable[..., Any])
 
 
-class Undeclared(ValueError):
+class Undeclared(NetsError):
     """A module, file or declaration that gives no networks; the message says what is wrong with it, and where."""
 
 

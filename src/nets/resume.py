@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nets.options import Options
-from nets.results import Result
+from nets.records.cell import Result
 
 if TYPE_CHECKING:
     from nets.assemble import Setting

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nets.gate import config, judge, runs
-from nets.gate.comparable import Run
+from nets.errors import Unusable
+from nets.gate import config, judge
 from nets.gate.config import Limits
+from nets.records.run import Run, read_run
 from nets.report.foreign import plain
-from nets.results import Unusable
 
 if TYPE_CHECKING:
     from nets.gate.findings import Gate
@@ -68,7 +68,8 @@ def session_gate(pytest_config: pytest.Config, recorder: Recorder) -> SessionGat
     if out is not None and Path(out).resolve() == Path(base).resolve():
         raise pytest.UsageError("--gate: the run would be written over its own base; name another --benchmark-json")
     try:
-        found = runs.read(Path(base))
+        found = read_run(Path(base))
+        found.demand_one_record_a_cell()
         if not found.cells:
             raise Unusable(f"{base}: it holds no cell: there is nothing to compare with")
         return SessionGate(found, Limits() if limits is None else config.read(Path(limits)), recorder)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nets.options import Options
     from nets.progress import ProgressLine
     from nets.recorder import Recorder
-    from nets.results import Result
+    from nets.records.cell import Result
 
 OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 """The session's."""

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from nets.cells import Cell, Protocol
+from nets.cells import Cell
 from nets.datasets import Data, Split
-from nets.growth import Point
 from nets.machine import cores, threaded
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
+from nets.records.cell import Protocol
+from nets.records.comparisons import ThroughputPoint
 from nets.turns import Turn, block
 
 BATCH_SIZES = (4, 16, 64, 256, 1024, 4096)
@@ -62,10 +63,10 @@ class Sweep:
             seconds.append(turn.seconds())
         self.matmul_flop_per_s.append(self._matmul())
 
-    def points(self) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    def points(self) -> tuple[tuple[ThroughputPoint, ...], tuple[ThroughputPoint, ...]]:
         """What was found so far: by batch size, and by set size."""
         found = tuple(
-            Point(
+            ThroughputPoint(
                 batch_size=turn.run.protocol.batch_size,
                 n_train=len(turn.run.data.train),
                 mode=turn.run.executions.mode,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.stats import Metadata
 
-from nets.journal import Entry
+from nets.records.durable import Entry
 
 
 def of(item: pytest.Item, *, n_rounds: int, params: dict[str, str]) -> dict[str, Any] | None:

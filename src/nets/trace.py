@@ -20,15 +20,16 @@ from itertools import accumulate, pairwise
 from math import fsum
 from typing import TypeVar
 
+from nets.errors import NetsError
 from nets.kineto import Cycle, Event
 from nets.occupancy import Gpu, Incomputable
-from nets.results import LongKernel, Trace
+from nets.records.gpu import LongKernel, Trace
 
 N_LONGEST = 10
 _N = TypeVar("_N", int, float, int | Fraction)
 
 
-class NoKernels(Exception):
+class NoKernels(NetsError):
     """A trace without a ProfilerStep window, or without a kernel inside it; the message says which."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean
 
-from nets.results import GPU_FIGURES, Gpu, Missing
+from nets.records.gpu import GPU_FIGURES, Gpu, Missing
 
 MIN_WINDOW_S = 3.0
 """NVML's utilization covers 1/6 to 1 s, its energy ticks every 0.1 s: shorter windows say nothing."""

@@ -17,7 +17,7 @@ from nets import machine
 from nets.cells import CELLS
 from nets.machine import choose_device, cores
 from nets.recorder import CORES, DEVICE, REFUSAL, cell_of
-from nets.results import Device
+from nets.records.cell import Device
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from nets.ab.process import Side
-from nets.results import Unusable
+from nets.errors import Unusable
 
 
 @dataclass(slots=True)

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nets.errors import NetsError
 from nets.gate.config import Limits
 from nets.gate.significance import Shift, paired_shift, pairs_needed, sign_flip
 
 Verdict = Literal["slower", "faster", "the same", "open"]
 
 
-class TooFewRounds(ValueError):
+class TooFewRounds(NetsError):
     """So few rounds that no look could decide anything."""
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_benchmark.stats import Stats
 
-from nets import depth, files
+from nets import depth
 from nets.bands import Bands, band_of
-from nets.gate.comparable import Pairing
-from nets.results import Accuracy, Cpu, Outcome, Result, Unusable, parse
+from nets.records import durable
+from nets.records.cell import Accuracy, Cpu, Outcome, Result
+from nets.records.run import Pairing, parsed_run, read_content
 
 
 def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: Path) -> None:
@@ -22,42 +22,34 @@ def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: 
     All rounds together are held against their band and judged for depth. A cell that failed or broke off in any sitting
     has done so. `known`: the side's bands, or why there are none. Raises Unusable for a file that is not nets'.
     """
-    contents = [_content(path) for path in sittings]
-    timed: dict[str, list[dict[str, Any]]] = {}
+    contents = [read_content(path) for path in sittings]
+    runs = [parsed_run(content, str(path)) for path, content in zip(sittings, contents, strict=True)]
+    timed: dict[str, list[Mapping[str, Any]]] = {}
     records: dict[str, list[Result]] = {}
     broken: dict[str, list[Result]] = {}
-    for path, content in zip(sittings, contents, strict=True):
-        for benchmark in content["benchmarks"]:
-            result: Result = parse(benchmark["extra_info"], str(path))
-            timed.setdefault(result.id, []).append(benchmark)
+    for run in runs:
+        for result, timing in zip(run.results, run.timings, strict=True):
+            timed.setdefault(result.id, []).append(timing)
             records.setdefault(result.id, []).append(result)
-        for record in content["nets"].get("unfinished", []):
-            result = parse(record, str(path))
+        for result in run.unfinished:
             broken.setdefault(result.id, []).append(result)
     whole = contents[0]
     cells = [cell for cell in timed if cell not in broken]
     judged = depth.of_session([together(records[cell], known) for cell in cells])
     whole["benchmarks"] = [_benchmark(timed[cell], result) for cell, result in zip(cells, judged, strict=True)]
-    not_run = {each["cell"]: each for content in contents for each in content["nets"].get("not_run", [])}
+    not_run = dict(missing for run in runs for missing in run.not_run)
     whole["nets"] |= {
         "pairing": pairing.to_json(),
         "interrupted": any(content["nets"].get("interrupted") for content in contents),
         "unfinished": [together([*records.get(cell, []), *those], known).to_json() for cell, those in broken.items()],
-        "not_run": [each for cell, each in not_run.items() if cell not in records and cell not in broken],
+        "not_run": [
+            {"cell": cell, "because": because}
+            for cell, because in not_run.items()
+            if cell not in records and cell not in broken
+        ],
         "harness": None,
     }
-    files.replace(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
-
-
-def demand_ours(path: Path) -> None:
-    """Refuse a sitting's file that could not be merged later. Raises Unusable, naming the file and the field."""
-    content = _content(path)
-    cells: list[str] = [parse(benchmark["extra_info"], str(path)).id for benchmark in content["benchmarks"]]
-    for record in content["nets"].get("unfinished", []):
-        cells.append(parse(record, str(path)).id)
-    twice = [cell for cell, n in Counter(cells).items() if n > 1]
-    if twice:
-        raise Unusable(f"{path}: two tests measure the cell {twice[0]}; name one with --tests, or -k after `--`")
+    durable.write(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
 
 
 def together(results: Sequence[Result], known: Bands | str) -> Result:
@@ -96,21 +88,11 @@ def together(results: Sequence[Result], known: Bands | str) -> Result:
     )
 
 
-def _benchmark(benchmarks: list[dict[str, Any]], result: Result) -> dict[str, Any]:
+def _benchmark(timings: Sequence[Mapping[str, Any]], result: Result) -> dict[str, Any]:
     """pytest-benchmark's own figures of all sittings."""
     stats = Stats()
-    data = [seconds for benchmark in benchmarks for seconds in benchmark["stats"]["data"]]
+    data = [seconds for timing in timings for seconds in timing["stats"]["data"]]
     for seconds in data:
         stats.update(seconds)
-    figures = {**benchmarks[0]["stats"], **stats.as_dict(), "data": data}
-    return {**benchmarks[0], "stats": figures, "extra_info": result.to_json()}
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise Unusable(f"{path}: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("nets"), dict):
-        raise Unusable(f"{path}: written by pytest-benchmark, but not by nets: it has no field 'nets'")
-    return content
+    figures = {**timings[0]["stats"], **stats.as_dict(), "data": data}
+    return {**timings[0], "stats": figures, "extra_info": result.to_json()}

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nets.ab import side as plugin
+from nets.ab import side
+from nets.errors import Unusable
 from nets.machine import callers_environment
-from nets.results import Unusable
 
 PLUGIN = "nets_ab_side"
 USAGE_ERROR = 4
@@ -77,8 +77,8 @@ class Side:
         ours, theirs = socket.socketpair()
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
-        variables = {**environment(spec.folder, plugin_folder), plugin.SOCKET: str(theirs.fileno())}
-        variables[plugin.NOT_FROM] = os.pathsep.join(map(str, spec.not_from or ()))
+        variables = {**environment(spec.folder, plugin_folder), side.SOCKET: str(theirs.fileno())}
+        variables[side.NOT_FROM] = os.pathsep.join(map(str, spec.not_from or ()))
         with theirs, spec.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(

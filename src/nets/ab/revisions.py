@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nets.results import Unusable
+from nets.errors import Unusable
 
 WORKING_TREE = "."
 

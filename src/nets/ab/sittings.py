@@ -14,12 +14,12 @@ from uuid import uuid4
 from nets.ab import side
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.looks import Plan, Verdict, plan
-from nets.ab.merge import demand_ours, merge
+from nets.ab.merge import merge
 from nets.ab.process import PLUGIN, Refused, Side, Spec, takes
 from nets.bands import Bands
-from nets.gate.comparable import Pairing
 from nets.gate.config import Limits
 from nets.gate.significance import Shift
+from nets.records.run import Pairing, read_run
 
 Say = Callable[[str], None]
 
@@ -150,7 +150,7 @@ class _Run:
         files = (base.spec.json, head.spec.json)
         if all(path.is_file() for path in files):
             for path in files:
-                demand_ours(path)
+                read_run(path).demand_one_record_a_cell()
             self._files.append(files)
         for test, ratio in sitting.ratios.items():
             self._ratios.setdefault(test, []).append(ratio)

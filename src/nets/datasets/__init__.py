@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nets.cells import DATASETS, FOLDER, UnknownName
+from nets.cells import DATASETS, FOLDER
+from nets.errors import NetsError, UnknownName
 from nets.machine import free_bytes
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from nets.models import ImageShape
 
 
-class DataError(Exception):
+class DataError(NetsError):
     """Data that must not be trained on: altered, truncated or unreadable. The message names the file and the remedy."""
 
 

@@ -14,7 +14,7 @@ from statistics import fmean
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, Status
 from nets.gate.significance import CONFIDENCE, paired_shift, sign_flip, welch
-from nets.results import Result, Round
+from nets.records.cell import Result, Round
 
 Pairs = Sequence[tuple[Round, Round]]
 

@@ -2,70 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pydantic import Field
-
 from nets.gate.config import Fact
-from nets.results import Record, Result, Round, Unusable
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """What a run ran under; None where it has none, or the file doesn't say."""
-
-    torch: str | None = None
-    cuda: str | None = None
-    cudnn: str | None = None
-    python: str | None = None
-
-
-class Pairing(Record):
-    """The same on two runs that were measured in turns.
-
-    `rounds`: how many of a cell's rounds one pair of processes ran, one after the other; together they count once,
-    since what a process is dealt at its start stays with it. `looks`: after how many sittings a cell could stop.
-    """
-
-    id: str = Field(min_length=1, max_length=200)
-    rounds: int = Field(ge=1, le=1_000)
-    looks: int = Field(ge=1, le=1_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """All of one file that the gate needs. Raises Unusable for a cell that occurs twice.
-
-    `results`: cells with a timing; `unfinished`: those that broke off; `not_run`: (cell, reason) of the others.
-    `pairing`: the same on two runs that were measured in turns, round by round; None for any other.
-    """
-
-    source: str
-    results: tuple[Result, ...]
-    unfinished: tuple[Result, ...] = ()
-    not_run: tuple[tuple[str, str], ...] = ()
-    versions: Versions = Versions()
-    pairing: Pairing | None = None
-
-    def __post_init__(self) -> None:
-        for cell, n in Counter(result.id for result in self.cells).items():
-            if n > 1:
-                raise Unusable(f"{self.source}: the cell {cell} is there {n} times; which one is meant can't be told")
-
-    @property
-    def cells(self) -> tuple[Result, ...]:
-        """Every record, timed or not."""
-        return (*self.results, *self.unfinished)
-
-    def cell(self, cell_id: str) -> Result | None:
-        """The record of a cell; None where there is none."""
-        return next((result for result in self.cells if result.id == cell_id), None)
-
-    def why_not_run(self, cell_id: str) -> str | None:
-        """Why a cell did not run; None where the file doesn't say."""
-        return next((because for cell, because in self.not_run if cell == cell_id), None)
+from nets.records.cell import Result, Round
+from nets.records.run import Pairing, Run
 
 
 @dataclass(frozen=True, slots=True)

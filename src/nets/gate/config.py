@@ -13,13 +13,13 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
+from nets.errors import Unusable
 from nets.gate.significance import MIN_PAIRS
-from nets.results import Record, Unusable, first_fault
+from nets.records.base import Record, first_fault
+from nets.records.metrics import Family
 
 Fact = Literal["device", "torch", "cuda", "data", "protocol", "pipeline", "threads", "workers", "network"]
 FACTS: tuple[Fact, ...] = get_args(Fact)
-
-Family = Literal["time", "energy", "utilization", "core_seconds", "memory", "host_memory"]
 Relative = Annotated[float, Field(gt=0, le=10)]
 
 

@@ -9,13 +9,12 @@ from pydantic import Field
 
 from nets.gate.config import Limits
 from nets.gate.significance import Shift
-from nets.results import Record
+from nets.records.base import Record
+from nets.records.metrics import Worse
 
 Status = Literal[
     "regressed", "missing", "incomparable", "not enough data", "not measured", "improved", "new", "ok"
 ]  # the worst first  # fmt: skip
-Worse = Literal["more", "less"]
-
 FAILING: tuple[Status, ...] = ("regressed", "missing")
 THIN: tuple[Status, ...] = ("incomparable", "not enough data", "not measured")
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from nets.errors import Unusable
 from nets.gate import accuracy, figures, time
-from nets.gate.comparable import Difference, Run, Sides, differences
+from nets.gate.comparable import Difference, Sides, differences
 from nets.gate.config import Limits
 from nets.gate.findings import Compared, Finding, Gate, Status, exit_code
 from nets.gate.time import Tested
-from nets.results import Result, Unusable
+from nets.records.cell import Result
+from nets.records.run import Run
 
 
 def gate(base: Run, head: Run, limits: Limits) -> Gate:
     """Hold head against base. Raises Unusable for a base without a cell: there is nothing to hold head against."""
+    for run in (base, head):
+        run.demand_one_record_a_cell()
     if not base.cells:
         because = "".join(f"; {cell}: {why}" for cell, why in base.not_run[:1])
         raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with{because}")

@@ -29,7 +29,7 @@ from nets.gate.comparable import Sides
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, beyond, with_ratio
 from nets.gate.significance import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
-from nets.results import Round
+from nets.records.cell import Round
 
 MAX_S = 1e9
 """Thirty years: no round takes longer, and sums of what a damaged file says would overflow."""

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from nets import resultfiles
-from nets.gate import runs
-from nets.gate.comparable import Run
+from nets.errors import Unusable
 from nets.history.commits import Commit, commit_id
-from nets.results import Unusable
+from nets.records.run import Run, read_run
 
 NOT_SEARCHED = {".git", ".hg", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
 """Folders in a repository that hold no results, and thousands of files."""
@@ -35,19 +31,6 @@ class Archive:
 
     runs: tuple[Stored, ...]
     passed_over: tuple[str, ...]
-
-
-class _CommitInfo(BaseModel):
-    id: str | None = None
-    time: str | None = None
-    dirty: bool = False
-
-
-class _File(BaseModel):
-    """What pytest-benchmark writes beside the benchmarks."""
-
-    commit_info: _CommitInfo = _CommitInfo()
-    datetime: str
 
 
 def read(folder: Path, without: Iterable[Path] = ()) -> Archive:
@@ -78,12 +61,14 @@ def read(folder: Path, without: Iterable[Path] = ()) -> Archive:
 
 def stored(path: Path) -> Stored:
     """Read one result file. Raises Unusable, naming the file and the field."""
-    run = runs.read(path)
-    beside = resultfiles.beside(path, _File)
+    run = read_run(path)
+    run.demand_one_record_a_cell()
     if not run.results:
         raise Unusable(f"{path}: it holds no finished cell")
-    info = beside.commit_info
-    ran = _time(beside.datetime, f"{path}: field 'datetime'")
+    if run.ran is None:
+        raise Unusable(f"{path}: field 'datetime' is missing: when it ran is not known")
+    info = run.commit
+    ran = _time(run.ran, f"{path}: field 'datetime'")
     commit = commit_id(info.id)
     of_commit = None if commit is None or not info.time else _time(info.time, f"{path}: field 'commit_info.time'")
     return Stored(run, Commit(commit, ran if of_commit is None else of_commit, ran, info.dirty))

@@ -9,10 +9,10 @@ from statistics import fmean, median
 from typing import Literal
 
 from nets.gate.config import Limits
-from nets.gate.figures import METRICS as FIGURES
-from nets.gate.figures import Metric as FigureMetric
-from nets.gate.findings import Worse
-from nets.results import Result, Round
+from nets.records.cell import Result, Round
+from nets.records.metrics import METRICS as FIGURES
+from nets.records.metrics import Metric as FigureMetric
+from nets.records.metrics import Worse
 
 Scale = Literal["ratio", "difference", "exact"]
 """How two values are held against each other: by their ratio, their difference, or by being the same."""

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from nets.gate.findings import Worse
-from nets.results import Record
+from nets.records.base import Record
+from nets.records.metrics import Worse
 
 State = Literal["tested", "too few", "constant", "exact"]
 """Whether changes were sought by a test, or why not: `too few` commits for any, a value that never varies, or one that

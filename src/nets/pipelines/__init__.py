@@ -11,13 +11,13 @@ from typing import ClassVar, Protocol
 import torch
 from torch import nn
 
-from nets.cells import Protocol as TrainingProtocol
-from nets.cells import UnknownName
 from nets.datasets import Data
+from nets.errors import UnknownName
 from nets.pipelines.article import ArticlePipeline
 from nets.pipelines.batches import Batches, Loaders, ResidentBatches
 from nets.pipelines.resident import ResidentPipeline
 from nets.pipelines.stepwise import Pass, Stepwise
+from nets.records.cell import Protocol as TrainingProtocol
 
 __all__ = [
     "PIPELINES",

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Adam
 
-from nets.cells import Protocol
 from nets.datasets import Data
 from nets.datasets.published import SOURCES
 from nets.machine import cores
 from nets.pipelines.batches import Loaders
 from nets.pipelines.stepwise import Done, Pass, Stepwise
+from nets.records.cell import Protocol
 
 COLOUR_WORKERS = 2
 """Loader processes for torchvision's colour images: what the article gave CIFAR-10; MNIST and its like have none."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import torch
 
+from nets.errors import NetsError
 from nets.machine import preserved_rng
 from nets.pipelines.batches import ResidentBatches
 from nets.pipelines.resident import ResidentTrainer
@@ -27,7 +28,7 @@ TOLERANCE = 1e-3
 """Of a unit's mean loss, replayed against run eagerly: kernels that add in any order differ by far less."""
 
 
-class Unfaithful(Exception):
+class Unfaithful(NetsError):
     """Replayed steps are not what the network does."""
 
 

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from nets.cells import Protocol
 from nets.datasets import Data, Split
 from nets.machine import threads
 from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.stepwise import Done, Pass, Stepwise
+from nets.records.cell import Protocol
 
 if TYPE_CHECKING:
     from nets.pipelines.graph import GraphTrainer

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from nets.gate.findings import Worse
 from nets.history.records import History, Line
+from nets.records.metrics import Worse
 from nets.report.foreign import plain
 
 MAX_NAME = 500

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
-from nets.growth import Growth
-from nets.sidebyside import Side, SideBySide
+from nets.records.comparisons import Growth, SideBySide, TimedSide
 
 
 def compared(records: Iterable[SideBySide]) -> list[str]:
@@ -24,7 +23,7 @@ def compared(records: Iterable[SideBySide]) -> list[str]:
     return lines
 
 
-def _side(side: Side) -> str:
+def _side(side: TimedSide) -> str:
     how = f" on {side.execution.threads} threads" if side.execution is not None and side.execution.threads > 1 else ""
     return f"{side.name}{how} {median(side.seconds) * 1e3:.3f} ms a {side.per}"
 

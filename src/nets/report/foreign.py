@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import TypeVar
 
-from nets.results import Record, parse
+from nets.records.base import Record, parse
 
 T = TypeVar("T", bound=Record)
 

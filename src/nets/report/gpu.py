@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nets.cells import CELLS
-from nets.results import Result
+from nets.records.cell import Result
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}
 ABSENT = "–"

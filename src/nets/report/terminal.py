@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nets.records.cell import Result
 from nets.report.gpu import PUBLISHED, gpu_tables
 from nets.report.gpu import notes as gpu_notes
-from nets.results import Result
 
 
 def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:

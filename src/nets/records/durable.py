@@ -1,19 +1,52 @@
-"""Finished cells, appended and fsynced one by one; the final file is made from them.
-
-One line of JSON a cell. A line that a killed process left half written is passed over, and cut off before the next.
-"""
+"""Files that outlive a crash: replaced whole, or appended line by line and synced."""
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nets.files import sync_folder
-from nets.results import Result, Unusable, parse
+from nets.errors import Unusable
+from nets.records.base import parse
+from nets.records.cell import Result
+
+
+def write(path: Path, text: str) -> None:
+    """Write `text` to a temporary name beside `path`, durably, then put it in its place."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in `folder` durable; not every system lets a folder be opened."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +81,7 @@ class Entry:
         except (ValueError, TypeError, KeyError) as error:
             raise Unusable(f"{source}: not a journal's line: {error}") from error
         versions = entry.get("versions") or {}
-        return cls(nodeid=nodeid, result=parse(record, source), benchmark=benchmark, versions=versions)
+        return cls(nodeid=nodeid, result=parse(record, source, Result), benchmark=benchmark, versions=versions)
 
 
 class Journal:
@@ -68,7 +101,7 @@ class Journal:
         self._begun = False
         self._entries: list[Entry] = []
         if resume and path is not None:
-            self._entries += [entry for entry in read(path) if versions is None or entry.versions == versions]
+            self._entries += [entry for entry in read_journal(path) if versions is None or entry.versions == versions]
 
     def append(self, entry: Entry) -> None:
         """Keep an entry; it is on the disk when this returns."""
@@ -104,7 +137,7 @@ class Journal:
         sync_folder(self._path.parent)
 
 
-def read(path: Path) -> Iterator[Entry]:
+def read_journal(path: Path) -> Iterator[Entry]:
     """The entries of a journal's file. Raises Unusable for a whole line that is not one, or a missing file."""
     try:
         lines = path.read_text().splitlines(keepends=True)

@@ -1,0 +1,164 @@
+"""The records of comparisons: two ways side by side, throughput by size, a network against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+from statistics import median
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from nets.records.base import Record
+from nets.records.cell import CellFacts, Depth, Device, Execution, Network, Protocol, Round, Where
+
+CONFIDENCE = 0.95
+
+
+class TimedSide(Record):
+    """One of the two: its name, how its steps are executed (null for a peer), each turn's seconds, `per` what."""
+
+    name: str
+    execution: Execution | None
+    per: Literal["round", "step"]
+    seconds: tuple[Annotated[float, Field(gt=0)], ...]
+
+
+class PairedRatio(Record):
+    """The first side's seconds over the second's, pair by pair: their median, and its interval.
+
+    The interval is between order statistics, and so assumes nothing of the noise (Conover, Practical Nonparametric
+    Statistics, section 3.2); null where there are too few pairs for the confidence.
+    """
+
+    median: float = Field(gt=0)
+    low: float | None
+    high: float | None
+    confidence: float = Field(gt=0, lt=1)
+    n: int = Field(ge=1)
+
+
+class SideBySide(Record):
+    """What `extra_info` holds of a benchmark that compares; `of` says what was compared."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    kind: Literal["side_by_side"] = "side_by_side"
+    of: str
+    cell: CellFacts
+    protocol: Protocol
+    device: Device
+    where: Where
+    sides: tuple[TimedSide, TimedSide]
+    ratio: PairedRatio
+
+    @model_validator(mode="after")
+    def _ratio_of_the_sides(self) -> SideBySide:
+        first, second = self.sides
+        if self.ratio != ratio_of(first.seconds, second.seconds, self.ratio.confidence):
+            raise ValueError("'ratio' is not that of the two sides' seconds")
+        return self
+
+    @property
+    def id(self) -> str:
+        """The cell's id, `dataset-model`."""
+        return f"{self.cell.dataset}-{self.cell.model}"
+
+
+def ratio_of(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> PairedRatio:
+    """The ratio of two sides' seconds, turn by turn. Raises ValueError without a turn, or for unequal numbers."""
+    ratios = sorted(a / b for a, b in zip(first, second, strict=True))
+    if not ratios:
+        raise ValueError("no turns to compare")
+    n = len(ratios)
+    # the widest k with P(the median lies outside the k-th smallest and largest) <= 1 - confidence
+    k, outside = 0, 2 * 0.5**n
+    while outside <= 1 - confidence:
+        k += 1
+        outside += 2 * comb(n, k) * 0.5**n
+    return PairedRatio(
+        median=median(ratios),
+        low=ratios[k - 1] if k else None,
+        high=ratios[n - k] if k else None,
+        confidence=confidence,
+        n=n,
+    )
+
+
+Seconds = tuple[Annotated[float, Field(gt=0)], ...]
+
+
+class ThroughputPoint(Record):
+    """Training at one batch size on one number of images: the seconds a step of each turn, epoch's start and end in it.
+
+    `mode`: eager or graph; `threads`: torch's on a CPU.
+    """
+
+    batch_size: int = Field(ge=1)
+    n_train: int = Field(ge=1)
+    mode: str
+    threads: int = Field(ge=1)
+    step_s: Seconds
+
+    @property
+    def images_per_s(self) -> float:
+        """Throughput, by the median of the turns; a set's last batch may be short."""
+        n_steps = -(-self.n_train // self.batch_size)
+        return self.n_train / n_steps / median(self.step_s)
+
+
+class Growth(Record):
+    """What `extra_info` holds of a sweep over batch sizes and one over set sizes.
+
+    `training_flop_per_image`: forward and backward, by torch.utils.flop_counter, a multiply-accumulate counted twice.
+    `matmul_flop_per_s`: of each turn's large float32 matrix product, the ceiling of what the device can do.
+    """
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    kind: Literal["growth"] = "growth"
+    cell: CellFacts
+    protocol: Protocol
+    pipeline: str
+    device: Device
+    where: Where
+    training_flop_per_image: int = Field(gt=0)
+    matmul_flop_per_s: Seconds
+    by_batch_size: tuple[ThroughputPoint, ...]
+    by_set_size: tuple[ThroughputPoint, ...]
+
+    @property
+    def id(self) -> str:
+        """The cell's id, `dataset-model`."""
+        return f"{self.cell.dataset}-{self.cell.model}"
+
+    @property
+    def ceiling_images_per_s(self) -> float:
+        """Images a second if every operation of a training step ran as fast as the large matrix product."""
+        return median(self.matmul_flop_per_s) / self.training_flop_per_image
+
+    def share(self, point: ThroughputPoint) -> float:
+        """Throughput over the ceiling's."""
+        return point.images_per_s / self.ceiling_images_per_s
+
+
+class TrainedNetwork(Record):
+    """A network that was trained: what it is made of, its rounds, and on a GPU the trace's est. SM efficiency."""
+
+    network: Network
+    rounds: tuple[Round, ...]
+    sm_efficiency_pct: float | None
+
+
+class DepthComparison(Record):
+    """What `nets depth --json` writes; without a data set only the structure is known, and the rest is null."""
+
+    schema_: Literal[1] = 1
+    kind: Literal["depth"] = "depth"
+    target: str
+    image: tuple[int, int, int]
+    network: Network
+    depth: Depth
+    cell: CellFacts | None = None
+    protocol: Protocol | None = None
+    pipeline: str | None = None
+    device: Device | None = None
+    sides: tuple[TrainedNetwork, TrainedNetwork] | None = None

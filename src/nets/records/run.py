@@ -1,0 +1,272 @@
+"""A run's JSON file, read once into one `Run`; a file that is not one is refused by name."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from nets.errors import Unusable
+from nets.records.base import Record, first_fault, parse
+from nets.records.cell import Result
+from nets.records.comparisons import Growth, SideBySide
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a run ran under; None where it has none, or the file doesn't say."""
+
+    torch: str | None = None
+    cuda: str | None = None
+    cudnn: str | None = None
+    python: str | None = None
+
+
+class Pairing(Record):
+    """The same on two runs that were measured in turns.
+
+    `rounds`: how many of a cell's rounds one pair of processes ran, one after the other; together they count once,
+    since what a process is dealt at its start stays with it. `looks`: after how many sittings a cell could stop.
+    """
+
+    id: str = Field(min_length=1, max_length=200)
+    rounds: int = Field(ge=1, le=1_000)
+    looks: int = Field(ge=1, le=1_000)
+
+
+Part = Literal["import", "data", "setup", "soak", "trace"]
+
+
+class Harness(Record):
+    """A session's wall time, from the start of its process to its summary, in parts that add up to it.
+
+    `timed_s`: train + evaluate of all rounds. `import_s`: up to the first test: interpreter, imports, collection.
+    `data_s`: loading data sets and making batches of them. `setup_s`: building, warm-up, capture. `other_s`: the rest.
+    """
+
+    wall_s: float = Field(ge=0)
+    timed_s: float = Field(ge=0)
+    import_s: float = Field(ge=0)
+    data_s: float = Field(ge=0)
+    setup_s: float = Field(ge=0)
+    soak_s: float = Field(ge=0)
+    trace_s: float = Field(ge=0)
+    other_s: float
+
+    @property
+    def cost_s(self) -> float:
+        """What is not timed."""
+        return self.wall_s - self.timed_s
+
+    def __str__(self) -> str:
+        parts = ", ".join(
+            f"{name} {seconds:.1f}"
+            for name, seconds in (
+                ("import", self.import_s),
+                ("data", self.data_s),
+                ("set-up", self.setup_s),
+                ("soak", self.soak_s),
+                ("trace", self.trace_s),
+                ("other", self.other_s),
+            )
+        )
+        return (
+            f"harness: {self.cost_s:.1f} s of {self.wall_s:.1f} s of wall time ({self.cost_s / self.wall_s:.1%}) "
+            f"lie outside the timed regions: {parts}"
+        )
+
+
+class CommitInfo(BaseModel):
+    """What pytest-benchmark says of the commit that a run was of."""
+
+    id: str | None = None
+    time: str | None = None
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All of one run's file.
+
+    `results`: the cells with a timing; `timings`: pytest-benchmark's own entry of each, without the record;
+    `unfinished`: the cells that broke off; `not_run`: (cell, reason) of the others. `side_by_side` and `growth` are the
+    records of such benchmarks. `pairing`: the same on two runs that were measured in turns, round by round; None for
+    any other. `ran`: when it was written, as the file says it.
+    """
+
+    source: str
+    results: tuple[Result, ...] = ()
+    unfinished: tuple[Result, ...] = ()
+    not_run: tuple[tuple[str, str], ...] = ()
+    versions: Versions = Versions()
+    pairing: Pairing | None = None
+    timings: tuple[Mapping[str, Any], ...] = ()
+    side_by_side: tuple[SideBySide, ...] = ()
+    growth: tuple[Growth, ...] = ()
+    harness: Harness | None = None
+    commit: CommitInfo = field(default_factory=CommitInfo)
+    ran: str | None = None
+
+    @property
+    def cells(self) -> tuple[Result, ...]:
+        """Every record, timed or not."""
+        return (*self.results, *self.unfinished)
+
+    def cell(self, cell_id: str) -> Result | None:
+        """The record of a cell; None where there is none."""
+        return next((result for result in self.cells if result.id == cell_id), None)
+
+    def why_not_run(self, cell_id: str) -> str | None:
+        """Why a cell did not run; None where the file doesn't say."""
+        return next((because for cell, because in self.not_run if cell == cell_id), None)
+
+    def demand_one_record_a_cell(self) -> None:
+        """Refuse a run in which several tests measured one cell. Raises Unusable, naming cell and tests."""
+        for cell, n in Counter(result.id for result in self.cells).items():
+            if n > 1:
+                named = [
+                    str(timing.get("fullname"))
+                    for result, timing in zip(self.results, self.timings, strict=False)
+                    if result.id == cell
+                ]
+                tests = f" ({', '.join(named)})" if named else ""
+                raise Unusable(
+                    f"{self.source}: the cell {cell} is there {n} times{tests}; which one is meant can't be told"
+                )
+
+
+MAX_BYTES = 200_000_000
+
+
+class _Versions(BaseModel):
+    torch: str | None = None
+    python: str | None = None
+
+
+class _Machine(BaseModel):
+    """`machine_info.nets`, as `nets.machine.facts` makes it."""
+
+    versions: _Versions = _Versions()
+    cuda: str | None = None
+    cudnn: int | None = None
+
+
+class _MachineInfo(BaseModel):
+    nets: _Machine
+
+
+class _NotRun(BaseModel):
+    cell: str
+    because: str
+
+
+class _Block(BaseModel):
+    """What the recorder writes beside the benchmarks."""
+
+    unfinished: list[dict[str, Any]] = []
+    not_run: list[_NotRun] = []
+    harness: Harness | None = None
+    pairing: Pairing | None = None
+
+
+class _File(BaseModel):
+    benchmarks: list[Any]
+    nets: _Block
+    machine_info: _MachineInfo
+    commit_info: CommitInfo = CommitInfo()
+    datetime: str | None = None
+
+
+def read_run(path: Path) -> Run:
+    """Read what `pytest benchmarks/ --benchmark-json` wrote. Raises Unusable, naming the file and the field."""
+    return parsed_run(read_content(path), str(path))
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """The same as plain JSON, not looked into yet. Raises Unusable for what is not a file of nets."""
+    content = _json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+        raise Unusable(f"{path}: not a pytest-benchmark file: it has no list 'benchmarks'")
+    if not isinstance(content.get("nets"), dict):
+        raise Unusable(f"{path}: written by pytest-benchmark, but not by nets: it has no field 'nets'")
+    return content
+
+
+def parsed_run(content: Mapping[str, Any], source: str) -> Run:
+    """A file's content -> the run. Raises Unusable, naming `source` and the field."""
+    try:
+        file = _File.model_validate(content)
+    except ValidationError as error:
+        raise Unusable(f"{source}: {first_fault(error)}") from error
+    results: list[Result] = []
+    timings: list[Mapping[str, Any]] = []
+    compared: list[SideBySide] = []
+    growth: list[Growth] = []
+    for i, benchmark in enumerate(file.benchmarks):
+        record = benchmark.get("extra_info") if isinstance(benchmark, dict) else None
+        if not isinstance(record, dict) or "schema" not in record:
+            continue  # a benchmark that is no cell's may stand beside
+        where = f"{source}: benchmarks.{i}"
+        match record.get("kind"):
+            case "side_by_side":
+                compared.append(parse(record, where, SideBySide))
+            case "growth":
+                growth.append(parse(record, where, Growth))
+            case _:
+                results.append(parse(record, where, Result))
+                timings.append({key: value for key, value in benchmark.items() if key != "extra_info"})
+    return Run(
+        source=source.encode(errors="replace").decode(),  # a file's name need not be text
+        results=tuple(results),
+        timings=tuple(timings),
+        side_by_side=tuple(compared),
+        growth=tuple(growth),
+        unfinished=tuple(
+            parse(record, f"{source}: nets.unfinished.{i}", Result) for i, record in enumerate(file.nets.unfinished)
+        ),
+        not_run=tuple((each.cell, each.because) for each in file.nets.not_run),
+        versions=_versions(file.machine_info.nets),
+        pairing=file.nets.pairing,
+        harness=file.nets.harness,
+        commit=file.commit_info,
+        ran=file.datetime,
+    )
+
+
+def versions_of(facts: Mapping[str, object]) -> Versions:
+    """Of what `nets.machine.facts` says of this process."""
+    return _versions(_Machine.model_validate(facts))
+
+
+def _versions(machine: _Machine) -> Versions:
+    return Versions(
+        torch=machine.versions.torch,
+        cuda=machine.cuda,
+        cudnn=None if machine.cudnn is None else str(machine.cudnn),
+        python=machine.versions.python,
+    )
+
+
+def _json(path: Path) -> Any:
+    """A plain file's JSON: a pipe or a device has no size to refuse it by, and may never end."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise Unusable(f"{path}: not a plain file")
+        if found.st_size > MAX_BYTES:
+            raise Unusable(f"{path}: {found.st_size:,} bytes; a run's file has at most {MAX_BYTES:,}")
+        return json.loads(path.read_bytes(), parse_constant=_refuse)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"{path}: not JSON: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}, which JSON doesn't know")
