@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from nets import bands
 from nets.bandrates import caught, left_out, rates, simulated
-from nets.bands import interval
 from nets.cli import app
+from nets.stats.inference import prediction_interval
 from tests.suite import REPOSITORY
 
 
@@ -34,7 +34,7 @@ def test_the_smallest_drop_is_caught_in_95_percent() -> None:
     reference = accuracies(20)
     found = rates(reference)
     rng = random.Random(2)
-    low, _ = interval(reference, 3)
+    low, _ = prediction_interval(reference, 3)
     means = [sum(rng.gauss(found.mean - found.smallest_drop, found.std) for _ in range(3)) / 3 for _ in range(20_000)]
     assert sum(mean < low for mean in means) / 20_000 == pytest.approx(0.95, abs=0.01)
 

@@ -14,6 +14,7 @@ from nets import bands
 from nets.cells import CELLS, protocol_for
 from nets.errors import Unusable
 from nets.records.cell import Accuracy
+from nets.stats import inference
 from tests.suite import REPOSITORY
 
 ACCURACIES = st.lists(st.integers(0, 10_000).map(lambda n: n / 10_000), min_size=2, max_size=40)
@@ -22,7 +23,7 @@ ACCURACIES = st.lists(st.integers(0, 10_000).map(lambda n: n / 10_000), min_size
 def test_known_interval() -> None:
     """The textbook's formula: mean 0.5, s 0.1, n 4, R 1, t(0.975, 3) = 3.182446."""
     reference = [0.5 - 0.0866025403784, 0.5 - 0.0866025403784, 0.5 + 0.0866025403784, 0.5 + 0.0866025403784]
-    low, high = bands.interval(reference, 1, alpha=0.05)
+    low, high = inference.prediction_interval(reference, 1, alpha=0.05)
     half = 3.182446305 * 0.1 * (1 / 4 + 1) ** 0.5
     assert low == pytest.approx(0.5 - half)
     assert high == pytest.approx(0.5 + half)
@@ -31,10 +32,13 @@ def test_known_interval() -> None:
 @given(ACCURACIES, st.integers(1, 20))
 def test_interval_properties(reference: list[float], n_rounds: int) -> None:
     """The interval holds the references' mean, lies in [0, 1], and narrows with more rounds and a larger alpha."""
-    low, high = bands.interval(reference, n_rounds)
+    low, high = inference.prediction_interval(reference, n_rounds)
     assert 0 <= low <= fmean(reference) + 1e-12
     assert fmean(reference) - 1e-12 <= high <= 1
-    for narrow in (bands.interval(reference, n_rounds + 1), bands.interval(reference, n_rounds, alpha=0.01)):
+    for narrow in (
+        inference.prediction_interval(reference, n_rounds + 1),
+        inference.prediction_interval(reference, n_rounds, alpha=0.01),
+    ):
         assert low <= narrow[0]
         assert narrow[1] <= high
 
@@ -56,7 +60,7 @@ def test_false_alarms() -> None:
     alarms, runs = 0, 4_000
     for _ in range(runs):
         reference = [rng.gauss(0.5, 0.01) for _ in range(20)]
-        low, high = bands.interval(reference, 3, alpha=0.05)
+        low, high = inference.prediction_interval(reference, 3, alpha=0.05)
         alarms += not low <= fmean(rng.gauss(0.5, 0.01) for _ in range(3)) <= high
     assert 0.04 < alarms / runs < 0.06
 
@@ -83,7 +87,7 @@ def test_the_article_s_accuracies_lie_in_the_bands() -> None:
     for cell in CELLS:
         if cell.published is not None:
             reference = known.accuracies(cell.id, protocol_for("article", cell.dataset))
-            low, high = bands.interval(reference, 3)
+            low, high = inference.prediction_interval(reference, 3)
             assert low <= cell.published.accuracy <= high
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-import ruptures
 import scipy.stats
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nets.history.changepoints import ALPHA_STEP, LEAST, MIN_COMMITS, MIN_SIZE, Change, change_points
 from nets.history.rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
+from nets.stats.changepoints import ALPHA_STEP, LEAST, MIN_COMMITS, MIN_SIZE, Change, change_points
 
 SERIES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=0, max_size=40)
 
@@ -158,17 +157,25 @@ def test_the_reverse_mirrors(seed: int, n: int, step: float) -> None:
     assert [change.p for change in reversed(back)] == [change.p for change in there]
 
 
-def test_the_gain_is_ruptures_own() -> None:
-    """What the test judges is what ruptures maximises: the squared error that its breakpoints save, as it counts."""
-    from nets.history.changepoints import _gains, _proposed
+def test_the_proposal_is_the_best_segmentation() -> None:
+    """Of all segmentations the proposed one has the least squared error, and the gain is what it saves."""
+    from nets.stats.changepoints import MIN_SIZE, _gains, _proposed
+
+    def error(values: np.ndarray, breaks: tuple[int, ...]) -> float:
+        return sum(float(piece.var() * piece.size) for piece in np.split(values, breaks))
 
     for seed in range(20):
         values = np.asarray(noisy((9, 0.0), (6, 1.0), (8, 0.3), noise=1.0, seed=seed))
         values -= values.mean()
-        cost = ruptures.costs.CostL2().fit(values)
         for n_breaks in (1, 2):
-            saved = cost.error(0, values.size) - cost.sum_of_costs([*_proposed(values, n_breaks), values.size])
-            assert _gains(values[np.newaxis], n_breaks)[0] == pytest.approx(saved)
+            errors = {
+                breaks: error(values, breaks)
+                for breaks in combinations(range(MIN_SIZE, values.size - MIN_SIZE + 1), n_breaks)
+                if all(later - earlier >= MIN_SIZE for earlier, later in pairwise(breaks))
+            }
+            best = min(errors, key=lambda breaks: errors[breaks])
+            assert tuple(_proposed(values, n_breaks)) == best
+            assert _gains(values[np.newaxis], n_breaks)[0] == pytest.approx(error(values, ()) - errors[best])
 
 
 @given(st.integers(1, 2_000), st.floats(0, 1))

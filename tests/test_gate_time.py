@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nets.gate.findings import Finding, Status
-from nets.gate.significance import holm, sign_flip
 from nets.records.cell import Accuracy
 from nets.records.run import Pairing
+from nets.stats.inference import holm, sign_flip
 from tests.gating import (
     PAIRING,
     judged,

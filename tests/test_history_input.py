@@ -103,16 +103,6 @@ def test_bad_options(arguments: list[str], message: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_without_ruptures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ruptures can't be installed yet, the command says so in a sentence."""
-    store("runs/0.json", 0, record())
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    result = ran("runs")
-    assert result.exit_code == 3
-    assert "it needs ruptures" in result.stderr
-
-
-@pytest.mark.usefixtures("folder")
 def test_foreign_text_is_harmless() -> None:
     """Neither escapes nor markup of a file's text reach the terminal or what the action makes a page from."""
     device = record().device.model_copy(update={"name": EVIL})

@@ -11,7 +11,15 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets.gate.significance import holm, paired_shift, pairs_needed, sign_flip, welch
+from nets.stats.inference import (
+    holm,
+    median_interval,
+    paired_shift,
+    pairs_needed,
+    prediction_interval,
+    sign_flip,
+    welch,
+)
 
 DIFFERENCES = st.lists(st.floats(-10, 10), min_size=1, max_size=9)
 
@@ -106,3 +114,25 @@ def test_welch_agrees_with_scipy() -> None:
     assert welch([1.0, 1.0], [2.0, 2.0]).p == 0
     with pytest.raises(ValueError, match="two rounds"):
         welch([1.0], [1.0, 2.0])
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=40, unique=True))
+def test_median_interval(values: list[float]) -> None:
+    """The interval for a median is scipy's quantile test's; too few values have none."""
+    theirs = scipy.stats.quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
+    found = median_interval(sorted(values), 0.95)
+    if found is None:
+        assert 2 * 0.5 ** len(values) > 0.05
+        assert np.isnan(theirs.low) or np.isnan(theirs.high) or theirs.low == min(values)
+    else:
+        assert found == (theirs.low, theirs.high)
+
+
+@given(st.lists(st.floats(0.4, 0.6), min_size=2, max_size=20), st.integers(1, 5))
+def test_prediction_interval(reference: list[float], n_rounds: int) -> None:
+    """The prediction interval is Student's, of the mean of so many new values, cut to what an accuracy can be."""
+    scale = np.std(reference, ddof=1) * np.sqrt(1 / len(reference) + 1 / n_rounds)
+    if scale == 0:
+        return
+    low, high = scipy.stats.t(len(reference) - 1, np.mean(reference), scale).interval(0.95)
+    assert prediction_interval(reference, n_rounds, alpha=0.05) == pytest.approx((max(low, 0.0), min(high, 1.0)))

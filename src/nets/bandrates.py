@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from nets.bands import ALPHA, interval
+from nets.stats.inference import ALPHA, prediction_interval
 
 ROUNDS = 3
 POWER = 0.95
@@ -46,7 +46,7 @@ class Rates:
 
 def rates(reference: Sequence[float], *, seed: int = 0) -> Rates:
     """The rates of a band of at least five reference accuracies."""
-    low, high = interval(reference, ROUNDS)
+    low, high = prediction_interval(reference, ROUNDS)
     std = stdev(reference)
     return Rates(
         n=len(reference),
@@ -83,6 +83,6 @@ def _outside(reference: NDArray[np.float64], new: NDArray[np.float64], alpha: fl
 
 def caught(broken: Sequence[float], reference: Sequence[float]) -> float:
     """Share of all choices of three broken runs whose mean leaves the band of the reference runs."""
-    low, high = interval(reference, ROUNDS)
+    low, high = prediction_interval(reference, ROUNDS)
     means = [fmean(three) for three in combinations(broken, ROUNDS)]
     return sum(not low <= mean <= high for mean in means) / len(means)

@@ -8,21 +8,18 @@ The idea is MLPerf's reference convergence points.
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
-from scipy.special import stdtrit
 
 from nets.errors import Unusable
 from nets.records.base import Record, first_fault
 from nets.records.cell import Accuracy, Band, BandVerdict, Protocol
+from nets.stats.inference import ALPHA, prediction_interval
 
-ALPHA = 0.001
 SCHEMA = 1
 
 
@@ -83,20 +80,11 @@ def read(path: Path) -> Bands:
         raise Unusable(f"{path}: {first_fault(error)}") from error
 
 
-def interval(reference: Sequence[float], n_rounds: int, alpha: float = ALPHA) -> tuple[float, float]:
-    """The prediction interval for the mean of `n_rounds` new accuracies, cut to [0, 1]; needs two references."""
-    n = len(reference)
-    t = float(stdtrit(n - 1, 1 - alpha / 2))
-    half = t * stdev(reference) * math.sqrt(1 / n + 1 / n_rounds)
-    centre = fmean(reference)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def judge(
     accuracy: Accuracy, n_rounds: int, *, diverged: bool, reference: Sequence[float], alpha: float = ALPHA
 ) -> Band:
     """Hold the mean accuracy of a cell's rounds against its reference runs."""
-    low, high = interval(reference, n_rounds, alpha)
+    low, high = prediction_interval(reference, n_rounds, alpha)
     verdict: BandVerdict = "inside"
     if diverged:
         verdict = "diverged"

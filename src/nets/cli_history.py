@@ -32,7 +32,6 @@ def history(
     DIR holds what --benchmark-autosave or --benchmark-json wrote. Exit 0, whatever changed; 3: no file there, or an
     option, is usable.
     """
-    from importlib.util import find_spec
     from shutil import get_terminal_size
     from sys import stdout
 
@@ -44,11 +43,6 @@ def history(
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
     try:
-        if find_spec("ruptures") is None:
-            raise Unusable(
-                "it needs ruptures, which is not installed, since it has no release for this version of Python yet: "
-                "run it under Python 3.11 to 3.13; the files may be of any"
-            )
         _demand_free(outputs)
         found = history_of(archive.read(folder, without=outputs), Path.cwd(), _names(cells), _names(metric))
         _write(found, json_file, export)

@@ -15,17 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, variance
-
-from scipy.special import stdtrit
+from statistics import fmean
 
 from nets.cells import REFERENCE
 from nets.records.cell import CostAware, Criteria, Criterion, Depth, Result, State, Verdict
+from nets.stats.inference import welch
 
 DEEP_ABOVE = 2
 LEAST_RATIO = 0.9
 """A margin of 10 %: the reference's twin must not fail by chance."""
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +107,7 @@ def rule(*states: State) -> CostAware:
 
 
 def time_ratio(network: Cost, reference: Cost) -> Ratio:
-    """Geometric mean of a network's times over the reference's, with a Welch interval of the difference of their logs.
-
-    Source: B. L. Welch, Biometrika 34 (1947), with Satterthwaite's degrees of freedom.
-    """
+    """Geometric mean of a network's times over the reference's, with Welch's interval of the difference of logs."""
     a, b = ([math.log(seconds) for seconds in cost.times_s] for cost in (network, reference))
     difference = fmean(a) - fmean(b)
     ratio = math.exp(difference)
@@ -120,12 +115,10 @@ def time_ratio(network: Cost, reference: Cost) -> Ratio:
         return Ratio(ratio, (ratio, ratio))
     if min(len(a), len(b)) < 2:
         return Ratio(ratio, None, "an interval needs two rounds of both")
-    of_a, of_b = variance(a) / len(a), variance(b) / len(b)
-    half = 0.0
-    if of_a + of_b > 0:
-        freedom = (of_a + of_b) ** 2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
-        half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(of_a + of_b)
-    return Ratio(ratio, (math.exp(difference - half), math.exp(difference + half)))
+    shift = welch(b, a).shift
+    assert shift.low is not None
+    assert shift.high is not None
+    return Ratio(ratio, (math.exp(shift.low), math.exp(shift.high)))
 
 
 def _demand_ratio(network: Cost, reference: Cost) -> Ratio | str:

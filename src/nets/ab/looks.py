@@ -19,7 +19,7 @@ from typing import Literal
 
 from nets.errors import NetsError
 from nets.gate.config import Limits
-from nets.gate.significance import Shift, paired_shift, pairs_needed, sign_flip
+from nets.stats.inference import Shift, paired_shift, pairs_needed, sign_flip
 
 Verdict = Literal["slower", "faster", "the same", "open"]
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from statistics import median, pstdev
 from typing import Any, Literal
 
-from scipy.stats import binomtest
-
 from nets.ab.looks import Plan, Verdict, plan
 from nets.gate.config import Limits
+from nets.stats.inference import rate_interval
 
 N_COMPARISONS = 2_000
 N_DRAWS = 200
@@ -81,8 +80,8 @@ def _least_caught(made: Plan, noise: Sequence[float]) -> float:
 
 def rate(k: int, n: int) -> str:
     """A rate with its Clopper-Pearson interval, in per cent."""
-    interval = binomtest(k, n).proportion_ci(method="exact")
-    return f"{k} of {n}: {100 * k / n:.1f} % ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+    low, high = rate_interval(k, n)
+    return f"{k} of {n}: {100 * k / n:.1f} % ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def tables(path: Path) -> Iterator[str]:

@@ -18,8 +18,8 @@ from nets.ab.merge import merge
 from nets.ab.process import PLUGIN, Refused, Side, Spec, takes
 from nets.bands import Bands
 from nets.gate.config import Limits
-from nets.gate.significance import Shift
 from nets.records.run import Pairing, read_run
+from nets.stats.inference import Shift
 
 Say = Callable[[str], None]
 

@@ -13,8 +13,8 @@ from statistics import fmean
 
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, Status
-from nets.gate.significance import CONFIDENCE, paired_shift, sign_flip, welch
 from nets.records.cell import Result, Round
+from nets.stats.inference import CONFIDENCE, paired_shift, sign_flip, welch
 
 Pairs = Sequence[tuple[Round, Round]]
 

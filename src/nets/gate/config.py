@@ -14,9 +14,9 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from nets.errors import Unusable
-from nets.gate.significance import MIN_PAIRS
 from nets.records.base import Record, first_fault
 from nets.records.metrics import Family
+from nets.stats.inference import MIN_PAIRS
 
 Fact = Literal["device", "torch", "cuda", "data", "protocol", "pipeline", "threads", "workers", "network"]
 FACTS: tuple[Fact, ...] = get_args(Fact)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from nets.gate.comparable import Sides
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, beyond, with_ratio
-from nets.gate.significance import Shift
 from nets.records.cell import Result
 from nets.records.metrics import METRICS, Figure, Metric
+from nets.stats.inference import Shift
 
 CLOCK_S = 0.05
 """CPU seconds are counted in ticks of 10 ms: less than five of them are no change."""

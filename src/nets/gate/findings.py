@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from nets.gate.config import Limits
-from nets.gate.significance import Shift
 from nets.records.base import Record
 from nets.records.metrics import Worse
+from nets.stats.inference import Shift
 
 Status = Literal[
     "regressed", "missing", "incomparable", "not enough data", "not measured", "improved", "new", "ok"

@@ -28,8 +28,8 @@ from statistics import fmean, median
 from nets.gate.comparable import Sides
 from nets.gate.config import Limits
 from nets.gate.findings import Finding, beyond, with_ratio
-from nets.gate.significance import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
 from nets.records.cell import Round
+from nets.stats.inference import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
 
 MAX_S = 1e9
 """Thirty years: no round takes longer, and sums of what a damaged file says would overflow."""

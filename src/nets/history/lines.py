@@ -18,11 +18,11 @@ from statistics import stdev
 from nets.errors import Unusable
 from nets.gate.comparable import facts
 from nets.history.archive import Archive, Stored
-from nets.history.changepoints import MIN_COMMITS, change_points
 from nets.history.commits import UNVERSIONED, Commit, in_order
 from nets.history.metrics import METRICS, Metric
 from nets.history.records import Change, Condition, History, Line, Point, State
 from nets.records.cell import Result
+from nets.stats.changepoints import MIN_COMMITS, change_points
 
 TWICE = timedelta(minutes=1)
 """The same figures, to the last digit, at moments no further apart are one run in two files."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
-from nets.history.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_SIZE, Change, Values, change_points
+from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_SIZE, Change, Values, change_points
+from nets.stats.inference import rate_interval
 
 STEP = 0.05
 SIDE = 10
@@ -36,9 +36,7 @@ class Rate:
     @property
     def interval(self) -> tuple[float, float]:
         """The bounds, fractions of 1."""
-        low = 0.0 if self.k == 0 else float(betaincinv(self.k, self.n - self.k + 1, 0.025))
-        high = 1.0 if self.k == self.n else float(betaincinv(self.k + 1, self.n - self.k, 0.975))
-        return low, high
+        return rate_interval(self.k, self.n)
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb
 from statistics import median
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ from pydantic import Field, model_validator
 
 from nets.records.base import Record
 from nets.records.cell import CellFacts, Depth, Device, Execution, Network, Protocol, Round, Where
+from nets.stats.inference import median_interval
 
 CONFIDENCE = 0.95
 
@@ -69,18 +69,13 @@ def ratio_of(first: Sequence[float], second: Sequence[float], confidence: float 
     ratios = sorted(a / b for a, b in zip(first, second, strict=True))
     if not ratios:
         raise ValueError("no turns to compare")
-    n = len(ratios)
-    # the widest k with P(the median lies outside the k-th smallest and largest) <= 1 - confidence
-    k, outside = 0, 2 * 0.5**n
-    while outside <= 1 - confidence:
-        k += 1
-        outside += 2 * comb(n, k) * 0.5**n
+    low, high = median_interval(ratios, confidence) or (None, None)
     return PairedRatio(
         median=median(ratios),
-        low=ratios[k - 1] if k else None,
-        high=ratios[n - k] if k else None,
+        low=low,
+        high=high,
         confidence=confidence,
-        n=n,
+        n=len(ratios),
     )
 
 

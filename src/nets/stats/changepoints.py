@@ -1,12 +1,12 @@
-"""Where does a series change its level? ruptures proposes, a permutation test confirms; pure.
+"""Where does a series change its level? Least squares propose, a permutation test confirms; pure.
 
-The segmentation with the least squared error (`ruptures.KernelCPD`, exact) is asked for one breakpoint, and, where that
-one is not confirmed, for two: a regression that was mended a few commits later hardly moves the means of two halves.
-What is found is searched again on each side (as E-divisive does: Matteson & James, Journal of the American Statistical
-Association 109, 2014). A proposal is confirmed if its gain, the squared error that it saves, is one that the same
-values in random order hardly reach *at their best breakpoints*: so the level of the test holds for a segment as a
-whole, wherever its best breakpoint lies, and whatever the noise's distribution. It assumes that without a change any
-order of the values is as likely: noise that stays for days looks like a change, and is reported as one.
+The segmentation with the least squared error is asked for one breakpoint, and, where that one is not confirmed, for
+two: a regression that was mended a few commits later hardly moves the means of two halves. What is found is searched
+again on each side (as E-divisive does: Matteson & James, Journal of the American Statistical Association 109, 2014). A
+proposal is confirmed if its gain, the squared error that it saves, is one that the same values in random order hardly
+reach *at their best breakpoints*: so the level of the test holds for a segment as a whole, wherever its best breakpoint
+lies, and whatever the noise's distribution. It assumes that without a change any order of the values is as likely:
+noise that stays for days looks like a change, and is reported as one.
 
 A single outlier is no change: values far from the middle are drawn in before the search (which leaves the test exact,
 since it doesn't depend on their order), a level lasts for three commits at least, and levels are medians.
@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
-
 MIN_SIZE = 3
 """Commits that a level lasts at least."""
 MIN_COMMITS = 12
@@ -34,7 +33,6 @@ ALPHA_BUMP = 0.001
 MAX_BUMP = 300
 """In longer segments only steps are searched: pairs of breakpoints grow with the square."""
 LEAST = math.log1p(0.02)
-
 PERMUTATIONS = 9_999
 FIRST = 499
 """So many permutations show most flat series to be flat."""
@@ -94,11 +92,12 @@ def _search(segment: Values, offset: int) -> Iterator[tuple[int, float]]:
 
 
 def _proposed(segment: Values, n_breaks: int) -> list[int]:
-    """Where the segmentation with the least squared error breaks."""
-    import ruptures  # here alone: nothing else in nets needs it
-
-    search = ruptures.KernelCPD(kernel="linear", min_size=MIN_SIZE).fit(segment.reshape(-1, 1))
-    return [int(index) for index in search.predict(n_bkps=n_breaks)[:-1]]
+    """Where the segmentation with the least squared error breaks; the first of several."""
+    best, breaks = -math.inf, [0]
+    for first, places, gains in _gains_by_place(segment[np.newaxis], n_breaks):
+        if (gain := float(gains.max())) > best:
+            best, breaks = gain, [*first, int(places[gains.argmax()])]
+    return breaks
 
 
 def _p(segment: Values, n_breaks: int, alpha: float) -> float:
@@ -131,20 +130,28 @@ def _blocks(size: int) -> Iterator[int]:
 
 
 def _gains(orders: Values, n_breaks: int) -> Values:
-    """The squared error that the best breakpoints save in each row, of mean 0: the sum of sum² / n over its pieces."""
+    """The squared error that the best breakpoints save in each row, of mean 0."""
+    best = np.zeros(len(orders))
+    for _, _, gains in _gains_by_place(orders, n_breaks):
+        np.maximum(best, gains.max(axis=1), out=best)
+    return best
+
+
+def _gains_by_place(orders: Values, n_breaks: int) -> Iterator[tuple[list[int], NDArray[np.int64], Values]]:
+    """What breakpoints save in each row: the sum of sum² / n over the pieces between them.
+
+    Gives the breakpoints before the last, where the last can lie, and the gains there (rows, places).
+    """
     n = orders.shape[1]
     sums = np.concatenate([np.zeros((len(orders), 1)), np.cumsum(orders, axis=1)], axis=1)
     if n_breaks == 1:
         i = np.arange(MIN_SIZE, n - MIN_SIZE + 1)
-        best: Values = (sums[:, i] ** 2 * (1 / i + 1 / (n - i))).max(axis=1)
-        return best
-    best = np.zeros(len(orders))
+        yield [], i, sums[:, i] ** 2 * (1 / i + 1 / (n - i))
+        return
     for first in range(MIN_SIZE, n - 2 * MIN_SIZE + 1):
         j = np.arange(first + MIN_SIZE, n - MIN_SIZE + 1)
         left = sums[:, first, np.newaxis]
-        gains = left**2 / first + (sums[:, j] - left) ** 2 / (j - first) + sums[:, j] ** 2 / (n - j)
-        np.maximum(best, gains.max(axis=1), out=best)
-    return best
+        yield [first], j, left**2 / first + (sums[:, j] - left) ** 2 / (j - first) + sums[:, j] ** 2 / (n - j)
 
 
 def _without_outliers(segment: Values) -> Values:

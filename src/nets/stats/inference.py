@@ -1,7 +1,8 @@
-"""Do two sides differ? An exact test on paired rounds, Welch's on unpaired ones, and Holm over several; pure.
+"""The tests and intervals that verdicts rest on, each once, with its source; pure.
 
-All work on differences: of logarithms where a ratio is asked for. The paired test and its interval assume one thing
-alone, that without a difference each pair's sign could as well be the other: true where the sides take turns.
+Two sides are compared by differences: of logarithms where a ratio is asked for. The paired test and its interval assume
+one thing alone, that without a difference each pair's sign could as well be the other: true where the sides take turns.
+The distributions are scipy.special's. scipy.stats takes a second to import, and the tests hold each formula against it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import fmean, variance
+from statistics import fmean, stdev, variance
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import betaincinv, ndtr, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 MIN_PAIRS = 5
@@ -48,10 +49,8 @@ def sign_flip(differences: Sequence[float]) -> float:
     differ are left out. Exact up to MAX_EXACT pairs, ties too: the sums of both halves' signs are sorted and counted
     against each other. Source: Wilcoxon, Biometrics Bulletin 1, 1945; Fisher, The Design of Experiments, 1935, 21.
     """
-    from scipy.stats import rankdata  # a second to import, and every run of the suite reads this module
-
     d = np.asarray([x for x in differences if x != 0], dtype=np.float64)
-    scores = np.sign(d) * rankdata(np.abs(d))
+    scores = np.sign(d) * _ranks(np.abs(d))
     if scores.size == 0:
         return 1.0
     if scores.size > MAX_EXACT:
@@ -59,6 +58,13 @@ def sign_flip(differences: Sequence[float]) -> float:
     left, right = _sums(scores[: scores.size // 2]), np.sort(_sums(scores[scores.size // 2 :]))
     n_at_least = (right.size - np.searchsorted(right, scores.sum() - left)).sum()  # halves of integers: exact
     return float(n_at_least / 2.0**scores.size)
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rank of each value from 1 on; equal values share the mean of theirs."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    mean_rank: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[group]
+    return mean_rank
 
 
 def _sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,12 +108,12 @@ def paired_shift(differences: Sequence[float]) -> Shift:
     middle = walsh[(walsh.size - 1) // 2] + walsh[walsh.size // 2]
     if d.size < MIN_PAIRS:
         return Shift(float(middle / 2))
-    k, confidence = _rank(d.size)
+    k, confidence = _walsh_rank(d.size)
     return Shift(float(middle / 2), float(walsh[k]), float(walsh[-1 - k]), confidence)
 
 
 @cache
-def _rank(n: int) -> tuple[int, float]:
+def _walsh_rank(n: int) -> tuple[int, float]:
     """Which Walsh average, from either end, bounds the interval, and the confidence: Wilcoxon's distribution."""
     if n > MAX_EXACT:
         spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
@@ -137,3 +143,37 @@ def welch(base: Sequence[float], head: Sequence[float]) -> Welch:
     freedom = 1 / (share**2 / (len(base) - 1) + (1 - share) ** 2 / (len(head) - 1))
     half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
     return Welch(Shift(point, point - half, point + half, CONFIDENCE), 2 * float(stdtr(freedom, -abs(point) / error)))
+
+
+ALPHA = 0.001
+"""The level of an accuracy band."""
+
+
+def median_interval(ordered: Sequence[float], confidence: float) -> tuple[float, float] | None:
+    """An interval for the median between order statistics, which assumes nothing of the noise; None for too few values.
+
+    Source: Conover, Practical Nonparametric Statistics, section 3.2.
+    """
+    n = len(ordered)
+    # the widest k with P(the median lies outside the k-th smallest and largest) <= 1 - confidence
+    k, outside = 0, 2 * 0.5**n
+    while outside <= 1 - confidence:
+        k += 1
+        outside += 2 * math.comb(n, k) * 0.5**n
+    return (ordered[k - 1], ordered[n - k]) if k else None
+
+
+def rate_interval(k: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """An interval for the rate behind `k` of `n`, fractions of 1 (Clopper & Pearson, Biometrika 26, 1934)."""
+    alpha = 1 - confidence
+    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha / 2))
+    return low, 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - alpha / 2))
+
+
+def prediction_interval(reference: Sequence[float], n_rounds: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """The prediction interval for the mean of `n_rounds` new accuracies, cut to [0, 1]; needs two references."""
+    n = len(reference)
+    t = float(stdtrit(n - 1, 1 - alpha / 2))
+    half = t * stdev(reference) * math.sqrt(1 / n + 1 / n_rounds)
+    centre = fmean(reference)
+    return max(0.0, centre - half), min(1.0, centre + half)

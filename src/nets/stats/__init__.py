@@ -1,0 +1,1 @@
+"""Every statistical formula, once: tests and intervals, and where a series changes its level."""
