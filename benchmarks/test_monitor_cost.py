@@ -10,7 +10,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from nets import gpu
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.datasets import Data
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.datasets import Data
 from nets.measure import CellRun
 from nets.options import Options

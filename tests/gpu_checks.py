@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nets import gpu, observe
-from nets.cells import CELLS, Cell, protocol_for
+from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets import load
 from nets.machine import choose_device, device_facts
 from nets.measure import CellRun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nets.cells import protocol_for
+from nets.cells.catalog import protocol_for
 from nets.records.cell import Accuracy, CellFacts, Cpu, Depth, Device, Execution, Network, Outcome, Result, Round, Where
 from nets.records.gpu import GPU_FIGURES, Gpu, Missing, Trace
 

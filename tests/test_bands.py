@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nets import bands
-from nets.cells import CELLS, protocol_for
+from nets.cells.catalog import CELLS, protocol_for
 from nets.errors import Unusable
 from nets.records.cell import Accuracy
 from nets.stats import inference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nets.cells import CELLS, PROTOCOLS, protocol_for, select
+from nets.cells.catalog import CELLS, PROTOCOLS, protocol_for, select
 from nets.errors import UnknownName, Unusable
 
 

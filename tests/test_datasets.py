@@ -19,7 +19,7 @@ from scipy.io import savemat
 from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
 from nets import datasets
-from nets.cells import DATASETS, protocol_for
+from nets.cells.catalog import DATASETS, protocol_for
 from nets.datasets import Data, DataError, DataMissing, Split, stored
 from nets.datasets.digits import enlarge
 from nets.datasets.published import SOURCES, Idx, Md5

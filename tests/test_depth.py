@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets.cells import CELLS, protocol_for
+from nets.cells.catalog import CELLS, protocol_for
 from nets.depth import Cost, against, classical, depth, of_session, rule, time_ratio
 from nets.records.cell import CostAware, Network, Result, State
 from nets.report.terminal import disagreements

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from nets import datasets
-from nets.cells import protocol_for
+from nets.cells.catalog import protocol_for
 from nets.datasets import DataError, DataMissing, DoesNotFit
 from nets.pipelines.article import ArticlePipeline
 from tests.test_datasets import assert_same_images

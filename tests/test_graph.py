@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nets.cells import protocol_for
+from nets.cells.catalog import protocol_for
 from nets.datasets import Split, load
 from nets.models import MODELS
 from nets.pipelines.batches import Loaders, ResidentBatches

@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nets.cells import CELLS, protocol_for
+from nets.cells.catalog import CELLS, protocol_for
 from nets.cli import app
 from nets.datasets import load
 from nets.pipelines import PIPELINES

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nets import datasets, measure
-from nets.cells import Cell, protocol_for
+from nets.cells.catalog import Cell, protocol_for
 from nets.errors import UnknownName
 from nets.machine import CpuUse, preserved_rng
 from nets.measure import CellRun

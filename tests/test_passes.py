@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nets import kineto, observe, passes
-from nets.cells import CELLS, Cell, protocol_for
+from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets import load
 from nets.machine import cores, threaded
 from nets.measure import CellRun

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nets import datasets
-from nets.cells import Cell, protocol_for
+from nets.cells.catalog import Cell, protocol_for
 from nets.datasets import Split
 from nets.errors import UnknownName
 from nets.measure import CellRun

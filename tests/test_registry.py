@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nets import registry
-from nets.cells import CELLS
-from nets.registry import Undeclared
+from nets.cells import registry
+from nets.cells.catalog import CELLS
+from nets.cells.registry import Undeclared
 from tests.suite import REPOSITORY, Suite
 
 EXAMPLE = REPOSITORY / "examples" / "my_nets.py"
@@ -28,7 +28,7 @@ def declared(tmp_path: Path, text: str) -> str:
 
 def test_the_example_s_cells() -> None:
     """The example's networks become cells after the suite's own, by the names of their builders."""
-    found = registry.cells([str(EXAMPLE)])
+    found = registry.known_cells([str(EXAMPLE)])
     assert found[: len(CELLS)] == CELLS
     assert [cell.id for cell in found[len(CELLS) :]] == ["digits-mlp4", "mnist-mlp4", "shapes-Residual"]
 
@@ -40,7 +40,7 @@ def test_a_new_data_set_has_its_reference(tmp_path: Path) -> None:
         f'@network(dataset=["fashion_mnist", "kmnist"])\ndef a(): return {SMALL}\n'
         f'@network(dataset="kmnist", name="b")\ndef c(): return {SMALL}\n',
     )
-    found = [cell.id for cell in registry.cells([source])[len(CELLS) :]]
+    found = [cell.id for cell in registry.known_cells([source])[len(CELLS) :]]
     assert found == ["fashion_mnist-a", "kmnist-a", "kmnist-b", "fashion_mnist-lenet5", "kmnist-lenet5"]
 
 
@@ -67,7 +67,7 @@ def test_refused(tmp_path: Path, text: str, sentence: str) -> None:
     """What is wrong with a declaration is one sentence that names the file."""
     source = declared(tmp_path, text)
     with pytest.raises(Undeclared) as raised:
-        registry.cells([source])
+        registry.known_cells([source])
     assert sentence in str(raised.value)
     assert str(raised.value).startswith(source)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 from torchvision.models.regnet import BlockParams
 
-from nets.cells import CELLS, Cell
+from nets.cells.catalog import CELLS, Cell
 from nets.descent import _ATTENTION, _PRODUCTS, UnknownStructure
 from nets.models import MODELS
 from nets.structure import _FLOPS, structure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nets.cells import CELLS, protocol_for
+from nets.cells.catalog import CELLS, protocol_for
 from nets.pipelines.stepwise import Pass
 from nets.progress import text
 from nets.records.cell import Accuracy, Device, Outcome

@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nets.cells import protocol_for
+from nets.cells.catalog import protocol_for
 from nets.cli import app
 from nets.errors import Unusable
 from nets.measure import CellRun

@@ -9,7 +9,7 @@ from nets.machine import choose_wait_policy
 
 choose_wait_policy()
 
-from nets.registry import network  # noqa: E402  # it must come before anything that may load torch
+from nets.cells.registry import network  # noqa: E402  # it must come before anything that may load torch
 
 __all__ = ["network"]
 __version__ = "0.1.0"

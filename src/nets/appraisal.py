@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from nets import depth, observe
-from nets.cells import REFERENCE, Cell
+from nets.cells.catalog import REFERENCE, Cell
 from nets.datasets import Data
 from nets.depth import Cost
 from nets.measure import CellRun

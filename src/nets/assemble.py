@@ -11,7 +11,7 @@ import torch
 
 from nets import depth
 from nets.bands import Bands, band_of
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.machine import cores, no_gpu_because, wait_policy
 from nets.measure import CellRun
 from nets.observe import Observed

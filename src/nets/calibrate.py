@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from nets import bands
 from nets.bands import Runs
-from nets.cells import Cell, protocol_for
+from nets.cells.catalog import Cell, protocol_for
 from nets.datasets import Split, load
 from nets.machine import device_facts
 from nets.measure import CellRun

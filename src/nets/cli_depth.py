@@ -12,7 +12,7 @@ import typer
 from nets.errors import NetsError, Unusable
 
 if TYPE_CHECKING:
-    from nets.models import ImageShape
+    from nets.cells.catalog import ImageShape
     from nets.records.cell import Round
     from nets.records.comparisons import DepthComparison
 
@@ -109,7 +109,7 @@ def _cost(
 ) -> DepthComparison:
     from nets import depth, targets
     from nets.appraisal import interleaved, judged, network
-    from nets.cells import REFERENCE, Cell, protocol_for
+    from nets.cells.catalog import REFERENCE, Cell, protocol_for
     from nets.datasets import load
     from nets.machine import choose_device, device_facts
     from nets.pipelines import pipeline as pipeline_named

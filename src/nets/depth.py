@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nets.cells import REFERENCE
+from nets.cells.catalog import REFERENCE
 from nets.records.cell import CostAware, Criteria, Criterion, Depth, Result, State, Verdict
 from nets.stats.inference import welch
 

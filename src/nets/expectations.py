@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.records.cell import Result
 
 

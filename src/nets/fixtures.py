@@ -15,7 +15,7 @@ from nets.stash import OPTIONS, PROGRESS, RECORDER, RUN
 if TYPE_CHECKING:
     import torch
 
-    from nets.cells import Cell
+    from nets.cells.catalog import Cell
     from nets.datasets import Data
     from nets.harness import Ledger
     from nets.measure import CellRun

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from nets.cells import Cell
+    from nets.cells.catalog import Cell
     from nets.records.cell import Result
 
 

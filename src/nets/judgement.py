@@ -10,7 +10,7 @@ import pytest
 from nets import assemble, bands
 from nets.assemble import Setting
 from nets.bands import Bands
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.records.cell import Result

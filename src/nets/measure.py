@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Adam
 
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.datasets import Data
 from nets.descent import UnknownStructure
 from nets.errors import UnknownName

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from nets.cells.catalog import ImageShape
 from nets.errors import NetsError
 
-ImageShape = tuple[int, int, int]
 Builder = Callable[[ImageShape, int], nn.Module]
 
 

@@ -12,8 +12,8 @@ from tempfile import TemporaryFile
 
 import pytest
 
-from nets import registry
-from nets.cells import PROTOCOLS, Cell, protocol_for, select
+from nets.cells import registry
+from nets.cells.catalog import PROTOCOLS, Cell, protocol_for, select
 from nets.errors import NetsError
 from nets.records.cell import Protocol
 
@@ -88,7 +88,7 @@ def read_options(config: pytest.Config) -> Options:
     """Check the options. Raises pytest.UsageError, one sentence."""
     option = config.getoption
     try:
-        known = registry.cells(option("--nets"))
+        known = registry.known_cells(option("--nets"))
     except registry.Undeclared as error:
         raise pytest.UsageError(f"--nets: {error}") from None
     try:

@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 
 from nets import expectations, hookspecs, sessiongate
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.options import add_options, read_options
 from nets.recorder import Recorder
 from nets.stash import OPTIONS, PROGRESS, RECORDER

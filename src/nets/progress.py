@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.pipelines.stepwise import Pass
 from nets.records.cell import Protocol
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nets import depth, outfile, timings
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.errors import Unusable
 from nets.harness import Ledger
 from nets.machine import versions

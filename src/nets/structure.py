@@ -23,8 +23,8 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from nets.cells.catalog import ImageShape
 from nets.descent import Descent, UnknownStructure, memory
-from nets.models import ImageShape
 
 __all__ = ["Structure", "UnknownStructure", "structure"]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from nets.cells import Cell
+from nets.cells.catalog import Cell
 from nets.datasets import Data, Split
 from nets.machine import cores, threaded
 from nets.measure import CellRun

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from nets.models import Builder, ImageShape, UnfitNetwork, built, sentence
-from nets.registry import Undeclared, imported
+from nets.cells.catalog import ImageShape
+from nets.cells.registry import Undeclared, imported_module
+from nets.models import Builder, UnfitNetwork, built, sentence
 
 
 def builder(target: str) -> Builder:
@@ -22,7 +23,7 @@ def builder(target: str) -> Builder:
     if source == "torchvision":
         return _torchvision(name)
     try:
-        module = imported(source)
+        module = imported_module(source)
     except Undeclared as error:
         raise UnfitNetwork(str(error)) from error
     if not hasattr(module, name):

@@ -14,7 +14,7 @@ from execnet import XSpec
 from xdist.scheduler import LoadScopeScheduling
 
 from nets import machine
-from nets.cells import CELLS
+from nets.cells.catalog import CELLS
 from nets.machine import choose_device, cores
 from nets.recorder import CORES, DEVICE, REFUSAL, cell_of
 from nets.records.cell import Device

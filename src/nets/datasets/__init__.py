@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nets.cells import DATASETS, FOLDER
+from nets.cells.catalog import DATASETS, FOLDER
 from nets.errors import NetsError, UnknownName
 from nets.machine import free_bytes
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
-    from nets.models import ImageShape
+    from nets.cells.catalog import ImageShape
 
 
 class DataError(NetsError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nets.cells import FOLDER
+from nets.cells.catalog import FOLDER
 from nets.datasets import Data, DataError, DoesNotFit, Split, fingerprint, transform
 from nets.machine import free_bytes
 

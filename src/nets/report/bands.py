@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nets.bandrates import ROUNDS, caught, rates
 from nets.bands import Bands
-from nets.cells import CELLS, PROTOCOLS, protocol_for
+from nets.cells.catalog import CELLS, PROTOCOLS, protocol_for
 
 LEAST = 5
 """Reference runs below which nothing is said of a band's rates."""

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from nets.cells import CELLS
+from nets.cells.catalog import CELLS
 from nets.records.cell import Result
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}

@@ -9,6 +9,7 @@ from typing import Any
 from nets.errors import UnknownName, Unusable
 from nets.records.cell import Protocol, Verdict
 
+ImageShape = tuple[int, int, int]
 FOLDER = "folder:"
 """What the name of a folder of images begins with; its path follows."""
 _BATCH_SIZE = {

@@ -24,13 +24,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from nets.cells import CELLS, REFERENCE, Cell, Expected, protocol_for
+from nets.cells.catalog import CELLS, REFERENCE, Cell, Expected, protocol_for
 from nets.errors import NetsError, UnknownName
 from nets.records.cell import Verdict
 
 GROUP = "nets.networks"
 _DECLARED = "__nets_networks__"
-
 B = TypeVar("B", bound=Callable[..., Any])
 
 
@@ -95,13 +94,13 @@ def network(
     return declare
 
 
-def cells(sources: Iterable[str]) -> tuple[Cell, ...]:
+def known_cells(sources: Iterable[str]) -> tuple[Cell, ...]:
     """The suite's own cells, those of installed packages, and those of `sources`, files or modules.
 
     Each data set that they name has its reference network beside them, for the cost-aware verdict. Raises Undeclared.
     """
     found = list(CELLS)
-    for source, module in [*_installed(), *((source, imported(source)) for source in sources)]:
+    for source, module in [*_installed(), *((source, imported_module(source)) for source in sources)]:
         declared: list[Declaration] = vars(module).get(_DECLARED, [])
         if not declared:
             raise Undeclared(f"{source}: it declares no network: decorate a builder with @nets.network(dataset=...)")
@@ -119,7 +118,7 @@ def cells(sources: Iterable[str]) -> tuple[Cell, ...]:
     return (*found, *(cell for cell in references if cell.id not in known))
 
 
-def imported(source: str) -> ModuleType:
+def imported_module(source: str) -> ModuleType:
     """A file (`path/to/nets.py`), or a module that can be imported from the working folder. Raises Undeclared."""
     path = Path(source).expanduser()
     if path.suffix == ".py" and not path.is_file():

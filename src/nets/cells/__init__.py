@@ -1,0 +1,1 @@
+"""What can be run: the suite's cells, and networks of one's own."""
