@@ -9,9 +9,9 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets import gpu
 from nets.cells.catalog import Cell
 from nets.datasets import Data
+from nets.machine import nvml
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.options import Options
@@ -31,8 +31,8 @@ def monitor(gpu_monitor: GpuMonitor | None) -> GpuMonitor:
     if gpu_monitor is not None:
         return gpu_monitor
     try:
-        return GpuMonitor(gpu.uuids()[0])
-    except (gpu.NoDriver, gpu.Refused, IndexError) as error:
+        return GpuMonitor(nvml.gpu_uuids()[0])
+    except (nvml.NoDriver, nvml.NvmlRefused, IndexError) as error:
         pytest.skip(f"no GPU to watch: NVML: {error}")
 
 

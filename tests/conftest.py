@@ -15,7 +15,7 @@ import torch._dynamo
 import torchvision  # noqa: F401
 
 import nets
-from nets.machine import cores
+from nets.machine.cpu import cores
 from nets.workers import shares
 from tests.stub_driver import NoCompiler, build
 from tests.suite import REPOSITORY, Suite

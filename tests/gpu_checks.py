@@ -10,10 +10,11 @@ from statistics import fmean
 import pytest
 import torch
 
-from nets import gpu, observe
+from nets import observe
 from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets import load
-from nets.machine import choose_device, device_facts
+from nets.machine import nvml
+from nets.machine.device import choose_device, device_facts
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor, monitor_of
 from nets.pipelines import PIPELINES
@@ -40,7 +41,7 @@ def test_the_suite_on_the_gpu(suite: Suite) -> None:
         result.assert_outcomes(passed=2)
         for record in read_run(suite.out).results:
             assert record.device.type == "cuda"
-            assert record.device.uuid in gpu.uuids()
+            assert record.device.uuid in nvml.gpu_uuids()
             assert record.gpu is not None
             assert record.gpu.valid, record.gpu.reasons
 
@@ -79,11 +80,11 @@ def watched(monitor: GpuMonitor, work: Callable[[], object]) -> Window:
 def test_driver_and_cuda_mean_the_same_gpu(facts: Device) -> None:
     """The UUID that CUDA gives is the driver's, and name and compute capability are the same by both."""
     assert facts.uuid is not None
-    seen = gpu.Gpu(facts.uuid).facts()
+    seen = nvml.NvmlDevice(facts.uuid).facts()
     assert (seen.uuid, seen.name, seen.compute_capability) == (facts.uuid, facts.name, facts.compute_capability)
     assert seen.memory_total_bytes == pytest.approx(facts.memory_total_bytes, rel=0.05)
     assert facts.driver is not None
-    assert facts.uuid in gpu.uuids()
+    assert facts.uuid in nvml.gpu_uuids()
 
 
 def test_a_busy_gpu_and_an_idle_one(monitor: GpuMonitor, device: torch.device) -> None:

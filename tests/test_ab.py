@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from nets import machine
 from nets.ab import side
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.process import PLUGIN, Side, Spec, environment
 from nets.errors import Unusable
+from nets.machine import cpu
 
 N_ROUNDS = 3
 
@@ -250,14 +250,14 @@ def test_what_a_side_does_not_inherit(tmp_path: Path, monkeypatch: pytest.Monkey
     """It is no worker of ours, has no hook's repository, and sets OpenMP's wait policy itself unless our caller did."""
     for name in ("PYTEST_XDIST_WORKER", "GIT_DIR", "GOMP_SPINCOUNT"):
         monkeypatch.setenv(name, "1")
-    monkeypatch.setattr(machine, "_set_here", frozenset())
+    monkeypatch.setattr(cpu, "_set_here", frozenset())
     assert environment(tmp_path).keys() & {"PYTEST_XDIST_WORKER", "GIT_DIR", "GOMP_SPINCOUNT"} == {"GOMP_SPINCOUNT"}
     monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    monkeypatch.setattr(machine, "_wait_policy", "")
+    monkeypatch.setattr(cpu, "_wait_policy", "")
     monkeypatch.delitem(sys.modules, "torch")
-    machine.choose_wait_policy()
-    assert os.environ["GOMP_SPINCOUNT"] == machine.SPINS
+    cpu.choose_wait_policy()
+    assert os.environ["GOMP_SPINCOUNT"] == cpu.SPINS
     assert "GOMP_SPINCOUNT" not in environment(tmp_path)
 
 

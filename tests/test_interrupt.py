@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from nets import recorder
-from nets.machine import cores
+from nets.machine.cpu import cores
 from nets.records import durable
 from tests.suite import Suite
 

@@ -9,8 +9,9 @@ import sys
 import pytest
 import torch
 
-from nets.machine import threaded, threads
+from nets.machine.device import threaded
 from nets.pipelines import PIPELINES
+from nets.pipelines.resident import threads
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +19,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The caller has its own number again afterwards.
     """
-    for name in ("nets.machine.cores", "nets.pipelines.article.cores"):
+    for name in ("nets.pipelines.resident.cores", "nets.pipelines.article.cores"):
         monkeypatch.setattr(name, lambda: (0, 2, 3))
     assert (threads(4), threads(31), threads(32), threads(100)) == (1, 1, 3, 3)
     assert [PIPELINES["resident"].threads(n) for n in (4, 100)] == [1, 3]
@@ -41,7 +42,8 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_waiting(variables: dict[str, str], first: str, expected: str) -> None:
     """The spins are set unless the caller chose otherwise or torch came first, and what holds is said."""
     environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    code = f"import sys, os; {first} import nets.machine as m; print(m.wait_policy(), os.environ.get('GOMP_SPINCOUNT'))"
+    look = "from nets.machine.cpu import wait_policy; print(wait_policy(), os.environ.get('GOMP_SPINCOUNT'))"
+    code = f"import sys, os; {first} {look}"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment | variables, capture_output=True, text=True, check=True
     )

@@ -17,7 +17,8 @@ from torch import nn
 from nets import datasets, measure
 from nets.cells.catalog import Cell, protocol_for
 from nets.errors import UnknownName
-from nets.machine import CpuUse, preserved_rng
+from nets.machine.cpu import CpuUse
+from nets.machine.device import preserved_rng
 from nets.measure import CellRun
 from nets.models import UnfitNetwork
 from nets.pipelines.resident import ResidentPipeline

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nets.gpu import NoDriver, patiently
+from nets.machine.nvml import NoDriver, with_patience
 from nets.monitor import GpuMonitor
 from nets.records.gpu import GPU_FIGURES
 from nets.windows import Window, summed
@@ -270,9 +270,9 @@ def facts() -> list[Any]:
     """In the child: what the driver says of each GPU."""
     from dataclasses import astuple
 
-    from nets import gpu
+    from nets.machine import nvml
 
-    return [astuple(gpu.Gpu(uuid).facts()) for uuid in gpu.uuids()]
+    return [astuple(nvml.NvmlDevice(uuid).facts()) for uuid in nvml.gpu_uuids()]
 
 
 def test_facts(driver: StubbedProcess) -> None:
@@ -290,4 +290,4 @@ def test_what_starts_the_driver_may_fail_in_any_way() -> None:
         raise OSError("libnvidia-ml.so.1: invalid ELF header")
 
     with pytest.raises(NoDriver, match=r"OSError: libnvidia-ml\.so\.1: invalid ELF header"):
-        patiently(fail)
+        with_patience(fail)

@@ -16,7 +16,8 @@ import torch
 from nets import kineto, observe, passes
 from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets import load
-from nets.machine import cores, threaded
+from nets.machine.cpu import cores
+from nets.machine.device import threaded
 from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.pipelines import PIPELINES, pipeline

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nets import workers
+from nets.machine.visible import visible_gpus
 from tests.stub_driver import environment
 from tests.suite import Suite
 
@@ -29,9 +30,9 @@ LOOK = """
 import json, os, pathlib, pytest
 @pytest.mark.parametrize("i", range(8))
 def test_look(i, pytestconfig):
-    from nets import gpu
+    from nets.machine import nvml
     entry = os.environ["CUDA_VISIBLE_DEVICES"]
-    uuid = gpu.Gpu(gpu.uuids()[int(entry)] if entry.isdigit() else entry).facts().uuid
+    uuid = nvml.NvmlDevice(nvml.gpu_uuids()[int(entry)] if entry.isdigit() else entry).facts().uuid
     seen = pathlib.Path(f"seen-{os.environ['PYTEST_XDIST_WORKER']}")
     seen.write_text(json.dumps([entry, uuid]))
 """
@@ -50,7 +51,7 @@ def test_look(i, pytestconfig):
 )
 def test_visible_gpus(visible: str | None, expected: tuple[str, ...]) -> None:
     """The caller's entries as they are written, once each, up to the first that hides the rest; else all UUIDs."""
-    assert workers.visible_gpus(visible, ["a", "b"]) == expected
+    assert visible_gpus(visible, ["a", "b"]) == expected
 
 
 @given(n_workers=st.integers(1, 40), cores=st.lists(st.integers(0, 500), min_size=1, max_size=64, unique=True))

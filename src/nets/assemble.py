@@ -12,7 +12,8 @@ import torch
 from nets import depth
 from nets.bands import Bands, band_of
 from nets.cells.catalog import Cell
-from nets.machine import cores, no_gpu_because, wait_policy
+from nets.machine.cpu import cores, wait_policy
+from nets.machine.device import no_gpu_because
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.pipelines import PIPELINES, Pipeline

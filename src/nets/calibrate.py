@@ -15,7 +15,7 @@ from nets import bands
 from nets.bands import Runs
 from nets.cells.catalog import Cell, protocol_for
 from nets.datasets import Split, load
-from nets.machine import device_facts
+from nets.machine.device import device_facts
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
 from nets.records import durable

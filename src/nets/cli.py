@@ -61,7 +61,7 @@ def bands(
     """Measure accuracy distributions and write them into the bands file, run by run."""
     from nets.calibrate import calibrate
     from nets.cells.catalog import select
-    from nets.machine import choose_device
+    from nets.machine.device import choose_device
     from nets.pipelines import pipeline as pipeline_named
 
     if rates:

@@ -111,7 +111,7 @@ def _cost(
     from nets.appraisal import interleaved, judged, network
     from nets.cells.catalog import REFERENCE, Cell, protocol_for
     from nets.datasets import load
-    from nets.machine import choose_device, device_facts
+    from nets.machine.device import choose_device, device_facts
     from nets.pipelines import pipeline as pipeline_named
     from nets.records.cell import CellFacts
     from nets.records.comparisons import DepthComparison

@@ -25,7 +25,8 @@ from nets.datasets import Data
 from nets.descent import UnknownStructure
 from nets.errors import UnknownName
 from nets.executions import Executions
-from nets.machine import CpuUse, RssPeak, cpu_use, preserved_rng, threaded
+from nets.machine.cpu import CpuUse, RssPeak, cpu_use
+from nets.machine.device import preserved_rng, threaded
 from nets.models import MODELS, UnfitNetwork, built, sentence
 from nets.pipelines import Pipeline
 from nets.pipelines.batches import Loaders

@@ -1,4 +1,4 @@
-"""Watches one GPU while a block runs: a thread that asks `nets.gpu` twice a second.
+"""Watches one GPU while a block runs: a thread that asks `nets.machine.nvml` twice a second.
 
 Every call to the driver is made by that thread, so that a driver that hangs can't hang the cell: it is given a second
 to begin and a second to end, then it is left behind, and the record says so.
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from nets.gpu import PATIENCE_TO_START_S, Counters, NoDriver, Refused, patiently
-from nets.gpu import Gpu as Driver
+from nets.machine.nvml import PATIENCE_TO_START_S, Counters, NoDriver, NvmlRefused, with_patience
+from nets.machine.nvml import NvmlDevice as Driver
 from nets.records.cell import Device
 from nets.records.gpu import Gpu
 from nets.windows import COUNTERS, Window, summed, too_short
@@ -53,8 +53,8 @@ class GpuMonitor:
         self._driver: Driver | None = None
         self._no_driver_because = ""
         try:
-            self._driver = patiently(lambda: Driver(uuid), patience_to_start_s)
-        except (NoDriver, Refused) as error:
+            self._driver = with_patience(lambda: Driver(uuid), patience_to_start_s)
+        except (NoDriver, NvmlRefused) as error:
             self._no_driver_because = f"NVML: {error}"
 
     @contextmanager
@@ -166,7 +166,7 @@ class _Watcher:
             for sample in self._driver.samples(self._since_us):
                 self._since_us = sample.at_us
                 self._window.samples.append((sample.at_us / 1e6 - self._began, sample.pct))
-        except Refused as refused:
+        except NvmlRefused as refused:
             if refused.lost:
                 raise _Lost(str(refused)) from None
             if (pct := self._asked(("utilization_pct",), self._driver.utilization_pct)) is not None:
@@ -201,7 +201,7 @@ class _Watcher:
         """The driver's answer to what could spoil the figures; None where it refuses, noted as unchecked."""
         try:
             return call()
-        except Refused as refused:
+        except NvmlRefused as refused:
             if refused.lost:
                 raise _Lost(str(refused)) from None
             self._window.unchecked.add(f"{what}: NVML: {refused}")
@@ -211,7 +211,7 @@ class _Watcher:
         """The driver's answer; None where it refuses, noted for the figures that want it."""
         try:
             return call()
-        except Refused as refused:
+        except NvmlRefused as refused:
             if refused.lost:
                 raise _Lost(str(refused)) from None
             self._window.refused |= dict.fromkeys(figures, f"NVML: {refused}")

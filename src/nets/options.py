@@ -125,7 +125,7 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def _demand_gpu(options: Options) -> None:
-    from nets.machine import DeviceError, choose_device
+    from nets.machine.device import DeviceError, choose_device
 
     try:
         choose_device("cuda" if options.device == "auto" else options.device)

@@ -62,8 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """`-n auto`: a worker for each GPU."""
-    from nets.machine import DeviceError
-    from nets.workers import n_gpus
+    from nets.machine.device import DeviceError
+    from nets.machine.visible import n_gpus
 
     try:
         return n_gpus(config.getoption("--device"))

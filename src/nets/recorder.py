@@ -22,7 +22,7 @@ from nets import depth, outfile, timings
 from nets.cells.catalog import Cell
 from nets.errors import Unusable
 from nets.harness import Ledger
-from nets.machine import versions
+from nets.machine.device import versions
 from nets.options import Options
 from nets.records.base import SCHEMA
 from nets.records.comparisons import Growth, SideBySide
@@ -73,7 +73,7 @@ class Recorder:
 
         Where a worker can't have that it is the CPU, to describe, and `no_device_because` keeps cells from running.
         """
-        from nets.machine import DeviceError, choose_device
+        from nets.machine.device import DeviceError, choose_device
 
         if not self._is_worker:
             return choose_device(self._options.device)
@@ -86,10 +86,11 @@ class Recorder:
     @cached_property
     def setting(self) -> Setting:
         """What is the same for every cell of this process."""
-        from nets import assemble, machine, workers
+        from nets import assemble
+        from nets.machine import device, visible
 
         starts_workers = self._config.getoption("dist", "no") != "no" and not self._is_worker
-        look = workers.device_facts if starts_workers and self.device.type == "cuda" else machine.device_facts
+        look = visible.first_gpu_facts if starts_workers and self.device.type == "cuda" else device.device_facts
         return assemble.setting(self._options.pipeline, look(self.device))
 
     def enable_under_xdist(self, benchmark: Any) -> None:
@@ -246,7 +247,7 @@ class Recorder:
 
     def run_so_far(self) -> Run:
         """This session as the gate takes it. Raises Unusable for a cell that was measured twice."""
-        from nets.machine import facts
+        from nets.machine.device import machine_facts
         from nets.records.run import Run, versions_of
 
         entries = self._entries()
@@ -255,7 +256,7 @@ class Recorder:
             results=tuple(entry.result for entry in entries if entry.benchmark is not None),
             unfinished=tuple(entry.result for entry in entries if entry.benchmark is None),
             not_run=tuple(self._missing()),
-            versions=versions_of(facts(self.setting.device)),
+            versions=versions_of(machine_facts(self.setting.device)),
         )
 
     def _entries(self) -> list[Entry]:
@@ -281,9 +282,9 @@ class Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add what decides the figures, beside pytest-benchmark's own facts."""
-        from nets.machine import facts
+        from nets.machine.device import machine_facts
 
-        machine_info["nets"] = facts(self.setting.device)
+        machine_info["nets"] = machine_facts(self.setting.device)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The article's table, what went wrong, and what did not run."""

@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nets.cells.catalog import Cell
 from nets.datasets import Data, Split
-from nets.machine import cores, threaded
+from nets.machine.cpu import cores
+from nets.machine.device import threaded
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
 from nets.records.cell import Protocol

@@ -7,41 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from execnet import XSpec
 from xdist.scheduler import LoadScopeScheduling
 
-from nets import machine
 from nets.cells.catalog import CELLS
-from nets.machine import choose_device, cores
+from nets.machine.cpu import cores
+from nets.machine.device import choose_device
+from nets.machine.visible import VISIBLE, usable_gpus
 from nets.recorder import CORES, DEVICE, REFUSAL, cell_of
-from nets.records.cell import Device
-
-if TYPE_CHECKING:
-    import torch
-
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 DATASET_OF = {cell.id: cell.dataset for cell in CELLS}
-
-
-def visible_gpus(visible: str | None, known: Sequence[str]) -> tuple[str, ...]:
-    """The GPUs that this process may use, as CUDA reads CUDA_VISIBLE_DEVICES: up to the first entry that is none.
-
-    Without that variable all of the `known` UUIDs. An entry is handed on as it was written, index or UUID: CUDA's
-    indices are not NVML's.
-    """
-    if visible is None:
-        return tuple(known)
-    entries: list[str] = []
-    for entry in (part.strip() for part in visible.split(",")):
-        if not entry or entry.startswith("-"):
-            break
-        if entry not in entries:
-            entries.append(entry)
-    return tuple(entries)
 
 
 def shares(n_workers: int, of: Sequence[int]) -> tuple[tuple[int, ...], ...]:
@@ -62,35 +40,6 @@ def refusal(n_workers: int, wanted: str, gpus: Sequence[str]) -> str | None:
     return None
 
 
-def n_gpus(wanted: str) -> int | None:
-    """How many workers the GPUs are good for, for `-n auto`; None where the cells run on a CPU."""
-    if choose_device(wanted).type == "cpu":
-        return None
-    return 1 if ":" in wanted else len(_gpus()) or None
-
-
-def device_facts(device: torch.device) -> Device:
-    """What the workers' GPUs are, as the driver says of the first: CUDA would make this process a stranger on it.
-
-    Without a UUID, which differs from worker to worker. Where the driver can't say, as `machine.device_facts`.
-    """
-    from nets import gpu
-
-    try:
-        first, known = _gpus()[0], gpu.patiently(gpu.uuids)
-        facts = gpu.Gpu(known[int(first)] if first.isdigit() else first).facts()
-    except (gpu.NoDriver, gpu.Refused, IndexError):
-        return machine.device_facts(device)
-    return Device(
-        type="cuda",
-        name=facts.name,
-        memory_total_bytes=facts.memory_total_bytes,
-        compute_capability=facts.compute_capability,
-        driver=facts.driver,
-        mig=facts.mig,
-    )
-
-
 class Workers:
     """Starts and feeds xdist's workers; registered on the controller and on each worker."""
 
@@ -109,7 +58,7 @@ class Workers:
         if device.type == "cpu":
             _give(local, CORES, [",".join(map(str, share)) for share in shares(len(local), cores())])
             return
-        gpus = _gpus()
+        gpus = usable_gpus()
         if because := refusal(len(local), self._device, gpus):
             _give(local, REFUSAL, [because] * len(local))
         elif ":" not in self._device:
@@ -174,17 +123,3 @@ def _give(specs: Sequence[XSpec], name: str, values: Sequence[str]) -> None:
     """Set an environment variable for each worker."""
     for spec, value in zip(specs, values, strict=False):
         spec.env[name] = value
-
-
-def _gpus() -> tuple[str, ...]:
-    """The GPUs of this process, by the entries of CUDA_VISIBLE_DEVICES or by UUID; CUDA is not started."""
-    import torch
-
-    from nets import gpu
-
-    visible = os.environ.get(VISIBLE)
-    try:
-        entries = visible_gpus(visible, gpu.patiently(gpu.uuids) if visible is None else ())
-    except (gpu.NoDriver, gpu.Refused):  # torch found a GPU all the same
-        entries = tuple(str(i) for i in range(torch.cuda.device_count()))
-    return entries[: torch.cuda.device_count()]  # CUDA ends its list at an entry that it doesn't know

@@ -15,7 +15,7 @@ from typing import Any
 
 from nets.ab import side
 from nets.errors import Unusable
-from nets.machine import callers_environment
+from nets.machine.cpu import callers_environment
 
 PLUGIN = "nets_ab_side"
 USAGE_ERROR = 4

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nets.cells.catalog import DATASETS, FOLDER
 from nets.errors import NetsError, UnknownName
-from nets.machine import free_bytes
+from nets.machine.device import free_bytes
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset

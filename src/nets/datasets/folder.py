@@ -17,7 +17,7 @@ import torch
 
 from nets.cells.catalog import FOLDER
 from nets.datasets import Data, DataError, DoesNotFit, Split, fingerprint, transform
-from nets.machine import free_bytes
+from nets.machine.device import free_bytes
 
 if TYPE_CHECKING:
     from PIL import Image

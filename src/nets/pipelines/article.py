@@ -13,7 +13,7 @@ from torch.optim import Adam
 
 from nets.datasets import Data
 from nets.datasets.published import SOURCES
-from nets.machine import cores
+from nets.machine.cpu import cores
 from nets.pipelines.batches import Loaders
 from nets.pipelines.stepwise import Done, Pass, Stepwise
 from nets.records.cell import Protocol

@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 
 from nets.errors import NetsError
-from nets.machine import preserved_rng
+from nets.machine.device import preserved_rng
 from nets.pipelines.batches import ResidentBatches
 from nets.pipelines.resident import ResidentTrainer
 from nets.pipelines.stepwise import Done, Pass, Stepwise

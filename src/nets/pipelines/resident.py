@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from nets.datasets import Data, Split
-from nets.machine import threads
+from nets.machine.cpu import cores
 from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.stepwise import Done, Pass, Stepwise
 from nets.records.cell import Protocol
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
 """Images at once; of 1,000 CNN3L's activations are fresh pages every time: 1.3 to 1.6 times slower on a CPU."""
-
 
 NOTED_STEPS = 64
 """Eager steps whose outputs are kept until they are counted together, in six operations instead of six a step."""
@@ -212,3 +211,12 @@ def _real(tensor: Tensor) -> Tensor:
 
 def _channels_last(split: Split) -> Split:
     return Split(split.images.contiguous(memory_format=torch.channels_last), split.labels)
+
+
+THREADED_BATCH = 32
+"""From this batch size on a step is worth sharing out among threads (docs/performance.md)."""
+
+
+def threads(batch_size: int) -> int:
+    """Torch's threads for the resident pipeline on a CPU: all cores for large batches, one for small ones."""
+    return len(cores()) if batch_size >= THREADED_BATCH else 1

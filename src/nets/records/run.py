@@ -150,7 +150,7 @@ class _Versions(BaseModel):
 
 
 class _Machine(BaseModel):
-    """`machine_info.nets`, as `nets.machine.facts` makes it."""
+    """`machine_info.nets`, as `nets.machine.device.machine_facts` makes it."""
 
     versions: _Versions = _Versions()
     cuda: str | None = None
@@ -240,7 +240,7 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
 
 
 def versions_of(facts: Mapping[str, object]) -> Versions:
-    """Of what `nets.machine.facts` says of this process."""
+    """Of what `nets.machine.device.machine_facts` says of this process."""
     return _versions(_Machine.model_validate(facts))
 
 

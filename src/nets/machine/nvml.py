@@ -16,10 +16,8 @@ from typing import Any, TypeVar
 from nets.errors import NetsError
 
 T = TypeVar("T")
-
 PATIENCE_TO_START_S = 10.0
 """The driver may have to be loaded first, which takes seconds."""
-
 # Reasons of slowed clocks that spoil a figure; idle clocks and the power cap are normal (nvml.h, clocks event reasons).
 _SPOILING = {
     0x08: "hardware slowdown",
@@ -27,7 +25,6 @@ _SPOILING = {
     0x40: "hardware thermal slowdown",
     0x80: "power brake",
 }
-
 # The record's field <- GPM metric (nvml.h, nvmlGpmMetricId_t), all in per cent
 _COUNTERS = {
     "sm_utilization_pct": 2,
@@ -42,7 +39,7 @@ class NoDriver(NetsError):
     """NVML is not here or doesn't start; the message says why."""
 
 
-class Refused(NetsError):
+class NvmlRefused(NetsError):
     """A call that the driver refused; the message is the driver's own. `lost`: the GPU answers nothing any more."""
 
     def __init__(self, message: str, *, lost: bool = False) -> None:
@@ -51,7 +48,7 @@ class Refused(NetsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class NvmlFacts:
     """What the driver says of a GPU; None where it doesn't. Memory in bytes."""
 
     uuid: str
@@ -63,14 +60,14 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class UtilizationSample:
     """The driver's utilization (per cent) of its window that ended at `at_us`, wall clock, microseconds."""
 
     at_us: int
     pct: float
 
 
-class Gpu:
+class NvmlDevice:
     """One GPU, by its UUID as NVML or CUDA writes it. Raises NoDriver, and Refused for a UUID that is unknown."""
 
     def __init__(self, uuid: str) -> None:
@@ -83,9 +80,9 @@ class Gpu:
             self._handle = self._call("nvmlDeviceGetHandleByUUID", f"MIG-{bare}", on_handle=False)
             self._is_slice = True
 
-    def facts(self) -> Facts:
+    def facts(self) -> NvmlFacts:
         """Name, memory, compute capability, driver, MIG."""
-        return Facts(
+        return NvmlFacts(
             uuid=_text(self._call("nvmlDeviceGetUUID")),
             name=_text(self._call("nvmlDeviceGetName")),
             memory_total_bytes=self._or_none(lambda: int(self._call("nvmlDeviceGetMemoryInfo").total)),
@@ -103,7 +100,7 @@ class Gpu:
         except _NotSupported:
             return False
 
-    def samples(self, since_us: int) -> list[Sample]:
+    def samples(self, since_us: int) -> list[UtilizationSample]:
         """The driver's own utilization samples newer than `since_us`, oldest first; none is an empty list.
 
         A value that is no percentage, or a time that is not newer, is left out.
@@ -115,7 +112,7 @@ class Gpu:
             return []
         # nvmlValueType_t -> the union's member
         field = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal"}.get(int(kind), "uiVal")
-        read = [Sample(int(each.timeStamp), float(getattr(each.sampleValue, field))) for each in found]
+        read = [UtilizationSample(int(each.timeStamp), float(getattr(each.sampleValue, field))) for each in found]
         fit = [sample for sample in read if sample.at_us > since_us and 0 <= sample.pct <= 100]
         return sorted(fit, key=lambda sample: sample.at_us)
 
@@ -139,7 +136,7 @@ class Gpu:
         """What slows the clocks now, beyond idling and the power cap."""
         try:
             bits = self._call("nvmlDeviceGetCurrentClocksEventReasons")
-        except Refused:  # its name in older drivers
+        except NvmlRefused:  # its name in older drivers
             bits = self._call("nvmlDeviceGetCurrentClocksThrottleReasons")
         return tuple(name for bit, name in _SPOILING.items() if int(bits) & bit)
 
@@ -150,7 +147,7 @@ class Gpu:
     def counters(self) -> Counters:
         """Start the hardware counters. Raises Refused where there are none (before Hopper, or under MIG)."""
         if not self._call("nvmlGpmQueryDeviceSupport").isSupportedDevice:
-            raise Refused("this GPU has no GPM counters (Hopper and later have)")
+            raise NvmlRefused("this GPU has no GPM counters (Hopper and later have)")
         return Counters(self._call, self._nvml)
 
     def _call(self, name: str, *arguments: Any, on_handle: bool = True) -> Any:
@@ -162,7 +159,7 @@ class Gpu:
     def _or_none(answer: Callable[[], T]) -> T | None:
         try:
             return answer()
-        except Refused:
+        except NvmlRefused:
             return None
 
 
@@ -194,7 +191,7 @@ class Counters:
     def close(self) -> None:
         """Free the samples."""
         for sample in self._samples:
-            with suppress(Refused):  # by a GPU that is lost
+            with suppress(NvmlRefused):  # by a GPU that is lost
                 _ask(self._nvml, "nvmlGpmSampleFree", sample)
         self._samples.clear()
 
@@ -202,12 +199,12 @@ class Counters:
         sample = self._call("nvmlGpmSampleAlloc", on_handle=False)
         try:
             return self._call("nvmlGpmSampleGet", sample)
-        except Refused:
+        except NvmlRefused:
             _ask(self._nvml, "nvmlGpmSampleFree", sample)
             raise
 
 
-def uuids() -> tuple[str, ...]:
+def gpu_uuids() -> tuple[str, ...]:
     """The UUIDs of all GPUs in NVML's order, which is the PCI bus's. Raises NoDriver and Refused."""
     nvml = _started()
     n = int(_ask(nvml, "nvmlDeviceGetCount"))
@@ -215,15 +212,15 @@ def uuids() -> tuple[str, ...]:
     return tuple(_text(_ask(nvml, "nvmlDeviceGetUUID", handle)) for handle in handles)
 
 
-def patiently(ask: Callable[[], T], patience_s: float = PATIENCE_TO_START_S) -> T:
+def with_patience(ask: Callable[[], T], patience_s: float = PATIENCE_TO_START_S) -> T:
     """The answer to what starts the driver, from a thread that is left behind if it hangs. Raises NoDriver then."""
     answers: list[T] = []
-    errors: list[NoDriver | Refused] = []
+    errors: list[NoDriver | NvmlRefused] = []
 
     def run() -> None:
         try:
             answers.append(ask())
-        except (NoDriver, Refused) as error:
+        except (NoDriver, NvmlRefused) as error:
             errors.append(error)
         except Exception as error:  # whatever it is, there is no driver to ask
             errors.append(NoDriver(f"{type(error).__name__}: {error}"))
@@ -238,11 +235,11 @@ def patiently(ask: Callable[[], T], patience_s: float = PATIENCE_TO_START_S) -> 
     return answers[0]
 
 
-class _NotFound(Refused):
+class _NotFound(NvmlRefused):
     """Nothing of the kind; often no error at all."""
 
 
-class _NotSupported(Refused):
+class _NotSupported(NvmlRefused):
     """Not on this GPU."""
 
 
@@ -271,9 +268,9 @@ def _ask(nvml: Any, name: str, *arguments: Any) -> Any:
         code = getattr(error, "value", None)
         kinds = {nvml.NVML_ERROR_NOT_FOUND: _NotFound, nvml.NVML_ERROR_NOT_SUPPORTED: _NotSupported}
         lost = code in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED, nvml.NVML_ERROR_UNINITIALIZED)
-        raise kinds.get(code, Refused)(str(error), lost=lost) from None
+        raise kinds.get(code, NvmlRefused)(str(error), lost=lost) from None
     except AttributeError:
-        raise Refused(f"this nvidia-ml-py has no {name}") from None
+        raise NvmlRefused(f"this nvidia-ml-py has no {name}") from None
 
 
 def _text(answer: str | bytes) -> str:

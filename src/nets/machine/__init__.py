@@ -1,0 +1,1 @@
+"""This computer: its CPU, the device that networks run on, its GPUs through the driver."""

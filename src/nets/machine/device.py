@@ -1,0 +1,157 @@
+"""The device that networks run on, as torch and the driver know it; versions; torch's state that is put back."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from nets.errors import NetsError
+from nets.machine.cpu import cpu_name, wait_policy
+
+if TYPE_CHECKING:
+    import torch
+
+    from nets.records.cell import Device
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what decides a figure: Python, nets, torch, torchvision, NumPy; None where it is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("nets", "torch", "torchvision", "numpy", "scikit-learn", "pytest", "pytest-benchmark", "nvidia-ml-py"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can be had on `device`: of a CPU, what the system can give without swapping."""
+    if device.type == "cuda":
+        import torch
+
+        # what torch holds without using it can be had, too
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + held
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+@contextmanager
+def threaded(device: torch.device, n: int) -> Iterator[None]:
+    """Use `n` threads on a CPU, and the caller's number again after it."""
+    import torch
+
+    if device.type != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class DeviceError(NetsError):
+    """A device that was asked for and does not work here; the message says why."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that works. Raises DeviceError."""
+    import torch
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise DeviceError(f"unknown device {wanted!r}; known: auto, cpu, cuda, cuda:N")
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    # a count of devices proves nothing: with a broken driver it can be positive
+    if not torch.cuda.is_available():
+        raise DeviceError(f"--device {wanted}: no GPU works here: {no_gpu_because()}")
+    device = torch.device("cuda", int(wanted.partition(":")[2] or 0))
+    if device.index >= torch.cuda.device_count():
+        raise DeviceError(f"--device {wanted}: there is no such GPU; found {torch.cuda.device_count()}, from cuda:0 on")
+    return device
+
+
+def no_gpu_because() -> str:
+    """Why torch has no GPU to run on."""
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} was built without CUDA"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).partition(". ")[0].strip()
+    return "torch.cuda.is_available() is False"
+
+
+def device_facts(device: torch.device) -> Device:
+    """What `device` is, as CUDA and the driver say."""
+    from nets.records.cell import Device
+
+    if device.type == "cpu":
+        return Device(type="cpu", name=cpu_name())
+    import torch
+
+    from nets.machine import nvml
+
+    properties = torch.cuda.get_device_properties(device)
+    uuid, driver, mig = f"GPU-{properties.uuid}", None, None
+    with suppress(nvml.NoDriver, nvml.NvmlRefused):
+        facts = nvml.with_patience(lambda: nvml.NvmlDevice(uuid).facts())
+        uuid, driver, mig = facts.uuid, facts.driver, facts.mig
+    return Device(
+        type="cuda",
+        name=properties.name,
+        uuid=uuid,
+        memory_total_bytes=properties.total_memory,
+        compute_capability=f"{properties.major}.{properties.minor}",
+        n_sms=properties.multi_processor_count,
+        driver=driver,
+        mig=mig,
+    )
+
+
+def _cudnn(device: Device) -> int | None:
+    """CuDNN's version; None where asking would start CUDA beside xdist's workers, whose device has no UUID here."""
+    import torch
+
+    if device.type == "cpu" or device.uuid is None:
+        return None
+    version: int | None = None
+    with suppress(RuntimeError):  # of a version that does not know the GPU
+        version = torch.backends.cudnn.version()
+    return version
+
+
+def machine_facts(device: Device) -> dict[str, object]:
+    """What `machine_info` says of a run: versions, device, CUDA, cuDNN, cores."""
+    import torch
+
+    return {
+        "versions": {**versions(), "torch": torch.__version__},
+        "cuda": torch.version.cuda,
+        "cudnn": _cudnn(device),
+        "device": device.model_dump(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "wait_policy": wait_policy(),
+    }
+
+
+@contextmanager
+def preserved_rng(device: torch.device) -> Iterator[None]:
+    """Leave torch's default generators as they were."""
+    import torch
+
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,0 +1,75 @@
+"""The GPUs that this process may use, told without starting CUDA."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nets.machine.device import choose_device, device_facts
+from nets.records.cell import Device
+
+if TYPE_CHECKING:
+    import torch
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def visible_gpus(visible: str | None, known: Sequence[str]) -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA reads CUDA_VISIBLE_DEVICES: up to the first entry that is none.
+
+    Without that variable all of the `known` UUIDs. An entry is handed on as it was written, index or UUID: CUDA's
+    indices are not NVML's.
+    """
+    if visible is None:
+        return tuple(known)
+    entries: list[str] = []
+    for entry in (part.strip() for part in visible.split(",")):
+        if not entry or entry.startswith("-"):
+            break
+        if entry not in entries:
+            entries.append(entry)
+    return tuple(entries)
+
+
+def n_gpus(wanted: str) -> int | None:
+    """How many workers the GPUs are good for, for `-n auto`; None where the cells run on a CPU."""
+    if choose_device(wanted).type == "cpu":
+        return None
+    return 1 if ":" in wanted else len(usable_gpus()) or None
+
+
+def first_gpu_facts(device: torch.device) -> Device:
+    """What the workers' GPUs are, as the driver says of the first: CUDA would make this process a stranger on it.
+
+    Without a UUID, which differs from worker to worker. Where the driver can't say, as `device_facts`.
+    """
+    from nets.machine import nvml
+
+    try:
+        first, known = usable_gpus()[0], nvml.with_patience(nvml.gpu_uuids)
+        facts = nvml.NvmlDevice(known[int(first)] if first.isdigit() else first).facts()
+    except (nvml.NoDriver, nvml.NvmlRefused, IndexError):
+        return device_facts(device)
+    return Device(
+        type="cuda",
+        name=facts.name,
+        memory_total_bytes=facts.memory_total_bytes,
+        compute_capability=facts.compute_capability,
+        driver=facts.driver,
+        mig=facts.mig,
+    )
+
+
+def usable_gpus() -> tuple[str, ...]:
+    """The GPUs of this process, by the entries of CUDA_VISIBLE_DEVICES or by UUID; CUDA is not started."""
+    import torch
+
+    from nets.machine import nvml
+
+    visible = os.environ.get(VISIBLE)
+    try:
+        entries = visible_gpus(visible, nvml.with_patience(nvml.gpu_uuids) if visible is None else ())
+    except (nvml.NoDriver, nvml.NvmlRefused):  # torch found a GPU all the same
+        entries = tuple(str(i) for i in range(torch.cuda.device_count()))
+    return entries[: torch.cuda.device_count()]  # CUDA ends its list at an entry that it doesn't know
