@@ -9,7 +9,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from nets.cells.catalog import Cell
-from nets.datasets import Data
+from nets.datasets.data import Data
 from nets.options import Options
 from nets.pipelines import Pipeline
 from nets.records.cell import Protocol

@@ -10,7 +10,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from nets.cells.catalog import Cell
-from nets.datasets import Data
+from nets.datasets.data import Data
 from nets.measure import CellRun
 from nets.options import Options
 from nets.pipelines import PIPELINES

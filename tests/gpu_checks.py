@@ -12,7 +12,7 @@ import torch
 
 from nets import observe
 from nets.cells.catalog import CELLS, Cell, protocol_for
-from nets.datasets import load
+from nets.datasets.load import load_data
 from nets.machine import nvml
 from nets.machine.device import choose_device, device_facts
 from nets.measure import CellRun
@@ -122,7 +122,7 @@ def test_a_busy_gpu_and_an_idle_one(monitor: GpuMonitor, device: torch.device) -
 @pytest.mark.parametrize("cell", DIGITS, ids=str)
 def test_a_cell_is_seen(cell: Cell, name: str, monitor: GpuMonitor, device: torch.device, tmp_path: Path) -> None:
     """Each network under each pipeline has a valid record of the driver, joules, and a trace with all three figures."""
-    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES[name]
+    data, protocol, pipeline = load_data("digits", Path()), protocol_for("quick", "digits"), PIPELINES[name]
     run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device, watch=monitor.watch)
     run.round()
     seen = observe.observe(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
@@ -147,7 +147,7 @@ def test_passes_change_no_round(
     monitor: GpuMonitor, device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Accuracies of two rounds are the same with a soak and a profile between them as without."""
-    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
+    data, protocol, pipeline = load_data("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
     found = []
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     for passes in (False, True):
@@ -164,7 +164,7 @@ def test_passes_change_no_round(
 @pytest.mark.parametrize("cell", DIGITS, ids=str)
 def test_steps_are_replayed(cell: Cell, monitor: GpuMonitor, device: torch.device) -> None:
     """Each network is captured, trains to the eager steps' accuracy, and its kernels fill 1/1.3 of a step at least."""
-    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
+    data, protocol, pipeline = load_data("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
     loaders = pipeline.loaders(data, protocol, device)
     run = CellRun(cell, protocol, pipeline, data, loaders, device, watch=monitor.watch)
     replayed = [run.round().accuracy for _ in range(3)]
@@ -195,7 +195,7 @@ def test_a_precision_of_its_own(suite: Suite) -> None:
 
 def test_the_peak_of_memory_holds_a_step(device: torch.device, facts: Device) -> None:
     """A step's activations, which a replay doesn't allocate, are in the record's peak: more images, more memory."""
-    data, pipeline, peaks = load("digits", Path()), PIPELINES["resident"], []
+    data, pipeline, peaks = load_data("digits", Path()), PIPELINES["resident"], []
     for batch_size in (100, 1_000):
         protocol = protocol_for("quick", "digits").changed(batch_size=batch_size, epochs=1)
         monitor = monitor_of(facts, device.index)
@@ -236,7 +236,7 @@ class Awkward(torch.nn.Module):
 def test_a_network_that_can_t_be_recorded(masks: bool, device: torch.device) -> None:
     """Capture fails, the steps are eager, the record's reason says so, and the network still learns."""
     cell = Cell("digits", "awkward", build=lambda: Awkward(masks=masks))
-    data, protocol, pipeline = load("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
+    data, protocol, pipeline = load_data("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
     run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device)
     assert run.round().accuracy > 0.8
     assert run.executions.mode == "eager"

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
-from nets import datasets
 from nets.cells.catalog import DATASETS, protocol_for
-from nets.datasets import Data, DataError, DataMissing, Split, stored
+from nets.datasets import load, torchvision_sets
+from nets.datasets.data import Data, DataError, DataMissing, Split, fingerprint
 from nets.datasets.digits import enlarge
-from nets.datasets.published import SOURCES, Idx, Md5
+from nets.datasets.torchvision_sets import SOURCES, Idx, Md5
 from nets.errors import UnknownName
 from nets.pipelines.article import ArticlePipeline
 
@@ -130,7 +130,7 @@ def assert_same_images(data: Data, indices: tuple[int, ...]) -> None:
 )
 def test_embedded(name: str, shape: tuple[int, int, int], n_train: int, n_test: int) -> None:
     """The embedded sets have the shapes they promise, all classes in both splits, and the same bytes everywhere."""
-    data = datasets.load(name, Path("nowhere"))
+    data = load.load_data(name, Path("nowhere"))
     assert (data.image_shape, len(data.train), len(data.test)) == (shape, n_train, n_test)
     for split in (data.train, data.test):
         counts = split.labels.bincount()
@@ -142,7 +142,7 @@ def test_embedded(name: str, shape: tuple[int, int, int], n_train: int, n_test: 
 def test_splits_share_no_image() -> None:
     """No test image of an embedded set is a training image."""
     for name in ("digits", "shapes"):
-        data = datasets.load(name, Path("nowhere"))
+        data = load.load_data(name, Path("nowhere"))
         train = {image.numpy().tobytes() for image in data.train.images}
         assert not any(image.numpy().tobytes() in train for image in data.test.images)
 
@@ -159,7 +159,7 @@ def test_enlarging_keeps_a_flat_image(level: int) -> None:
 def test_the_real_sets(data_root: Path) -> None:
     """MNIST and CIFAR-10 are whole and are what is published."""
     for name, shape, n_train in (("mnist", (1, 28, 28), 60_000), ("cifar10", (3, 32, 32), 50_000)):
-        data = datasets.load(name, data_root)
+        data = load.load_data(name, data_root)
         assert (data.image_shape, len(data.train), len(data.test)) == (shape, n_train, 10_000)
         assert data.sha256.startswith(SHA256[name])
 
@@ -168,7 +168,7 @@ def test_the_real_fashion_mnist(data_root: Path) -> None:
     """Fashion-MNIST's raw files, where they are present, are the ones whose sums are held against them."""
     if not (data_root / "FashionMNIST").is_dir():
         pytest.skip(f"Fashion-MNIST is not in {data_root}")
-    data = datasets.load("fashion_mnist", data_root)
+    data = load.load_data("fashion_mnist", data_root)
     assert (data.image_shape, len(data.train), len(data.test)) == ((1, 28, 28), 60_000, 10_000)
     assert data.sha256.startswith(SHA256["fashion_mnist"])
 
@@ -180,7 +180,7 @@ NEW = ("fashion_mnist", "kmnist", "cifar100", "svhn")
 def test_a_set_in_torchvision_s_format(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the files hold is what both pipelines get: the images as N, C, H, W, and torchvision's class numbers."""
     made = small(name, monkeypatch)
-    data = datasets.load(name, made.write(tmp_path))
+    data = load.load_data(name, made.write(tmp_path))
     for found, expected in ((data.train, made.train), (data.test, made.test)):
         assert torch.equal(found.images, expected.images)
         assert found.images.is_contiguous()
@@ -188,7 +188,7 @@ def test_a_set_in_torchvision_s_format(name: str, tmp_path: Path, monkeypatch: p
     assert_same_images(data, tuple(range(5)))
     assert (data.name, data.n_classes) == (name, 100 if name == "cifar100" else 10)
     assert data.centred is (name in ("cifar100", "svhn"))
-    assert data.sha256 == datasets.fingerprint(made.train, made.test)
+    assert data.sha256 == fingerprint(made.train, made.test)
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
@@ -207,7 +207,7 @@ def test_the_sizes_of_kmnist(data_root: Path, tmp_path: Path) -> None:
     """KMNIST is checked for MNIST's sizes and headers: MNIST's own files, whole, pass in its place."""
     (tmp_path / "KMNIST").mkdir()
     (tmp_path / "KMNIST" / "raw").symlink_to(data_root / "MNIST" / "raw")
-    data = datasets.load("kmnist", tmp_path)
+    data = load.load_data("kmnist", tmp_path)
     assert (data.image_shape, len(data.train), len(data.test)) == ((1, 28, 28), 60_000, 10_000)
 
 
@@ -233,7 +233,7 @@ def test_a_file_without_a_sum(content: bytes, fault: str | None, tmp_path: Path)
 def test_both_pipelines_see_the_same_images(name: str, request: pytest.FixtureRequest) -> None:
     """Scaling the whole set at once gives, bit for bit, what the per-image transforms give."""
     root = request.getfixturevalue("data_root") if name in ("mnist", "cifar10") else Path("nowhere")
-    data = datasets.load(name, root)
+    data = load.load_data(name, root)
     assert_same_images(data, (0, 1, -1))
     train, _ = data.on(torch.device("cpu"))
     low = -1.0 if name in ("cifar10", "shapes") else 0.0
@@ -255,7 +255,7 @@ def test_altered_files_are_refused(data_root: Path, tmp_path: Path, name: str, f
         del content[-1000:]
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"{name}: .*{path.name} .*is not the published file"):
-        datasets.load(name, tmp_path)
+        load.load_data(name, tmp_path)
     assert path.read_bytes() == content
 
 
@@ -281,7 +281,7 @@ def test_altered_files_of_the_others(
         del content[-1]
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"{name}: .*{path.name} .*is not the published file") as raised:
-        datasets.load(name, tmp_path)
+        load.load_data(name, tmp_path)
     assert not isinstance(raised.value, DataMissing)
     assert path.read_bytes() == content
 
@@ -292,7 +292,7 @@ def test_a_label_without_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = made.write(tmp_path) / "KMNIST/raw/t10k-labels-idx1-ubyte"
     path.write_bytes(path.read_bytes()[:-1] + b"\x0a")
     with pytest.raises(DataError, match=r"kmnist: the test set has labels from [0-9] to 10, but 10 classes"):
-        datasets.load("kmnist", tmp_path)
+        load.load_data("kmnist", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist"])
@@ -303,7 +303,7 @@ def test_an_unchecked_copy_is_refused(name: str, tmp_path: Path, monkeypatch: py
     legacy.parent.mkdir()
     legacy.touch()
     with pytest.raises(DataError, match=f"{name}: .*old torchvision copy"):
-        datasets.load(name, root)
+        load.load_data(name, root)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -311,7 +311,7 @@ def test_an_unchecked_copy_is_refused(name: str, tmp_path: Path, monkeypatch: py
 def test_no_network(name: str, tmp_path: Path) -> None:
     """Data that is not there and can't be downloaded is missing, with the reason, and nothing half done is left."""
     with pytest.raises(DataMissing, match=rf"^{name}: not in .*could not be downloaded: .*no network in this test"):
-        datasets.load(name, tmp_path)
+        load.load_data(name, tmp_path)
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
 
 
@@ -320,7 +320,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file" / "data", Path("/proc")):
         with pytest.raises(DataError, match=r"mnist: not in .*can't be written to") as raised:
-            datasets.load("mnist", folder)
+            load.load_data("mnist", folder)
         assert not isinstance(raised.value, DataMissing)
 
 
@@ -330,8 +330,8 @@ def test_only_missing_files_are_moved_in(data_root: Path, tmp_path: Path, monkey
     missing = root / "MNIST/raw/t10k-labels-idx1-ubyte"
     missing.unlink()
     kept = (root / "MNIST/raw/train-labels-idx1-ubyte").stat().st_mtime_ns
-    monkeypatch.setattr(stored, "_fetch", lambda source, folder: small_copy(data_root, "mnist", folder))
-    assert len(datasets.load("mnist", root).test) == 10_000
+    monkeypatch.setattr(torchvision_sets, "_fetch", lambda source, folder: small_copy(data_root, "mnist", folder))
+    assert len(load.load_data("mnist", root).test) == 10_000
     assert missing.is_file()
     assert (root / "MNIST/raw/train-labels-idx1-ubyte").stat().st_mtime_ns == kept
 
@@ -346,14 +346,14 @@ def test_both_parts_of_svhn_are_downloaded(missing: str, tmp_path: Path, monkeyp
         (Path(root) / filename).write_bytes(made.files[filename])
 
     monkeypatch.setattr("torchvision.datasets.svhn.download_url", download)
-    assert len(datasets.load("svhn", tmp_path).train) == 7
+    assert len(load.load_data("svhn", tmp_path).train) == 7
     assert {path.name for path in tmp_path.iterdir()} - {".svhn.lock"} == set(made.files)
 
 
 @pytest.mark.parametrize("name", ["imagenet", "folder", ""])
 def test_unknown_name(name: str) -> None:
     """An unknown data set is refused, with the known ones and the way to name a folder."""
-    for refuse in (lambda: datasets.load(name, Path()), lambda: protocol_for("quick", name)):
+    for refuse in (lambda: load.load_data(name, Path()), lambda: protocol_for("quick", name)):
         with pytest.raises(UnknownName, match=f"unknown data set '{name}'; known: mnist, .*shapes, folder:PATH$"):
             refuse()
 
@@ -386,7 +386,7 @@ def test_unequal_lengths() -> None:
 
 def test_the_article_s_workers() -> None:
     """The article reads CIFAR-10 with two worker processes and MNIST with none; so are torchvision's other sets."""
-    gray = datasets.load("digits", Path())
+    gray = load.load_data("digits", Path())
     colour = replace(gray, train=Split(gray.train.images.expand(-1, 3, -1, -1), gray.train.labels))
     without = {"mnist": gray, "fashion_mnist": gray, "kmnist": gray, "digits": gray, "shapes": colour}
     for name in DATASETS:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nets import datasets
 from nets.cells.catalog import protocol_for
-from nets.datasets import DataError, DataMissing, DoesNotFit
+from nets.datasets import load
+from nets.datasets.data import DataError, DataMissing, DoesNotFit, fingerprint
 from nets.pipelines.article import ArticlePipeline
 from tests.test_datasets import assert_same_images
 
@@ -42,18 +42,18 @@ def pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("pets")
 def test_a_folder() -> None:
     """A folder is a data set: its whole name kept, 3×64×64 bytes, classes numbered by their sorted names."""
-    data = datasets.load("folder:pets", Path("nowhere"))
+    data = load.load_data("folder:pets", Path("nowhere"))
     assert (data.name, data.image_shape, data.n_classes, data.centred) == ("folder:pets", (3, 64, 64), 3, True)
     assert data.train.images.dtype == torch.uint8
     assert data.train.labels.tolist() == [0] + 7 * [1] + 6 * [2]
     assert data.test.labels.tolist() == 6 * [0] + 2 * [1] + [2]
-    assert data.sha256 == datasets.fingerprint(data.train, data.test)
-    assert data.sha256 == datasets.load("folder:pets", Path("nowhere")).sha256
+    assert data.sha256 == fingerprint(data.train, data.test)
+    assert data.sha256 == load.load_data("folder:pets", Path("nowhere")).sha256
 
 
 def test_both_pipelines_see_the_same_images(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every image of every mode and size has the same values in both pipelines, also from another working directory."""
-    data = datasets.load("folder:pets", Path("nowhere"))
+    data = load.load_data("folder:pets", Path("nowhere"))
     monkeypatch.chdir("/")
     assert_same_images(data, tuple(range(9)))
     loaders = ArticlePipeline().loaders(data, protocol_for("quick", data.name), torch.device("cpu"))
@@ -70,7 +70,7 @@ def test_the_middle_is_kept(tmp_path: Path) -> None:
     Image.fromarray(np.ascontiguousarray(wide)).save(tmp_path / "train/a/0.png")
     Image.fromarray(np.ascontiguousarray(wide.transpose(1, 0, 2))).save(tmp_path / "train/b/0.png")
     Image.new("L", (10, 10), 77).save(tmp_path / "test/a/0.png")
-    data = datasets.load(f"folder:{tmp_path}", Path("nowhere"))
+    data = load.load_data(f"folder:{tmp_path}", Path("nowhere"))
     for image in data.train.images:
         inner = image[:, 4:-4, 4:-4].flatten(1)  # off the borders, which the scaling blends
         assert inner.amin(dim=1).tolist() == inner.amax(dim=1).tolist() == [0, 200, 0]
@@ -80,9 +80,9 @@ def test_the_middle_is_kept(tmp_path: Path) -> None:
 def test_val_comes_before_test(pets: Path) -> None:
     """`test` is read where there is no `val`; where both are, `val` is, as ImageNet's `test` has no labels."""
     tree(pets, {"test": {"dog": 1, "cat": 1, "Eel": 1}})
-    assert len(datasets.load("folder:pets", Path("nowhere")).test) == 9
+    assert len(load.load_data("folder:pets", Path("nowhere")).test) == 9
     (pets / "val").rename(pets / "other")
-    assert len(datasets.load("folder:pets", Path("nowhere")).test) == 3
+    assert len(load.load_data("folder:pets", Path("nowhere")).test) == 3
 
 
 TWO = {"a": 1, "b": 1}
@@ -113,7 +113,7 @@ def test_a_tree_that_is_not_as_it_must_be(
     monkeypatch.chdir(tmp_path)
     tree(tmp_path / "pets", parts)
     with pytest.raises(DataError, match=f"^folder:pets: .*{because}") as raised:
-        datasets.load("folder:pets", Path("nowhere"))
+        load.load_data("folder:pets", Path("nowhere"))
     assert not isinstance(raised.value, DataMissing)
 
 
@@ -126,7 +126,7 @@ def test_no_path(pets: Path) -> None:
         ("x" * 300, "can't be read"),
     ):
         with pytest.raises(DataError, match=f"^folder:{path}: .*{because}"):
-            datasets.load(f"folder:{path}", Path("nowhere"))
+            load.load_data(f"folder:{path}", Path("nowhere"))
 
 
 @pytest.mark.parametrize("fault", ["text", "empty", "short", "chunk", "bomb", "dangling"])
@@ -152,23 +152,23 @@ def test_a_file_that_is_no_image(fault: str, pets: Path, monkeypatch: pytest.Mon
             path.symlink_to("nowhere.png")
     named = r".*\.png" if fault == "bomb" else str(path)
     with pytest.raises(DataError, match=rf"^folder:pets: {named} is no image that can be read \(.*\); replace or"):
-        datasets.load("folder:pets", Path("nowhere"))
+        load.load_data("folder:pets", Path("nowhere"))
 
 
 def test_other_files_are_passed_over(pets: Path) -> None:
     """What has no image's extension is no image, as torchvision has it."""
-    before = datasets.load("folder:pets", Path("nowhere")).sha256
+    before = load.load_data("folder:pets", Path("nowhere")).sha256
     (pets / "train" / "cat" / "notes.txt").write_text("nine lives")
     (pets / "train" / "notes.png").write_text("of no class")
-    assert datasets.load("folder:pets", Path("nowhere")).sha256 == before
+    assert load.load_data("folder:pets", Path("nowhere")).sha256 == before
 
 
 def test_a_folder_that_does_not_fit(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More images than free memory holds are refused with both sizes, before the first of them is read."""
     needed = 23 * 3 * 64 * 64
     monkeypatch.setattr("nets.datasets.folder.free_bytes", lambda device: needed)
-    assert len(datasets.load("folder:pets", Path("nowhere")).train) == 14
+    assert len(load.load_data("folder:pets", Path("nowhere")).train) == 14
     (pets / "train" / "Eel" / "0.png").write_text("not read")
     monkeypatch.setattr("nets.datasets.folder.free_bytes", lambda device: needed - 2**17)
     with pytest.raises(DoesNotFit, match=r"^folder:pets: 23 images of 3×64×64 take 0\.27 MiB, and 0\.14 MiB of memory"):
-        datasets.load("folder:pets", Path("nowhere"))
+        load.load_data("folder:pets", Path("nowhere"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nets.cells.catalog import protocol_for
-from nets.datasets import Split, load
+from nets.datasets.data import Split
+from nets.datasets.load import load_data
 from nets.models import MODELS
 from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.graph import GraphTrainer, Work, graphed
@@ -40,7 +41,7 @@ class Calls:
 
 def batches(n: int, size: int) -> ResidentBatches:
     """Some of the digits."""
-    data = load("digits", Path())
+    data = load_data("digits", Path())
     images, labels = data.on(CPU)[0].images, data.train.labels
     return ResidentBatches(Split(images[:n], labels[:n]), size, shuffle=True)
 

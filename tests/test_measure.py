@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from nets import datasets, measure
+from nets import measure
 from nets.cells.catalog import Cell, protocol_for
+from nets.datasets import load
 from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse
 from nets.machine.device import preserved_rng
@@ -29,7 +30,7 @@ PROTOCOL = protocol_for("quick", "digits").changed(epochs=1)
 
 def cell_run(model: str = "snn500", **options: object) -> CellRun:
     """A run of a small cell."""
-    data = datasets.load("digits", Path())
+    data = load.load_data("digits", Path())
     way = ResidentPipeline()
     loaders = way.loaders(data, PROTOCOL, CPU)
     return CellRun(Cell("digits", model), PROTOCOL, way, data, loaders, CPU, **options)  # type: ignore[arg-type]
@@ -50,7 +51,7 @@ def test_a_last_batch_that_the_network_can_t_take(batch_size: int, raises: bool)
     def normed() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10))
 
-    data, way, protocol = datasets.load("digits", Path()), ResidentPipeline(), PROTOCOL.changed(batch_size=batch_size)
+    data, way, protocol = load.load_data("digits", Path()), ResidentPipeline(), PROTOCOL.changed(batch_size=batch_size)
     cell = Cell("digits", "normed", build=normed)
     run = CellRun(cell, protocol, way, data, way.loaders(data, protocol, CPU), CPU)
     sentence = f"digits-normed: training on 1 image, the last batch of 1,437 at batch size {batch_size} .*, raised "
@@ -79,7 +80,7 @@ def test_a_network_that_can_t_be_copied() -> None:
     """It is trained all the same."""
     with pytest.raises(RuntimeError):
         copy.deepcopy(Uncopied())
-    data, way = datasets.load("digits", Path()), ResidentPipeline()
+    data, way = load.load_data("digits", Path()), ResidentPipeline()
     cell = Cell("digits", "uncopied", build=Uncopied)
     run = CellRun(cell, PROTOCOL, way, data, way.loaders(data, PROTOCOL, CPU), CPU)
     assert run.round().loss is not None

@@ -15,7 +15,7 @@ import torch
 
 from nets import kineto, observe, passes
 from nets.cells.catalog import CELLS, Cell, protocol_for
-from nets.datasets import load
+from nets.datasets.load import load_data
 from nets.machine.cpu import cores
 from nets.machine.device import threaded
 from nets.measure import CellRun
@@ -32,7 +32,7 @@ CELL = next(cell for cell in CELLS if cell.id == "digits-snn500")
 @pytest.fixture(scope="module")
 def make_run() -> Callable[..., CellRun]:
     """Makes runs of digits-snn500, one epoch a round."""
-    data = load("digits", Path())
+    data = load_data("digits", Path())
 
     def made(name: str = "resident", **changes: Any) -> CellRun:
         protocol: Protocol = protocol_for("quick", "digits").changed(epochs=1, **changes)

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets import datasets
 from nets.cells.catalog import Cell, protocol_for
-from nets.datasets import Split
+from nets.datasets import data, load
+from nets.datasets.data import DoesNotFit, Split, embedded
 from nets.errors import UnknownName
 from nets.measure import CellRun
 from nets.models import MODELS
@@ -60,7 +60,7 @@ def test_one_epoch_gives_the_same_network(dataset: str, model: str) -> None:
 
     In float64, so that a difference would be one of the loops and not of rounding.
     """
-    data = datasets.load(dataset, Path())
+    data = load.load_data(dataset, Path())
     protocol = protocol_for("quick", dataset)
     n = min(500, 40 * protocol.batch_size)
     images, labels = data.on(CPU)[0].images[:n].double(), data.train.labels[:n]
@@ -83,7 +83,7 @@ def test_one_epoch_gives_the_same_network(dataset: str, model: str) -> None:
 def test_both_give_the_same_distribution() -> None:
     """Over 12 seeds each, the pipelines' accuracies on digits differ by no more than chance (Welch's t below 3.5)."""
     cell = Cell("digits", "snn500")
-    data = datasets.load("digits", Path())
+    data = load.load_data("digits", Path())
     protocol = protocol_for("quick", "digits").changed(epochs=2)
     accuracies: dict[str, list[float]] = {}
     for offset, (name, way) in enumerate(PIPELINES.items()):
@@ -117,27 +117,27 @@ def test_batches_of_any_size(name: str, n: int, batch_size: int) -> None:
     assert passes[1].accuracy * 20 == pytest.approx(round(passes[1].accuracy * 20))
 
 
-def some_digits(n: int) -> datasets.Data:
+def some_digits(n: int) -> data.Data:
     """Digits with `n` training images and 20 test images."""
-    data = datasets.load("digits", Path())
+    data = load.load_data("digits", Path())
     train, test = (Split(s.images[:k], s.labels[:k]) for s, k in ((data.train, n), (data.test, 20)))
-    return datasets.embedded("digits", train, test, n_classes=10, centred=False)
+    return embedded("digits", train, test, n_classes=10, centred=False)
 
 
 def test_an_empty_set_is_refused() -> None:
     """A data set without a training image is no data set."""
-    with pytest.raises(datasets.DataError, match="digits: the training set is empty"):
+    with pytest.raises(data.DataError, match="digits: the training set is empty"):
         some_digits(0)
 
 
 def test_a_set_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A set larger than what the device has free is refused with both sizes, and one that fits is not."""
-    data = datasets.load("digits", Path())
+    data = load.load_data("digits", Path())
     needed = 4 * (data.train.images.numel() + data.test.images.numel()) + 5 * data.train.images.numel()
-    monkeypatch.setattr("nets.datasets.free_bytes", lambda device: needed)
+    monkeypatch.setattr("nets.datasets.data.free_bytes", lambda device: needed)
     data.on(CPU)
-    monkeypatch.setattr("nets.datasets.free_bytes", lambda device: 2 * 2**20)
-    with pytest.raises(datasets.DoesNotFit, match="takes 11 MiB as float32, and 2 MiB are free there"):
+    monkeypatch.setattr("nets.datasets.data.free_bytes", lambda device: 2 * 2**20)
+    with pytest.raises(DoesNotFit, match="takes 11 MiB as float32, and 2 MiB are free there"):
         data.on(CPU)
 
 

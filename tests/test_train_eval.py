@@ -309,7 +309,7 @@ def test_no_progress_in_a_log(suite: Suite) -> None:
 
 def test_data_that_does_not_fit_the_device(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set that is larger than the device fails its cells with a sentence that names both sizes."""
-    monkeypatch.setattr("nets.datasets.free_bytes", lambda device: 2**20)
+    monkeypatch.setattr("nets.datasets.data.free_bytes", lambda device: 2**20)
     result = suite.run("--cells", "digits-snn500")
     result.assert_outcomes(errors=1)
     ((status, failures),) = suite.outcomes().values()

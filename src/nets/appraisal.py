@@ -8,7 +8,7 @@ import torch
 
 from nets import depth, observe
 from nets.cells.catalog import REFERENCE, Cell
-from nets.datasets import Data
+from nets.datasets.data import Data
 from nets.depth import Cost
 from nets.measure import CellRun
 from nets.models import MODELS

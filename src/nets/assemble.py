@@ -23,7 +23,7 @@ from nets.sweep import Sweep
 from nets.turns import Turns
 
 if TYPE_CHECKING:
-    from nets.datasets import Data
+    from nets.datasets.data import Data
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from filelock import FileLock
 from nets import bands
 from nets.bands import Runs
 from nets.cells.catalog import Cell, protocol_for
-from nets.datasets import Split, load
+from nets.datasets.data import Split
+from nets.datasets.load import load_data
 from nets.machine.device import device_facts
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
@@ -64,7 +65,7 @@ def calibrate(
         if not todo:
             say(f"{cell.id} {protocol.name}: all {len(wanted)} seeds are in {file}")
             continue
-        data = load(cell.dataset, root)
+        data = load_data(cell.dataset, root)
         if label_noise:
             data = replace(data, train=_mislabelled(data.train, label_noise, data.n_classes))
         loaders = pipeline.loaders(data, protocol, device)

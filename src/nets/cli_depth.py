@@ -110,7 +110,7 @@ def _cost(
     from nets import depth, targets
     from nets.appraisal import interleaved, judged, network
     from nets.cells.catalog import REFERENCE, Cell, protocol_for
-    from nets.datasets import load
+    from nets.datasets.load import load_data
     from nets.machine.device import choose_device, device_facts
     from nets.pipelines import pipeline as pipeline_named
     from nets.records.cell import CellFacts
@@ -120,7 +120,7 @@ def _cost(
     build = targets.builder(target)
     how = protocol_for(protocol, dataset).repeated(rounds=rounds)
     way, where = pipeline_named(pipeline), choose_device(device)
-    data = load(dataset, data_dir)
+    data = load_data(dataset, data_dir)
     if image is not None and _shape(image, dataset) != data.image_shape:
         raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
     found = network(structure(build(data.image_shape, data.n_classes), data.image_shape))

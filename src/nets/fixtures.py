@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from nets.cells.catalog import Cell
-    from nets.datasets import Data
+    from nets.datasets.data import Data
     from nets.harness import Ledger
     from nets.measure import CellRun
     from nets.monitor import GpuMonitor
@@ -68,14 +68,14 @@ def protocol(cell: Cell, nets_options: Options) -> Protocol:
 @pytest.fixture(scope="session")
 def _load(nets_options: Options) -> Callable[[str], Data]:
     """Loads a data set; the last one is kept, since cells of one data set follow each other."""
-    from nets.datasets import load
+    from nets.datasets.load import load_data
 
     kept: dict[str, Data] = {}
 
     def loaded(name: str) -> Data:
         if name not in kept:
             kept.clear()
-            kept[name] = load(name, nets_options.data_dir)
+            kept[name] = load_data(name, nets_options.data_dir)
         return kept[name]
 
     return loaded
@@ -84,7 +84,7 @@ def _load(nets_options: Options) -> Callable[[str], Data]:
 @pytest.fixture
 def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options, ledger: Ledger) -> Data:
     """The cell's data set. Missing data skips the cell, or fails it with `--require-data`; altered data fails it."""
-    from nets.datasets import DataError, DataMissing
+    from nets.datasets.data import DataError, DataMissing
 
     try:
         with ledger.spent("data"):
@@ -100,7 +100,7 @@ def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options, ledger
 @pytest.fixture
 def loaders(data: Data, protocol: Protocol, pipeline: Pipeline, device: torch.device, ledger: Ledger) -> Loaders:
     """Training and test batches: on the device already with the resident pipeline, DataLoaders with the article's."""
-    from nets.datasets import DoesNotFit
+    from nets.datasets.data import DoesNotFit
 
     try:
         with ledger.spent("data"):

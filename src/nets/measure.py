@@ -21,7 +21,7 @@ from torch import nn
 from torch.optim import Adam
 
 from nets.cells.catalog import Cell
-from nets.datasets import Data
+from nets.datasets.data import Data
 from nets.descent import UnknownStructure
 from nets.errors import UnknownName
 from nets.executions import Executions

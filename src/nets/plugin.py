@@ -106,7 +106,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
     import torch
 
-    from nets.datasets import DoesNotFit
+    from nets.datasets.data import DoesNotFit
     from nets.descent import UnknownStructure
     from nets.errors import UnknownName, Unusable
     from nets.models import UnfitNetwork

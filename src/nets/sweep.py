@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from nets.cells.catalog import Cell
-from nets.datasets import Data, Split
+from nets.datasets.data import Data, Split
 from nets.machine.cpu import cores
 from nets.machine.device import threaded
 from nets.measure import CellRun

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nets.datasets import Data, Split, embedded
+from nets.datasets.data import Data, Split, embedded
 
 N_TEST = 360
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from nets.cells.catalog import FOLDER
-from nets.datasets import Data, DataError, DoesNotFit, Split, fingerprint, transform
+from nets.datasets.data import Data, DataError, DoesNotFit, Split, fingerprint, transform
 from nets.machine.device import free_bytes
 
 if TYPE_CHECKING:

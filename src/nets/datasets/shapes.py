@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nets.datasets import Data, Split, embedded
+from nets.datasets.data import Data, Split, embedded
 
 CLASSES = (
     "disc",

@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import nn
 
-from nets.datasets import Data
+from nets.datasets.data import Data
 from nets.errors import UnknownName
 from nets.pipelines.article import ArticlePipeline
 from nets.pipelines.batches import Batches, Loaders, ResidentBatches

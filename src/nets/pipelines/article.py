@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Adam
 
-from nets.datasets import Data
-from nets.datasets.published import SOURCES
+from nets.datasets.data import Data
+from nets.datasets.torchvision_sets import SOURCES
 from nets.machine.cpu import cores
 from nets.pipelines.batches import Loaders
 from nets.pipelines.stepwise import Done, Pass, Stepwise

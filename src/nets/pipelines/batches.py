@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nets.datasets import Split
+from nets.datasets.data import Split
 
 Batch = tuple[Tensor, Tensor]
 

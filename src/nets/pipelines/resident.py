@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from nets.datasets import Data, Split
+from nets.datasets.data import Data, Split
 from nets.machine.cpu import cores
 from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.stepwise import Done, Pass, Stepwise
