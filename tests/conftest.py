@@ -78,7 +78,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[..., torc
     """Put another network in the place of one of the suite's."""
 
     def replace(name: str, builder: Callable[..., torch.nn.Module]) -> None:
-        from nets.models import MODELS
+        from nets.networks.builtin import MODELS
 
         monkeypatch.setattr("nets.measure.MODELS", {**MODELS, name: builder})
 

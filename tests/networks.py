@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nets.structure import structure
+from nets.networks.layers import network_structure
 
 
 class Net(nn.Module):
@@ -36,4 +36,4 @@ def linear(n_out: int = 16) -> nn.Linear:
 
 
 def layers(model: nn.Module) -> int:
-    return structure(model, (1, 4, 4)).layers
+    return network_structure(model, (1, 4, 4)).layers

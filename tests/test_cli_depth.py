@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from nets.cli import app
-from nets.targets import builder
+from nets.networks.build import target_builder
 from tests.suite import REPOSITORY
 
 runner = CliRunner()
@@ -50,7 +50,7 @@ def test_torchvision_s_warnings(name: str) -> None:
     """What torchvision has to say of its own initialisation doesn't reach who asks for a network."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        network = builder(f"torchvision:{name}")((3, 75, 75), 10)
+        network = target_builder(f"torchvision:{name}")((3, 75, 75), 10)
         warnings.warn("another", FutureWarning, stacklevel=1)
     assert isinstance(network, torch.nn.Module)
     assert [str(warning.message) for warning in told] == ["another"]

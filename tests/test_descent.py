@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import flex_attention
 from torch.utils.checkpoint import checkpoint
 
-from nets.descent import UnknownStructure
+from nets.networks.dataflow import UnknownStructure
 from tests.networks import Net, layers, linear, weight
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nets.cells.catalog import protocol_for
 from nets.datasets.data import Split
 from nets.datasets.load import load_data
-from nets.models import MODELS
+from nets.networks.builtin import MODELS
 from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.graph import GraphTrainer, Work, graphed
 from nets.pipelines.resident import ResidentTrainer

@@ -21,7 +21,7 @@ from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse
 from nets.machine.device import preserved_rng
 from nets.measure import CellRun
-from nets.models import UnfitNetwork
+from nets.networks.build import UnfitNetwork
 from nets.pipelines.resident import ResidentPipeline
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from nets.datasets import data, load
 from nets.datasets.data import DoesNotFit, Split, embedded
 from nets.errors import UnknownName
 from nets.measure import CellRun
-from nets.models import MODELS
+from nets.networks.builtin import MODELS
 from nets.pipelines import PIPELINES, pipeline
 from nets.pipelines.batches import Loaders, ResidentBatches
 from nets.pipelines.resident import FusedAdam

@@ -16,9 +16,9 @@ from torch.utils.flop_counter import flop_registry
 from torchvision.models.regnet import BlockParams
 
 from nets.cells.catalog import CELLS, Cell
-from nets.descent import _ATTENTION, _PRODUCTS, UnknownStructure
-from nets.models import MODELS
-from nets.structure import _FLOPS, structure
+from nets.networks.builtin import MODELS
+from nets.networks.dataflow import _ATTENTION, _PRODUCTS, UnknownStructure
+from nets.networks.layers import _FLOPS, network_structure
 from tests.networks import Net, linear, weight
 
 SHAPES = {"mnist": (1, 28, 28), "digits": (1, 28, 28), "cifar10": (3, 32, 32), "shapes": (3, 32, 32)}
@@ -36,7 +36,7 @@ BUILT_WITH = {"googlenet": {"aux_logits": False, "init_weights": False}, "incept
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
 def test_the_suite_s_networks(cell: Cell) -> None:
     """Each network has the article's layers, and its parameters exactly."""
-    found = structure(MODELS[cell.model](SHAPES[cell.dataset], 10), SHAPES[cell.dataset])
+    found = network_structure(MODELS[cell.model](SHAPES[cell.dataset], 10), SHAPES[cell.dataset])
     assert cell.expected is not None
     assert (found.parameters, found.layers) == (cell.expected.parameters, cell.expected.layers)
     if cell.id in MACS:
@@ -58,7 +58,7 @@ def test_torchvision_s_networks(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     options = {"image_size": size} if name.startswith("vit") else BUILT_WITH.get(name, {})
     with torch.device("meta"):
         model = torchvision.models.get_model(name, weights=None, **options)
-    found = structure(model, (3, size, size))
+    found = network_structure(model, (3, size, size))
     assert found.layers == TORCHVISION[name]["layers"], TORCHVISION[name]["why"]
     assert found.parameters == weights.meta["num_params"]
     assert found.macs_per_image / 1e9 == pytest.approx(weights.meta["_ops"], abs=0.000_51)  # given to three decimals
@@ -73,7 +73,7 @@ def test_meta_device_or_not() -> None:
     """A network on the meta device has the structure that it has on the CPU."""
     with torch.device("meta"):
         unreal = torchvision.models.resnet18()
-    assert structure(unreal, (3, 64, 64)) == structure(torchvision.models.resnet18(), (3, 64, 64))
+    assert network_structure(unreal, (3, 64, 64)) == network_structure(torchvision.models.resnet18(), (3, 64, 64))
 
 
 @pytest.mark.parametrize("frozen", [0, 1, 2])
@@ -82,14 +82,14 @@ def test_frozen_weights_count_as_layers_only(frozen: int) -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.Flatten(), nn.Linear(32, 4))
     for part in list(model)[: (0, 1, 3)[frozen]]:
         part.requires_grad_(False)
-    found = structure(model, (1, 4, 4))
+    found = network_structure(model, (1, 4, 4))
     assert (found.layers, found.hidden_layers, found.parameters) == (2, 1, (40 + 132, 132, 0)[frozen])
 
 
 def test_lazy_network() -> None:
     """A lazy network has its parameters counted as they would become, and stays lazy."""
     model = nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.LazyLinear(3))
-    found = structure(model, (1, 4, 4))
+    found = network_structure(model, (1, 4, 4))
     assert (found.layers, found.parameters) == (2, 16 * 8 + 8 + 8 * 3 + 3)
     assert isinstance(model[1], nn.LazyLinear)
     assert isinstance(model[1].weight, nn.UninitializedParameter)
@@ -115,7 +115,7 @@ def test_every_weight_operation_has_its_operations_counted() -> None:
 )
 def test_operations_counted_by_hand(macs: int, model: nn.Module) -> None:
     """Weight operations for which torch has no formula have one multiply-accumulate for each use of a weight."""
-    assert structure(model, (1, 4, 4)).macs_per_image == macs
+    assert network_structure(model, (1, 4, 4)).macs_per_image == macs
 
 
 class _Restless(nn.Module):
@@ -152,7 +152,7 @@ def test_the_network_is_left_as_it_was() -> None:
     random, fast = torch.get_rng_state(), torch.backends.mha.get_fastpath_enabled()
     for image in ((1, 4, 4), (1, 4, 5)):
         try:
-            assert structure(model, image).layers == 1
+            assert network_structure(model, image).layers == 1
         except UnknownStructure:
             assert image == (1, 4, 5)
         assert [module.training for module in model.modules()] == [True, True, True, False]

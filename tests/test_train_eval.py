@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nets.models import snn500
+from nets.networks.builtin import snn500
 from tests.suite import Suite
 
 Replace = Callable[[str, Callable[..., nn.Module]], None]

@@ -11,11 +11,11 @@ from nets.cells.catalog import REFERENCE, Cell
 from nets.datasets.data import Data
 from nets.depth import Cost
 from nets.measure import CellRun
-from nets.models import MODELS
+from nets.networks.builtin import MODELS
+from nets.networks.layers import Structure
 from nets.pipelines import Pipeline
 from nets.records.cell import Depth, Device, Network, Protocol, Round
 from nets.records.comparisons import TrainedNetwork
-from nets.structure import Structure
 
 
 def network(found: Structure) -> Network:

@@ -82,15 +82,16 @@ def _shape(text: str | None, dataset: str | None) -> ImageShape:
 
 
 def _structure(target: str, image: str | None, dataset: str | None) -> DepthComparison:
-    from nets import depth, targets
+    from nets import depth
     from nets.appraisal import network
+    from nets.networks.build import target_builder
+    from nets.networks.layers import network_structure
     from nets.records.comparisons import DepthComparison
-    from nets.structure import structure
 
-    build = targets.builder(target)
+    build = target_builder(target)
     shape = _shape(image, dataset)
     n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
-    found = network(structure(build(shape, n_classes), shape))
+    found = network(network_structure(build(shape, n_classes), shape))
     verdict = depth.depth(found.hidden_layers, no_reference_because="nothing was trained")
     return DepthComparison(target=target, image=shape, network=found, depth=verdict)
 
@@ -107,23 +108,24 @@ def _cost(
     *,
     quiet: bool,
 ) -> DepthComparison:
-    from nets import depth, targets
+    from nets import depth
     from nets.appraisal import interleaved, judged, network
     from nets.cells.catalog import REFERENCE, Cell, protocol_for
     from nets.datasets.load import load_data
     from nets.machine.device import choose_device, device_facts
+    from nets.networks.build import target_builder
+    from nets.networks.layers import network_structure
     from nets.pipelines import pipeline as pipeline_named
     from nets.records.cell import CellFacts
     from nets.records.comparisons import DepthComparison
-    from nets.structure import structure
 
-    build = targets.builder(target)
+    build = target_builder(target)
     how = protocol_for(protocol, dataset).repeated(rounds=rounds)
     way, where = pipeline_named(pipeline), choose_device(device)
     data = load_data(dataset, data_dir)
     if image is not None and _shape(image, dataset) != data.image_shape:
         raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
-    found = network(structure(build(data.image_shape, data.n_classes), data.image_shape))
+    found = network(network_structure(build(data.image_shape, data.n_classes), data.image_shape))
     begun = DepthComparison(
         target=target,
         image=data.image_shape,

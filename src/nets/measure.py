@@ -22,18 +22,19 @@ from torch.optim import Adam
 
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data
-from nets.descent import UnknownStructure
 from nets.errors import UnknownName
 from nets.executions import Executions
 from nets.machine.cpu import CpuUse, RssPeak, cpu_use
 from nets.machine.device import preserved_rng, threaded
-from nets.models import MODELS, UnfitNetwork, built, sentence
+from nets.networks.build import UnfitNetwork, as_unfit, build_network
+from nets.networks.builtin import MODELS
+from nets.networks.dataflow import UnknownStructure
+from nets.networks.layers import Structure, network_structure
 from nets.pipelines import Pipeline
 from nets.pipelines.batches import Loaders
 from nets.pipelines.stepwise import Pass, Stepwise
 from nets.records.base import finite
 from nets.records.cell import Cpu, Protocol, Round
-from nets.structure import Structure, structure
 
 WARM_UP_STEPS = 3
 # A round counts as disturbed when other processes used more than this share of one core meanwhile, and more than
@@ -94,8 +95,8 @@ class CellRun:
     def build(self) -> nn.Module:
         """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
         if self.cell.build is not None:
-            with sentence(f"{self.cell.id}: building it"):
-                network = built(self.cell.build, self.data.image_shape, self.data.n_classes)
+            with as_unfit(f"{self.cell.id}: building it"):
+                network = build_network(self.cell.build, self.data.image_shape, self.data.n_classes)
             self._demand_fresh(network)
             return network
         if self.cell.model not in MODELS:
@@ -107,7 +108,7 @@ class CellRun:
         """What the network is made of, by one built for that alone. Raises UnknownStructure, UnfitNetwork."""
         with preserved_rng(torch.device("cpu")):
             try:
-                return structure(self.build(), self.data.image_shape)
+                return network_structure(self.build(), self.data.image_shape)
             except UnknownStructure as error:
                 raise UnknownStructure(f"{self.cell.id}: {error}") from error
 
@@ -250,13 +251,13 @@ class CellRun:
             images, labels = first_images.to(self.device, copy=True), labels.to(self.device)
             untouched = images._version
             n, last = self.protocol.batch_size, len(self.data.train) % self.protocol.batch_size
-            with sentence(f"{self.cell.id}: a training step"):
+            with as_unfit(f"{self.cell.id}: a training step"):
                 for _ in range(WARM_UP_STEPS):
                     step(images[:n], labels[:n])
             if last:
-                with sentence(f"{self.cell.id}: {self._last_step(last)}"):
+                with as_unfit(f"{self.cell.id}: {self._last_step(last)}"):
                     step(images[:last], labels[:last])
-            with torch.no_grad(), sentence(f"{self.cell.id}: evaluating it"):
+            with torch.no_grad(), as_unfit(f"{self.cell.id}: evaluating it"):
                 self._check_output(scratch.eval()(images), len(images))
             if images._version != untouched:
                 raise UnfitNetwork(

@@ -107,9 +107,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     import torch
 
     from nets.datasets.data import DoesNotFit
-    from nets.descent import UnknownStructure
     from nets.errors import UnknownName, Unusable
-    from nets.models import UnfitNetwork
+    from nets.networks.build import UnfitNetwork
+    from nets.networks.dataflow import UnknownStructure
 
     try:
         return (yield)

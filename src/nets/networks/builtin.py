@@ -7,71 +7,13 @@ shape of one image (C, H, W) and the number of classes, and returns a network fr
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-import torch
 from torch import nn
 
 from nets.cells.catalog import ImageShape
-from nets.errors import NetsError
-
-Builder = Callable[[ImageShape, int], nn.Module]
-
-
-class UnfitNetwork(NetsError):
-    """A network that can't be built, trained or counted here; the message says why."""
-
-
-@contextmanager
-def sentence(what: str) -> Iterator[None]:
-    """Turn what a network raises in the block into UnfitNetwork, one sentence; not, though, memory that runs out."""
-    try:
-        yield
-    except UnfitNetwork:
-        raise
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        because = str(error).strip().partition("\n")[0]
-        if "can't allocate memory" in because:
-            raise
-        raise UnfitNetwork(f"{what} raised {type(error).__name__}: {because}") from error
-
-
-def built(build: Callable[..., Any], image: ImageShape, n_classes: int) -> nn.Module:
-    """A network from anyone's builder, which takes the image's shape and the number of classes, or nothing.
-
-    Lazy modules are given their sizes. Raises UnfitNetwork for one that takes other arguments or returns no network.
-    """
-    called = getattr(build, "__name__", type(build).__name__)
-    needed = _needed(build)
-    if len(needed) not in (0, 2):
-        raise UnfitNetwork(
-            f"{called} needs {', '.join(needed)}: what builds a network takes no argument, or the image's shape "
-            "(C, H, W) and the number of classes"
-        )
-    network = build(image, n_classes) if needed else build()
-    if not isinstance(network, nn.Module):
-        raise UnfitNetwork(f"{called} returned a {type(network).__name__}, not a torch.nn.Module")
-    if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in network.parameters()):
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, *image))
-        network.train()
-    return network
-
-
-def _needed(build: Callable[..., Any]) -> list[str]:
-    """Names of the arguments that it can't be called without."""
-    try:
-        parameters = inspect.signature(build).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [each.name for each in parameters if each.default is each.empty and each.kind not in variable]
+from nets.networks.build import Builder
 
 
 def snn500(image: ImageShape, n_classes: int) -> nn.Module:

@@ -22,7 +22,6 @@ from nets.errors import NetsError
 # Origins, in an order in which an operation's result has the highest origin of its operands. INPUT + n descends from
 # the input through n weight operations at most.
 UNWRITTEN, CONSTANT, WEIGHT, INPUT = range(-1, 3)
-
 # operation -> the positions of the operands that are multiplied
 _PRODUCTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot", "convolution", "_convolution", "conv_tbc"), (0, 1)),
@@ -30,13 +29,11 @@ _PRODUCTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("addmm", "addmv", "addbmm", "baddbmm", "_addmm_activation"), (1, 2)),
     "_trilinear": (0, 1, 2),
 }
-
 # (queries · keys) · values, in their first three operands
 _ATTENTION = """
     _scaled_dot_product_flash_attention _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention
     _scaled_dot_product_efficient_attention _flash_attention_forward _efficient_attention_forward
 """
-
 # What takes activations and weights together, and neither multiplies matrices nor is tagged elementwise by torch:
 # normalisation, lookup and interpolation, and what only puts values together or in their place.
 _HARMLESS = """
@@ -54,7 +51,6 @@ _HARMLESS = """
     scatter scatter_add scatter_reduce segment_reduce
     select_scatter slice_scatter diagonal_scatter as_strided_scatter
 """
-
 _NAMESPACES = ("aten", "prims", "prim", "torchvision")
 _OVERWRITING = ("copy_", "fill_", "zero_", "normal_", "uniform_")  # they don't read what they write to
 _SHAPE_ONLY = ("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like", "randint_like")
@@ -64,7 +60,7 @@ class UnknownStructure(NetsError):
     """A network whose layers can't be counted; the message says what stands in the way."""
 
 
-class Descent(TorchDispatchMode):
+class Dataflow(TorchDispatchMode):
     """Follows the input and the parameters through every operation; knows for each tensor what it descends from.
 
     Origins are kept a storage, which views share; once a part of a storage is written, a byte. `overwritten` holds the

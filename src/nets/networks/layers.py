@@ -2,7 +2,7 @@
 
 Layers are the weight operations (a convolution, or a matrix product with a weight) on the longest path from
 input to output. An operation is one where one operand descends from the input and the other from parameters
-alone; `nets.descent` follows both through the pass.
+alone; `nets.networks.dataflow` follows both through the pass.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from nets.cells.catalog import ImageShape
-from nets.descent import Descent, UnknownStructure, memory
-
-__all__ = ["Structure", "UnknownStructure", "structure"]
+from nets.networks.dataflow import Dataflow, UnknownStructure, memory
 
 aten = torch.ops.aten
 
@@ -71,7 +69,7 @@ class Structure:
         return self.layers - 1
 
 
-def structure(model: nn.Module, image: ImageShape) -> Structure:
+def network_structure(model: nn.Module, image: ImageShape) -> Structure:
     """Look at `model` by passing one image (1, C, H, W) of zeros through it, in evaluation mode.
 
     The image has the device and the type of the network's parameters; on the meta device nothing is computed. Of
@@ -99,7 +97,7 @@ def structure(model: nn.Module, image: ImageShape) -> Structure:
 def _layers(model: nn.Module, image: ImageShape, flops: FlopCounterMode) -> int:
     """Pass one image through the network; the weight operations behind the deepest of its outputs."""
     parameters = _initialised(model.parameters())
-    descent = Descent(parameters)
+    descent = Dataflow(parameters)
     try:
         images = _zeros(parameters, image)
         descent.enter(images)
@@ -187,7 +185,7 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _restored(descent: Descent) -> Iterator[None]:
+def _restored(descent: Dataflow) -> Iterator[None]:
     try:
         yield
     finally:

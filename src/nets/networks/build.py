@@ -1,0 +1,131 @@
+"""What builds a network: anyone's function or class, or a TARGET of `nets depth`.
+
+TARGET is `package.module:callable`, `path/to/file.py:callable` or `torchvision:NAME`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from nets.cells.catalog import ImageShape
+from nets.cells.registry import Undeclared, imported_module
+from nets.errors import NetsError
+
+Builder = Callable[[ImageShape, int], nn.Module]
+
+
+class UnfitNetwork(NetsError):
+    """A network that can't be built, trained or counted here; the message says why."""
+
+
+@contextmanager
+def as_unfit(what: str) -> Iterator[None]:
+    """Turn what a network raises in the block into UnfitNetwork, one sentence; not, though, memory that runs out."""
+    try:
+        yield
+    except UnfitNetwork:
+        raise
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        because = str(error).strip().partition("\n")[0]
+        if "can't allocate memory" in because:
+            raise
+        raise UnfitNetwork(f"{what} raised {type(error).__name__}: {because}") from error
+
+
+def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) -> nn.Module:
+    """A network from anyone's builder, which takes the image's shape and the number of classes, or nothing.
+
+    Lazy modules are given their sizes. Raises UnfitNetwork for one that takes other arguments or returns no network.
+    """
+    called = getattr(build, "__name__", type(build).__name__)
+    needed = _needed(build)
+    if len(needed) not in (0, 2):
+        raise UnfitNetwork(
+            f"{called} needs {', '.join(needed)}: what builds a network takes no argument, or the image's shape "
+            "(C, H, W) and the number of classes"
+        )
+    network = build(image, n_classes) if needed else build()
+    if not isinstance(network, nn.Module):
+        raise UnfitNetwork(f"{called} returned a {type(network).__name__}, not a torch.nn.Module")
+    if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in network.parameters()):
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, *image))
+        network.train()
+    return network
+
+
+def _needed(build: Callable[..., Any]) -> list[str]:
+    """Names of the arguments that it can't be called without."""
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in variable]
+
+
+def target_builder(target: str) -> Builder:
+    """What builds the target for an image's shape and a number of classes. Raises UnfitNetwork, one sentence."""
+    source, colon, name = target.rpartition(":")
+    if not colon or not source or not name:
+        raise UnfitNetwork(
+            f"{target!r} is no target: package.module:callable, path/to/file.py:callable or torchvision:NAME"
+        )
+    if source == "torchvision":
+        return _torchvision(name)
+    try:
+        module = imported_module(source)
+    except Undeclared as error:
+        raise UnfitNetwork(str(error)) from error
+    if not hasattr(module, name):
+        raise UnfitNetwork(f"{source} has no {name!r}{_near(name, [k for k in vars(module) if k[0] != '_'])}")
+    found = getattr(module, name)
+    if isinstance(found, nn.Module):
+        raise UnfitNetwork(f"{target} is a network, and every round needs a fresh one: name a function that builds it")
+    if not callable(found):
+        raise UnfitNetwork(f"{target} is a {type(found).__name__}, not a function or class that builds a network")
+    return _guarded(target, lambda image, n_classes: build_network(found, image, n_classes))
+
+
+def _torchvision(name: str) -> Builder:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise UnfitNetwork(f"torchvision has no classification model {name!r}{_near(name, known)}")
+
+    def build(_: ImageShape, n_classes: int) -> nn.Module:
+        with warnings.catch_warnings():  # of inception_v3 and googlenet, that their initialisation will change
+            warnings.filterwarnings("ignore", "The default weight initialization of", FutureWarning)
+            found: nn.Module = models.get_model(name, num_classes=n_classes)
+        return found
+
+    return _guarded(f"torchvision:{name}", build)
+
+
+def _guarded(target: str, build: Builder) -> Callable[[ImageShape, int], nn.Module]:
+    """Turn whatever building raises into a sentence."""
+
+    def guarded(image: ImageShape, n_classes: int) -> nn.Module:
+        try:
+            with as_unfit("building it"):
+                return build(image, n_classes)
+        except UnfitNetwork as error:
+            raise UnfitNetwork(f"{target}: {error}") from error
+
+    return guarded
+
+
+def _near(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
