@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nets.ab.merge import merge, together
-from nets.bands import Bands
 from nets.errors import Unusable
 from nets.records.cell import Accuracy, Cpu, Outcome, Result
 from nets.records.run import Pairing
+from nets.verdicts.bands import Bands
+from nets.verdicts.merge import merge_runs, merged_result
 from tests.records import one_round, record
 
 PAIRING = Pairing(id="x", rounds=2, looks=3)
@@ -46,7 +46,7 @@ def write(path: Path, *results: Result, unfinished: tuple[Result, ...] = (), **b
 def test_rounds_and_timings(tmp_path: Path) -> None:
     """Rounds and pytest-benchmark's data follow each other; its figures are of all; the pairing stands in the file."""
     files = [write(tmp_path / str(k), sitting(2 * k, 0.9, 0.8), interrupted=k == 1) for k in range(3)]
-    merge(files, PAIRING, NONE, tmp_path / "all.json")
+    merge_runs(files, PAIRING, NONE, tmp_path / "all.json")
     content = json.loads((tmp_path / "all.json").read_bytes())
     (benchmark,) = content["benchmarks"]
     assert [round_["seed"] for round_ in benchmark["extra_info"]["rounds"]] == list(range(6))
@@ -67,10 +67,10 @@ def test_one_band_over_all_rounds() -> None:
     }  # fmt: skip
     known = Bands.model_validate({"schema": 1, "runs": [runs]}, strict=False)
     odd = [sitting(0, 0.80, 0.80), sitting(2, 0.96, 0.96), sitting(4, 0.94, 0.94)]
-    found = together(odd, known)
+    found = merged_result(odd, known)
     assert found.band is not None
     assert (found.band.verdict, found.band.n) == ("inside", 6)
-    assert (together([sitting(0, 0.7), sitting(1, 0.7)], known).band or found.band).verdict == "below"
+    assert (merged_result([sitting(0, 0.7), sitting(1, 0.7)], known).band or found.band).verdict == "below"
 
 
 def test_failures() -> None:
@@ -81,7 +81,7 @@ def test_failures() -> None:
         sitting(1, 0.9, cpu=Cpu(core_s=2, rss_peak_bytes=30), outcome=failed),
         sitting(2, 0.9, cpu=Cpu(core_s=4, rss_peak_bytes=20), outcome=failed),
     ]
-    found = together(results, NONE)
+    found = merged_result(results, NONE)
     assert found.outcome == failed
     assert found.cpu == Cpu(core_s=7, rss_peak_bytes=30)
 
@@ -94,7 +94,7 @@ def test_a_cell_that_broke_off(tmp_path: Path) -> None:
         write(tmp_path / "0", sitting(0, 0.9, 0.9), record(model="cnn3l")),
         write(tmp_path / "1", unfinished=(broken,), not_run=[{"cell": "mnist-cnn3l", "because": "decided"}]),
     ]
-    merge(files, PAIRING, NONE, tmp_path / "all.json")
+    merge_runs(files, PAIRING, NONE, tmp_path / "all.json")
     content = json.loads((tmp_path / "all.json").read_bytes())
     assert [benchmark["extra_info"]["cell"]["model"] for benchmark in content["benchmarks"]] == ["cnn3l"]
     (unfinished,) = content["nets"]["unfinished"]
@@ -108,4 +108,4 @@ def test_not_ours(tmp_path: Path, text: str) -> None:
     """A side whose file is not one of nets is refused by name."""
     (tmp_path / "0").write_text(text)
     with pytest.raises(Unusable, match="0: "):
-        merge([tmp_path / "0"], PAIRING, NONE, tmp_path / "all.json")
+        merge_runs([tmp_path / "0"], PAIRING, NONE, tmp_path / "all.json")

@@ -7,10 +7,10 @@ import random
 import pytest
 from typer.testing import CliRunner
 
-from nets import bands
-from nets.bandrates import caught, left_out, rates, simulated
 from nets.cli import app
 from nets.stats.inference import prediction_interval
+from nets.verdicts import bands
+from nets.verdicts.band_rates import caught, left_out, rates, simulated
 from tests.suite import REPOSITORY
 
 
@@ -53,7 +53,7 @@ def test_the_command() -> None:
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.stdout.splitlines()[1:]]
     assert len(rows) == 15
-    known = bands.read(file)
+    known = bands.read_bands(file)
     for row in rows:
         assert int(row[2]) == sum(
             len(runs.seeds) for runs in known.runs if (runs.cell, runs.protocol) == (row[0], row[1])

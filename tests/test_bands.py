@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from nets import bands
 from nets.cells.catalog import CELLS, protocol_for
 from nets.errors import Unusable
 from nets.records.cell import Accuracy
 from nets.stats import inference
+from nets.verdicts import bands
 from tests.suite import REPOSITORY
 
 ACCURACIES = st.lists(st.integers(0, 10_000).map(lambda n: n / 10_000), min_size=2, max_size=40)
@@ -48,10 +48,10 @@ def test_verdict(reference: list[float], new: list[float]) -> None:
     """The verdict is what the interval says, and divergence outweighs it."""
     accuracy = Accuracy.of(new)
     assume(len(set(reference)) > 1)
-    band = bands.judge(accuracy, len(new), diverged=False, reference=reference)
+    band = bands.band_verdict(accuracy, len(new), diverged=False, reference=reference)
     expected = "below" if accuracy.mean < band.low else "above" if accuracy.mean > band.high else "inside"
     assert band.verdict == expected
-    assert bands.judge(accuracy, len(new), diverged=True, reference=reference).verdict == "diverged"
+    assert bands.band_verdict(accuracy, len(new), diverged=True, reference=reference).verdict == "diverged"
 
 
 def test_false_alarms() -> None:
@@ -67,7 +67,7 @@ def test_false_alarms() -> None:
 
 def test_shipped_bands() -> None:
     """Every cell has at least 20 reference runs under `quick`, the article's five at least 7 under `article`."""
-    known = bands.read(REPOSITORY / "benchmarks" / "bands.toml")
+    known = bands.read_bands(REPOSITORY / "benchmarks" / "bands.toml")
     for cell in CELLS:
         assert len(known.accuracies(cell.id, protocol_for("quick", cell.dataset))) >= 20
         if cell.published is not None:
@@ -76,14 +76,14 @@ def test_shipped_bands() -> None:
 
 def test_bands_and_runs_share_no_seed() -> None:
     """A run with the default seeds is never judged by itself."""
-    known = bands.read(REPOSITORY / "benchmarks" / "bands.toml")
+    known = bands.read_bands(REPOSITORY / "benchmarks" / "bands.toml")
     defaults = set(range(1_000))  # the largest --rounds from the default seed on
     assert not any(defaults & set(runs.seeds) for runs in known.runs)
 
 
 def test_the_article_s_accuracies_lie_in_the_bands() -> None:
     """What the article printed is inside our band for 3 rounds, so that the same protocol was reproduced."""
-    known = bands.read(REPOSITORY / "benchmarks" / "bands.toml")
+    known = bands.read_bands(REPOSITORY / "benchmarks" / "bands.toml")
     for cell in CELLS:
         if cell.published is not None:
             reference = known.accuracies(cell.id, protocol_for("article", cell.dataset))
@@ -106,7 +106,7 @@ def test_malformed_files(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "bands.toml"
     path.write_text(text)
     with pytest.raises(Unusable, match=message):
-        bands.read(path)
+        bands.read_bands(path)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_runs_that_make_no_sense(tmp_path: Path, seeds: str, accuracies: str, me
         f"pipeline = 'p'\ntorch = 't'\ndevice = 'd'\nseeds = {seeds}\naccuracies = {accuracies}\n"
     )
     with pytest.raises(Unusable, match=message):
-        bands.read(path)
+        bands.read_bands(path)

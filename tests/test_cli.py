@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nets import bands, calibrate
+from nets import calibrate
 from nets.cli import app, main
 from nets.records.cell import Outcome
+from nets.verdicts import bands
 from tests.gating import content, write
 from tests.hostile import EVIL
 from tests.records import record
@@ -60,7 +61,7 @@ def test_bands_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert result.exit_code == 130
     assert "the same command goes on" in result.output
     assert added == [78]
-    (runs,) = bands.read(file).runs
+    (runs,) = bands.read_bands(file).runs
     assert runs.seeds == (77, 78)
     assert tomllib.loads(file.read_text())["runs"][0]["source"] == "nets bands"
 

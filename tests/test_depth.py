@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nets.cells.catalog import CELLS, protocol_for
-from nets.depth import Cost, against, classical, depth, of_session, rule, time_ratio
 from nets.records.cell import CostAware, Network, Result, State
 from nets.report.terminal import disagreements
+from nets.verdicts.depth import Cost, classical, classical_depth, depth_against, rule, time_ratio, with_depth
 from tests.records import one_round, record, traced
 
 HIDDEN = {"snn500": 1, "cnn3l": 2, "lenet5": 4}
@@ -32,7 +32,7 @@ ON_GPU = st.builds(Cost, st.integers(0, 6), TIMES, sm_efficiency_pct=st.floats(0
 def test_classical(hidden_layers: int, verdict: str) -> None:
     """Deep means more than two hidden layers."""
     assert classical(hidden_layers) == verdict
-    found = depth(hidden_layers)
+    found = classical_depth(hidden_layers)
     assert found.classical == verdict
     assert found.cost_aware is None
     assert found.because.startswith(f"{hidden_layers} hidden layers, ")
@@ -74,7 +74,7 @@ def test_the_article_s_own_table() -> None:
             sm_efficiency_pct=cell.published.sm_efficiency_pct,
             is_published=True,
         )
-    found = {name: against(cost, costs["lenet5"], "mnist-lenet5") for name, cost in costs.items()}
+    found = {name: depth_against(cost, costs["lenet5"], "mnist-lenet5") for name, cost in costs.items()}
     assert {name: each.cost_aware for name, each in found.items()} == {
         "snn500": "shallow",
         "cnn3l": "deep",
@@ -104,7 +104,7 @@ def test_a_ratio_worked_out() -> None:
 
 def test_one_round_has_no_interval() -> None:
     """With a single round of either, time is undecided and says so; the exact demand still counts."""
-    found = against(Cost(4, (9.0,), macs=100), Cost(4, (3.0, 3.1), macs=100), "x-lenet5")
+    found = depth_against(Cost(4, (9.0,), macs=100), Cost(4, (3.0, 3.1), macs=100), "x-lenet5")
     assert found.criteria is not None
     assert found.criteria.time.state == "undecided"
     assert found.criteria.time.ratio == pytest.approx(2.95, abs=0.01)
@@ -114,7 +114,7 @@ def test_one_round_has_no_interval() -> None:
 
 def test_demand_that_was_not_measured() -> None:
     """On a GPU without a trace demand is undecided, with the reason, and never taken from the operations."""
-    found = against(Cost(4, (3.0, 3.1)), Cost(4, (3.0, 3.1), sm_efficiency_pct=5.0), "x-lenet5")
+    found = depth_against(Cost(4, (3.0, 3.1)), Cost(4, (3.0, 3.1), sm_efficiency_pct=5.0), "x-lenet5")
     assert found.criteria is not None
     assert (found.criteria.demand.state, found.criteria.demand.ratio) == ("undecided", None)
     assert "SM efficiency was not measured of both" in found.because
@@ -127,7 +127,7 @@ def test_the_unit_of_time_changes_nothing(two: tuple[Cost, Cost], factor: float)
         Cost(each.hidden_layers, tuple(factor * t for t in each.times_s), each.sm_efficiency_pct, each.macs)
         for each in two
     )
-    assert against(network, reference, "r").cost_aware == against(*two, "r").cost_aware
+    assert depth_against(network, reference, "r").cost_aware == depth_against(*two, "r").cost_aware
 
 
 @given(st.one_of(st.tuples(COSTS, COSTS), st.tuples(ON_GPU, ON_GPU)), st.floats(1, 100))
@@ -137,7 +137,7 @@ def test_slower_is_never_less_deep(two: tuple[Cost, Cost], factor: float) -> Non
     slower = Cost(
         network.hidden_layers, tuple(factor * t for t in network.times_s), network.sm_efficiency_pct, network.macs
     )
-    before, after = (against(each, reference, "r").cost_aware for each in (network, slower))
+    before, after = (depth_against(each, reference, "r").cost_aware for each in (network, slower))
     assert ORDER[after] >= ORDER[before]
 
 
@@ -146,8 +146,8 @@ def test_the_reference_and_its_twin_are_deep(
     hidden: int, times: tuple[float, ...], others: tuple[float, ...], macs: int
 ) -> None:
     """The same network again is deep if it has more than two hidden layers, however its seconds fell."""
-    assert against(Cost(hidden, others, macs=macs), Cost(hidden, times, macs=macs), "r").cost_aware == "deep"
-    assert against(Cost(hidden, times, macs=macs), Cost(hidden, times, macs=macs), "r").cost_aware == "deep"
+    assert depth_against(Cost(hidden, others, macs=macs), Cost(hidden, times, macs=macs), "r").cost_aware == "deep"
+    assert depth_against(Cost(hidden, times, macs=macs), Cost(hidden, times, macs=macs), "r").cost_aware == "deep"
 
 
 def test_intervals_narrow_as_rounds_grow() -> None:
@@ -187,7 +187,7 @@ def cell(model: str, *times_s: float, macs: int = 1_000, dataset: str = "digits"
 
 def test_of_a_session() -> None:
     """Each cell is judged against LeNet-5 on its own data set; where the definitions disagree, a sentence says why."""
-    found = of_session(
+    found = with_depth(
         [
             cell("cnn3l", 8.0, 8.1, macs=6_000),
             cell("snn500", 1.0, 1.1, macs=900),
@@ -209,7 +209,7 @@ def test_of_a_session() -> None:
 
 def test_the_reference_of_a_session() -> None:
     """The reference's own ratios are exactly 1, however its rounds are spread: every criterion holds."""
-    found = of_session([cell("lenet5", 1.0, 9.0)])[0].depth
+    found = with_depth([cell("lenet5", 1.0, 9.0)])[0].depth
     assert found is not None
     assert found.criteria is not None
     assert {each.state for each in (found.criteria.layers, found.criteria.time, found.criteria.demand)} == {"holds"}
@@ -220,7 +220,7 @@ def test_a_reference_that_ran_otherwise() -> None:
     """A reference under another protocol, pipeline or device is no reference; one with more rounds is."""
     network = cell("cnn3l", 8.0, 8.1)
     for other in ({"protocol": protocol_for("article", "digits")}, {"pipeline": "article"}):
-        found = of_session([network, cell("lenet5", 4.0, 4.1, **other)])[0].depth
+        found = with_depth([network, cell("lenet5", 4.0, 4.1, **other)])[0].depth
         assert found is not None
         assert found.cost_aware is None
         assert "the reference digits-lenet5 ran otherwise in this session" in found.because
@@ -230,7 +230,7 @@ def test_a_reference_with_more_rounds() -> None:
     """Rounds of `nets ab`, which leaves a cell sooner than another, are compared all the same."""
     network, reference = cell("cnn3l", 8.0, 8.1), cell("lenet5", 4.0, 4.1, 4.2)
     reference = reference.model_copy(update={"protocol": reference.protocol.repeated(rounds=3)})
-    found = of_session([network, reference])[0].depth
+    found = with_depth([network, reference])[0].depth
     assert found is not None
     assert found.cost_aware == "deep"
 
@@ -240,7 +240,7 @@ def test_on_a_gpu_demand_is_sm_seconds() -> None:
     gpu: dict[str, Any] = {"device": record().device.model_copy(update={"type": "cuda", "name": "a GPU"})}
     network = cell("cnn3l", 8.0, 8.1, trace=traced(sm_efficiency_pct=30.0), trace_missing_because=None, **gpu)
     reference = cell("lenet5", 4.0, 4.1, trace=traced(sm_efficiency_pct=10.0), trace_missing_because=None, **gpu)
-    found = of_session([network, reference])[0].depth
+    found = with_depth([network, reference])[0].depth
     assert found is not None
     assert found.criteria is not None
     time, demand = found.criteria.time, found.criteria.demand

@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 import torch
 
-from nets import depth, observe
+from nets import observe
 from nets.cells.catalog import REFERENCE, Cell
 from nets.datasets.data import Data
-from nets.depth import Cost
 from nets.measure import CellRun
 from nets.networks.builtin import MODELS
 from nets.networks.layers import Structure
 from nets.pipelines import Pipeline
 from nets.records.cell import Depth, Device, Network, Protocol, Round
 from nets.records.comparisons import TrainedNetwork
+from nets.verdicts import depth
+from nets.verdicts.depth import Cost
 
 
 def network(found: Structure) -> Network:
@@ -64,7 +65,7 @@ def judged(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device:
         )
         for side in sides
     )
-    return depth.against(ours, theirs, reference)
+    return depth.depth_against(ours, theirs, reference)
 
 
 def _side(run: CellRun) -> TrainedNetwork:

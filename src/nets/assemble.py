@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from nets import depth
-from nets.bands import Bands, band_of
 from nets.cells.catalog import Cell
 from nets.machine.cpu import cores, wait_policy
 from nets.machine.device import no_gpu_because
@@ -21,6 +19,8 @@ from nets.records.cell import Accuracy, CellFacts, Device, Execution, Network, O
 from nets.records.comparisons import Growth, SideBySide, TimedSide, ratio_of
 from nets.sweep import Sweep
 from nets.turns import Turns
+from nets.verdicts import depth
+from nets.verdicts.bands import Bands, band_of
 
 if TYPE_CHECKING:
     from nets.datasets.data import Data
@@ -133,7 +133,7 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, band
         trace=observed.trace,
         trace_missing_because=observed.trace_missing_because,
         cpu=observed.cpu,
-        depth=depth.depth(network.hidden_layers),
+        depth=depth.classical_depth(network.hidden_layers),
         outcome=Outcome(status="passed"),
     )
 

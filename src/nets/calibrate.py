@@ -7,25 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import tomlkit
 import torch
 from filelock import FileLock
 
-from nets import bands
-from nets.bands import Runs
 from nets.cells.catalog import Cell, protocol_for
 from nets.datasets.data import Split
 from nets.datasets.load import load_data
 from nets.machine.device import device_facts
 from nets.measure import CellRun
 from nets.pipelines import Pipeline
-from nets.records import durable
+from nets.verdicts import bands
+from nets.verdicts.bands import Runs, write_bands
 
 SOURCE = "nets bands"
-COMMENT = (
-    "Reference accuracies, one table a group of like runs; `nets bands` measures and adds them.\n"
-    "The band of a cell and protocol is the prediction interval of all its runs: see src/nets/bands.py."
-)
 
 
 def calibrate(
@@ -97,7 +91,7 @@ def _seeds(file: Path, cell: str, protocol: str, source: str) -> set[int]:
         return set()
     return {
         seed
-        for runs in bands.read(file).runs
+        for runs in bands.read_bands(file).runs
         if (runs.cell, runs.protocol, runs.source) == (cell, protocol, source)
         for seed in runs.seeds
     }
@@ -107,7 +101,7 @@ def _add(file: Path, like: dict[str, Any], seed: int, accuracy: float) -> None:
     """Add one run to the group that it belongs to; the file is replaced whole, one writer at a time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):
-        groups = list(bands.read(file).runs) if file.exists() else []
+        groups = list(bands.read_bands(file).runs) if file.exists() else []
         new = Runs(**like, seeds=(seed,), accuracies=(accuracy,))
         for i, group in enumerate(groups):
             if _kind(group) == _kind(new):
@@ -116,24 +110,8 @@ def _add(file: Path, like: dict[str, Any], seed: int, accuracy: float) -> None:
                 break
         else:
             groups.append(new)
-        write(file, groups)
+        write_bands(file, groups)
 
 
 def _kind(runs: Runs) -> dict[str, Any]:
     return runs.model_dump(exclude={"seeds", "accuracies"})
-
-
-def write(file: Path, groups: Iterable[Runs]) -> None:
-    """Write a bands file, ordered by protocol, cell and source, in place of the one that is there."""
-    document = tomlkit.document()
-    for line in COMMENT.splitlines():
-        document.add(tomlkit.comment(line))
-    document["schema"] = bands.SCHEMA
-    tables = tomlkit.aot()
-    for runs in sorted(groups, key=lambda runs: (runs.protocol, runs.cell, runs.source, runs.device, runs.torch)):
-        table = tomlkit.table()
-        for key, value in runs.model_dump(mode="json").items():
-            table[key] = value
-        tables.append(table)
-    document["runs"] = tables
-    durable.write(file, tomlkit.dumps(document))

@@ -91,12 +91,12 @@ def bands(
 
 
 def _print_rates(file: Path, broken: Path | None) -> None:
-    from nets.bands import read
     from nets.errors import UnknownName, Unusable
     from nets.report.bands import band_lines
+    from nets.verdicts.bands import read_bands
 
     try:
-        lines = band_lines(read(file), read(broken) if broken is not None else None)
+        lines = band_lines(read_bands(file), read_bands(broken) if broken is not None else None)
     except (Unusable, UnknownName) as error:
         typer.echo(f"nets bands: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None

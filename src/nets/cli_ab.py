@@ -16,7 +16,7 @@ from nets.cli_gate import UNUSABLE
 
 if TYPE_CHECKING:
     from nets.ab.conductor import Stop
-    from nets.bands import Bands
+    from nets.verdicts.bands import Bands
 
 INTERRUPTED = 130
 
@@ -147,10 +147,10 @@ def _program(path: Path | None) -> Path:
 
 def _bands(tests: Path) -> Bands | str:
     """A side's own, beside its tests. Raises Unusable for a file that can't be read."""
-    from nets import bands
+    from nets.verdicts import bands
 
     path = (tests if tests.is_dir() else tests.parent) / "bands.toml"
-    return bands.read(path) if path.is_file() else f"there is no {path.name} beside the tests"
+    return bands.read_bands(path) if path.is_file() else f"there is no {path.name} beside the tests"
 
 
 def _make(folder: Path) -> None:

@@ -82,17 +82,17 @@ def _shape(text: str | None, dataset: str | None) -> ImageShape:
 
 
 def _structure(target: str, image: str | None, dataset: str | None) -> DepthComparison:
-    from nets import depth
     from nets.appraisal import network
     from nets.networks.build import target_builder
     from nets.networks.layers import network_structure
     from nets.records.comparisons import DepthComparison
+    from nets.verdicts import depth
 
     build = target_builder(target)
     shape = _shape(image, dataset)
     n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
     found = network(network_structure(build(shape, n_classes), shape))
-    verdict = depth.depth(found.hidden_layers, no_reference_because="nothing was trained")
+    verdict = depth.classical_depth(found.hidden_layers, no_reference_because="nothing was trained")
     return DepthComparison(target=target, image=shape, network=found, depth=verdict)
 
 
@@ -108,7 +108,6 @@ def _cost(
     *,
     quiet: bool,
 ) -> DepthComparison:
-    from nets import depth
     from nets.appraisal import interleaved, judged, network
     from nets.cells.catalog import REFERENCE, Cell, protocol_for
     from nets.datasets.load import load_data
@@ -118,6 +117,7 @@ def _cost(
     from nets.pipelines import pipeline as pipeline_named
     from nets.records.cell import CellFacts
     from nets.records.comparisons import DepthComparison
+    from nets.verdicts import depth
 
     build = target_builder(target)
     how = protocol_for(protocol, dataset).repeated(rounds=rounds)
@@ -130,7 +130,7 @@ def _cost(
         target=target,
         image=data.image_shape,
         network=found,
-        depth=depth.depth(found.hidden_layers, no_reference_because="training has begun"),
+        depth=depth.classical_depth(found.hidden_layers, no_reference_because="training has begun"),
     )
     if not quiet:
         typer.echo(_structure_lines(begun))

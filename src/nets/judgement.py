@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from nets import assemble, bands
+from nets import assemble
 from nets.assemble import Setting
-from nets.bands import Bands
 from nets.cells.catalog import Cell
 from nets.measure import CellRun
 from nets.observe import Observed
 from nets.records.cell import Result
 from nets.stash import RESULT
+from nets.verdicts import bands
+from nets.verdicts.bands import Bands
 
 
 def judge(item: pytest.Item, run: CellRun, setting: Setting, observed: Observed, bands_file: Path) -> Result:
@@ -32,7 +33,7 @@ def judge(item: pytest.Item, run: CellRun, setting: Setting, observed: Observed,
     return result
 
 
-_read = lru_cache(bands.read)
+_read = lru_cache(bands.read_bands)
 
 
 def _ask(item: pytest.Item, cell: Cell, result: Result) -> list[str]:

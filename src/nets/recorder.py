@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets import depth, outfile, timings
+from nets import outfile, timings
 from nets.cells.catalog import Cell
 from nets.errors import Unusable
 from nets.harness import Ledger
@@ -30,6 +30,7 @@ from nets.records.durable import Entry, Journal
 from nets.records.run import Harness
 from nets.resume import is_kept
 from nets.stash import RESULT, RUN
+from nets.verdicts import depth
 
 if TYPE_CHECKING:
     import torch
@@ -262,7 +263,7 @@ class Recorder:
     def _entries(self) -> list[Entry]:
         """The journal's, the cost-aware depth of each judged against the reference's record."""
         entries = self.journal.entries()
-        judged = depth.of_session([entry.result for entry in entries])
+        judged = depth.with_depth([entry.result for entry in entries])
         return [replace(entry, result=result) for entry, result in zip(entries, judged, strict=True)]
 
     @cached_property

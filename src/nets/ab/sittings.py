@@ -14,12 +14,12 @@ from uuid import uuid4
 from nets.ab import side
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.looks import Plan, Verdict, plan
-from nets.ab.merge import merge
 from nets.ab.process import PLUGIN, Refused, Side, Spec, takes
-from nets.bands import Bands
 from nets.gate.config import Limits
 from nets.records.run import Pairing, read_run
 from nets.stats.inference import Shift
+from nets.verdicts.bands import Bands
+from nets.verdicts.merge import merge_runs
 
 Say = Callable[[str], None]
 
@@ -163,7 +163,7 @@ class _Run:
         n_looks = len(self._plan.looks) if self._plan is not None else self._course.n_looks
         pairing = Pairing(id=uuid4().hex, rounds=self._course.n_rounds, looks=n_looks)
         for program, files in zip(self._programs, zip(*self._files, strict=True), strict=False):
-            merge(files, pairing, program.bands, self._course.file(program))
+            merge_runs(files, pairing, program.bands, self._course.file(program))
 
     def _spec(self, program: Program, k: int) -> Spec:
         course = self._course

@@ -1,9 +1,9 @@
 """Head's accuracy against its band, or against base's where it has none; pure.
 
-A band is a prediction interval of reference runs (see `nets.bands`) and needs no base. Three rounds leave it wide, so
-rounds that were measured in turns, with the same seeds, are held against each other as well, by the sign-flip test; ten
-of them can show what no band sees (shuffling that was lost, say). Without a band or pairs the rounds are compared by
-Welch's test. Both tests are at a strict level, and a least difference must be passed.
+A band is a prediction interval of reference runs (see `nets.verdicts.bands`) and needs no base. Three rounds leave it
+wide, so rounds that were measured in turns, with the same seeds, are held against each other as well, by the sign-flip
+test; ten of them can show what no band sees (shuffling that was lost, say). Without a band or pairs the rounds are
+compared by Welch's test. Both tests are at a strict level, and a least difference must be passed.
 """
 
 from __future__ import annotations

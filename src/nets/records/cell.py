@@ -154,6 +154,8 @@ class Accuracy(Record):
         return cls(mean=fmean(seen), std=stdev(seen) if len(seen) > 1 else None, min=min(seen), max=max(seen))
 
 
+# The docstrings of records are descriptions in record.schema.json, which stays as it is within a schema number: here
+# and in `Depth` they name the modules by their earlier places, now nets.verdicts.bands and nets.verdicts.depth.
 class Band(Record):
     """The accuracy range expected of the mean over the rounds, from `n` reference runs; see `nets.bands`."""
 

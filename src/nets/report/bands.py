@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nets.bandrates import ROUNDS, caught, rates
-from nets.bands import Bands
 from nets.cells.catalog import CELLS, PROTOCOLS, protocol_for
+from nets.verdicts.band_rates import ROUNDS, caught, rates
+from nets.verdicts.bands import Bands
 
 LEAST = 5
 """Reference runs below which nothing is said of a band's rates."""

@@ -42,17 +42,17 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
+class CostRatio:
     """A ratio over the reference's with its 95 % bounds; without bounds, and why."""
 
     ratio: float
     bounds: tuple[float, float] | None
     because: str | None = None
 
-    def times(self, factor: float) -> Ratio:
+    def times(self, factor: float) -> CostRatio:
         """Everything times a factor that is known."""
         bounds = None if self.bounds is None else (self.bounds[0] * factor, self.bounds[1] * factor)
-        return Ratio(self.ratio * factor, bounds, self.because)
+        return CostRatio(self.ratio * factor, bounds, self.because)
 
 
 def classical(hidden_layers: int) -> Verdict:
@@ -60,7 +60,7 @@ def classical(hidden_layers: int) -> Verdict:
     return "deep" if hidden_layers > DEEP_ABOVE else "shallow"
 
 
-def depth(hidden_layers: int, *, no_reference_because: str = "no reference was compared") -> Depth:
+def classical_depth(hidden_layers: int, *, no_reference_because: str = "no reference was compared") -> Depth:
     """The classical verdict alone, and why there is no other."""
     verdict = classical(hidden_layers)
     relation = "more than" if verdict == "deep" else "not more than"
@@ -73,7 +73,7 @@ def depth(hidden_layers: int, *, no_reference_because: str = "no reference was c
     )
 
 
-def against(network: Cost, reference: Cost, name: str) -> Depth:
+def depth_against(network: Cost, reference: Cost, name: str) -> Depth:
     """Both verdicts on a network; `name` is the reference's."""
     deep_by_layers = network.hidden_layers > DEEP_ABOVE
     criteria = Criteria(
@@ -106,32 +106,32 @@ def rule(*states: State) -> CostAware:
     return "shallow" if states.count("fails") >= 2 else "undecided"
 
 
-def time_ratio(network: Cost, reference: Cost) -> Ratio:
+def time_ratio(network: Cost, reference: Cost) -> CostRatio:
     """Geometric mean of a network's times over the reference's, with Welch's interval of the difference of logs."""
     a, b = ([math.log(seconds) for seconds in cost.times_s] for cost in (network, reference))
     difference = fmean(a) - fmean(b)
     ratio = math.exp(difference)
     if network.is_published or reference.is_published:
-        return Ratio(ratio, (ratio, ratio))
+        return CostRatio(ratio, (ratio, ratio))
     if min(len(a), len(b)) < 2:
-        return Ratio(ratio, None, "an interval needs two rounds of both")
+        return CostRatio(ratio, None, "an interval needs two rounds of both")
     shift = welch(b, a).shift
     assert shift.low is not None
     assert shift.high is not None
-    return Ratio(ratio, (math.exp(shift.low), math.exp(shift.high)))
+    return CostRatio(ratio, (math.exp(shift.low), math.exp(shift.high)))
 
 
-def _demand_ratio(network: Cost, reference: Cost) -> Ratio | str:
+def _demand_ratio(network: Cost, reference: Cost) -> CostRatio | str:
     """The ratio, or why there is none."""
     if network.sm_efficiency_pct is not None and reference.sm_efficiency_pct:
         return time_ratio(network, reference).times(network.sm_efficiency_pct / reference.sm_efficiency_pct)
     if network.macs is not None and reference.macs:
         ratio = network.macs / reference.macs
-        return Ratio(ratio, (ratio, ratio))
+        return CostRatio(ratio, (ratio, ratio))
     return "SM efficiency was not measured of both"
 
 
-def _criterion(found: Ratio | str) -> Criterion:
+def _criterion(found: CostRatio | str) -> Criterion:
     if isinstance(found, str):
         return Criterion(state="undecided", ratio=None, low=None, high=None, because=found)
     if found.bounds is None:
@@ -150,7 +150,7 @@ def _said(criterion: Criterion, name: str) -> str:
     return f"{criterion.state}, {criterion.ratio:.2f} ({interval}) of {name}"
 
 
-def of_session(results: Sequence[Result]) -> list[Result]:
+def with_depth(results: Sequence[Result]) -> list[Result]:
     """The results of one run, each judged against the reference's on the same data set, where that ran alike."""
     return [_judged(result, results) for result in results]
 
@@ -163,17 +163,19 @@ def _judged(result: Result, everyone: Iterable[Result]) -> Result:
     alike = [other for other in candidates if _setting(other) == _setting(result)]
     if not alike:
         ran = "ran otherwise" if candidates else "did not run to its end"
-        found = depth(result.network.hidden_layers, no_reference_because=f"the reference {name} {ran} in this session")
+        found = classical_depth(
+            result.network.hidden_layers, no_reference_because=f"the reference {name} {ran} in this session"
+        )
     else:
         reference = cost(alike[-1])
         # the reference's own rounds are not two samples: its ratios are 1
-        found = against(cost(result), reference, name) if result.id != name else _of_itself(reference, name)
+        found = depth_against(cost(result), reference, name) if result.id != name else _of_itself(reference, name)
     return result.model_copy(update={"depth": found})
 
 
 def _of_itself(reference: Cost, name: str) -> Depth:
     once = replace(reference, times_s=(1.0,), is_published=True)
-    return against(once, once, name)
+    return depth_against(once, once, name)
 
 
 def _setting(result: Result) -> tuple[object, ...]:

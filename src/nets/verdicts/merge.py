@@ -1,4 +1,4 @@
-"""The files of a side's sittings -> its one file, and the sign by which the gate takes both sides' rounds for pairs."""
+"""Several files of one run, measured piece by piece -> one file, every cell judged anew."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from pytest_benchmark.stats import Stats
 
-from nets import depth
-from nets.bands import Bands, band_of
 from nets.records import durable
 from nets.records.cell import Accuracy, Cpu, Outcome, Result
 from nets.records.run import Pairing, parsed_run, read_content
+from nets.verdicts import depth
+from nets.verdicts.bands import Bands, band_of
 
 
-def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: Path) -> None:
+def merge_runs(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: Path) -> None:
     """Write one file with every round of each cell, and what was measured beside them in its first sitting.
 
     All rounds together are held against their band and judged for depth. A cell that failed or broke off in any sitting
@@ -35,13 +35,15 @@ def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: 
             broken.setdefault(result.id, []).append(result)
     whole = contents[0]
     cells = [cell for cell in timed if cell not in broken]
-    judged = depth.of_session([together(records[cell], known) for cell in cells])
+    judged = depth.with_depth([merged_result(records[cell], known) for cell in cells])
     whole["benchmarks"] = [_benchmark(timed[cell], result) for cell, result in zip(cells, judged, strict=True)]
     not_run = dict(missing for run in runs for missing in run.not_run)
     whole["nets"] |= {
         "pairing": pairing.to_json(),
         "interrupted": any(content["nets"].get("interrupted") for content in contents),
-        "unfinished": [together([*records.get(cell, []), *those], known).to_json() for cell, those in broken.items()],
+        "unfinished": [
+            merged_result([*records.get(cell, []), *those], known).to_json() for cell, those in broken.items()
+        ],
         "not_run": [
             {"cell": cell, "because": because}
             for cell, because in not_run.items()
@@ -52,7 +54,7 @@ def merge(sittings: Sequence[Path], pairing: Pairing, known: Bands | str, into: 
     durable.write(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
 
 
-def together(results: Sequence[Result], known: Bands | str) -> Result:
+def merged_result(results: Sequence[Result], known: Bands | str) -> Result:
     """One record of a cell's sittings, in their order."""
     rounds = tuple(round_ for result in results for round_ in result.rounds)
     last = results[-1] if results[-1].outcome.status == "error" else results[0]

@@ -9,13 +9,15 @@ The idea is MLPerf's reference convergence points.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import tomlkit
 from pydantic import Field, ValidationError, model_validator
 
 from nets.errors import Unusable
+from nets.records import durable
 from nets.records.base import Record, first_fault
 from nets.records.cell import Accuracy, Band, BandVerdict, Protocol
 from nets.stats.inference import ALPHA, prediction_interval
@@ -66,7 +68,7 @@ class Bands(Record):
         )
 
 
-def read(path: Path) -> Bands:
+def read_bands(path: Path) -> Bands:
     """Read a bands file. Raises Unusable, naming the file and the field."""
     try:
         table = tomllib.loads(path.read_text())
@@ -80,7 +82,7 @@ def read(path: Path) -> Bands:
         raise Unusable(f"{path}: {first_fault(error)}") from error
 
 
-def judge(
+def band_verdict(
     accuracy: Accuracy, n_rounds: int, *, diverged: bool, reference: Sequence[float], alpha: float = ALPHA
 ) -> Band:
     """Hold the mean accuracy of a cell's rounds against its reference runs."""
@@ -109,4 +111,26 @@ def band_of(
     reference = known.accuracies(cell, protocol)
     if len(reference) < 2:
         return None, f"the bands file has {len(reference)} runs of {cell} under {protocol.name}, and 2 are needed"
-    return judge(accuracy, protocol.rounds, diverged=diverged, reference=reference), None
+    return band_verdict(accuracy, protocol.rounds, diverged=diverged, reference=reference), None
+
+
+COMMENT = (
+    "Reference accuracies, one table a group of like runs; `nets bands` measures and adds them.\n"
+    "The band of a cell and protocol is the prediction interval of all its runs: see src/nets/verdicts/bands.py."
+)
+
+
+def write_bands(file: Path, groups: Iterable[Runs]) -> None:
+    """Write a bands file, ordered by protocol, cell and source, in place of the one that is there."""
+    document = tomlkit.document()
+    for line in COMMENT.splitlines():
+        document.add(tomlkit.comment(line))
+    document["schema"] = SCHEMA
+    tables = tomlkit.aot()
+    for runs in sorted(groups, key=lambda runs: (runs.protocol, runs.cell, runs.source, runs.device, runs.torch)):
+        table = tomlkit.table()
+        for key, value in runs.model_dump(mode="json").items():
+            table[key] = value
+        tables.append(table)
+    document["runs"] = tables
+    durable.write(file, tomlkit.dumps(document))
