@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nets.gate.config import Limits
 from nets.gate.findings import Finding, Gate, Status
-from nets.gate.judge import gate
+from nets.gate.judge import judge_runs
+from nets.gate.limits import Limits
 from nets.records.cell import Accuracy, Band, BandVerdict, Device, Result, Round
 from nets.records.gpu import Trace
 from nets.records.run import Pairing, Run, Versions
@@ -90,7 +90,7 @@ def traced(gpu_utilization_pct: float, sm_efficiency_pct: float | None) -> Trace
 def judged(base: Run | Result, head: Run | Result, **limits: Any) -> Gate:
     """The gate's verdict on two runs, or on two runs of one cell."""
     sides = [side if isinstance(side, Run) else run(side) for side in (base, head)]
-    return gate(sides[0], sides[1], Limits(**limits))
+    return judge_runs(sides[0], sides[1], Limits(**limits))
 
 
 def the(found: Gate, metric: str) -> Finding:

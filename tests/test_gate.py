@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nets.errors import Unusable
-from nets.gate.config import Fact
 from nets.gate.findings import Status
+from nets.gate.limits import Fact
 from nets.records.cell import Band, BandVerdict, Cpu, Depth, Device, Network, Outcome
 from nets.records.run import Versions
 from tests.gating import (

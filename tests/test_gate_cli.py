@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from nets.cli_gate import gate
-from nets.gate import config
-from nets.gate.config import Limits
+from nets.gate.limits import Limits, read_limits
 from nets.records.run import read_run
 from tests.commands import runner
 from tests.gating import slow, write
@@ -98,7 +97,7 @@ def test_config() -> None:
     """The table [gate] sets limits, the command line overrides them; an unknown name or a wrong value is refused."""
     path = Path("nets.toml")
     path.write_text('[other]\n[gate]\ntime_unpaired = 6\nallow = ["torch"]\ncore_seconds_unpaired = 9.0\n')
-    limits = config.read(path)
+    limits = read_limits(path)
     assert (limits.time_unpaired, limits.time, limits.allow) == (6.0, 0.02, ("torch",))
     base, head = write("a", record()), write("b", slow(), torch="2.13.0")
     assert ran(base, head, "--config", "nets.toml").exit_code == 0

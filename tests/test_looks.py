@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nets.ab import rates
 from nets.ab.looks import Plan, TooFewRounds, plan
-from nets.gate.config import Limits
+from nets.gate.limits import Limits
 from tests.suite import REPOSITORY
 
 LIMITS = Limits()

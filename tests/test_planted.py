@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nets.gate import judge
-from nets.gate.config import Limits
 from nets.gate.findings import Finding
+from nets.gate.judge import judge_runs
+from nets.gate.limits import Limits
 from nets.pipelines import resident
 from nets.pipelines.batches import ResidentBatches
 from nets.records.run import read_run
@@ -58,7 +58,7 @@ def accuracy(suite: Suite, broken: Break, cell: str, *options: str) -> Finding:
 
 def finding(base: Path, head: Path, cell: str) -> Finding:
     """The gate's on a cell's accuracy."""
-    found = judge.gate(read_run(base), read_run(head), Limits())
+    found = judge_runs(read_run(base), read_run(head), Limits())
     (of_accuracy,) = (each for each in found.findings if (each.cell, each.metric) == (cell, "accuracy"))
     return of_accuracy
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from nets.gate.config import Limits
     from nets.gate.findings import Gate
+    from nets.gate.limits import Limits
 
 UNUSABLE = 3
 
@@ -46,9 +46,9 @@ def gate(
 
 def limits_of(config: Path | None, limit: list[str] | None, allow: list[str] | None) -> Limits:
     """The file's limits with the command line's. Raises Unusable."""
-    from nets.gate.config import Limits, read
+    from nets.gate.limits import Limits, read_limits
 
-    return (Limits() if config is None else read(config)).changed(limit or (), allow or ())
+    return (Limits() if config is None else read_limits(config)).changed(limit or (), allow or ())
 
 
 def judged(base: Path, head: Path, limits: Limits, markdown: Path | None, json_file: Path | None) -> int:
@@ -56,12 +56,12 @@ def judged(base: Path, head: Path, limits: Limits, markdown: Path | None, json_f
     from shutil import get_terminal_size
     from sys import stdout
 
-    from nets.gate import judge
+    from nets.gate.judge import judge_runs
     from nets.records.run import read_run
     from nets.report.gate_table import lines
 
     demand_apart(base, head, markdown, json_file)
-    found = judge.gate(read_run(base), read_run(head), limits)
+    found = judge_runs(read_run(base), read_run(head), limits)
     typer.echo("\n".join(lines(found, width=get_terminal_size().columns, color=stdout.isatty())))
     _write(found, markdown, json_file)
     return found.exit_code

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nets.errors import Unusable
-from nets.gate import config, judge
-from nets.gate.config import Limits
+from nets.gate.judge import judge_runs
+from nets.gate.limits import Limits, read_limits
 from nets.records.run import Run, read_run
 from nets.report.foreign import plain
 
@@ -36,7 +36,7 @@ class SessionGate:
             self._judged = "not held against its base: the run was interrupted"
             return
         try:
-            self._judged = judge.gate(self._base, self._recorder.run_so_far(), self._limits)
+            self._judged = judge_runs(self._base, self._recorder.run_so_far(), self._limits)
         except Unusable as error:
             self._judged = plain(str(error), 1_000)
         has_passed = not isinstance(self._judged, str) and self._judged.exit_code == 0
@@ -72,6 +72,6 @@ def session_gate(pytest_config: pytest.Config, recorder: Recorder) -> SessionGat
         found.demand_one_record_a_cell()
         if not found.cells:
             raise Unusable(f"{base}: it holds no cell: there is nothing to compare with")
-        return SessionGate(found, Limits() if limits is None else config.read(Path(limits)), recorder)
+        return SessionGate(found, Limits() if limits is None else read_limits(Path(limits)), recorder)
     except Unusable as error:
         raise pytest.UsageError(f"--gate: {plain(str(error), 1_000)}") from None

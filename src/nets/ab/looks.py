@@ -7,7 +7,7 @@ a sitting, one start of both sides, counts once, however many pairs it has.
 Looking after every sitting would find a difference where there is none far more often than `alpha` says. So the numbers
 of sittings at which to look are fixed before the first, and each look gets an equal share of `alpha` (Bonferroni):
 whatever decides at which of them a cell stops, no cell is called changed by mistake with a chance above `alpha`. The
-gate tests the files by the same share (`nets.gate.time`); it needs no knowledge of when and why a cell stopped.
+gate tests the files by the same share (`nets.gate.timing`); it needs no knowledge of when and why a cell stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nets.errors import NetsError
-from nets.gate.config import Limits
+from nets.gate.limits import Limits
 from nets.stats.inference import Shift, paired_shift, pairs_needed, sign_flip
 
 Verdict = Literal["slower", "faster", "the same", "open"]

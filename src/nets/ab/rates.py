@@ -17,7 +17,7 @@ from statistics import median, pstdev
 from typing import Any, Literal
 
 from nets.ab.looks import Plan, Verdict, plan
-from nets.gate.config import Limits
+from nets.gate.limits import Limits
 from nets.stats.inference import rate_interval
 
 N_COMPARISONS = 2_000

@@ -15,7 +15,7 @@ from nets.ab import side
 from nets.ab.conductor import Sitting, Stop, cell_of
 from nets.ab.looks import Plan, Verdict, plan
 from nets.ab.process import PLUGIN, Refused, Side, Spec, takes
-from nets.gate.config import Limits
+from nets.gate.limits import Limits
 from nets.records.run import Pairing, read_run
 from nets.stats.inference import Shift
 from nets.verdicts.bands import Bands

@@ -1,1 +1,1 @@
-"""Base against head: has anything regressed? `judge.gate` is the way in; pure but for `runs` and `config`."""
+"""Base against head: has anything regressed? judge.judge_runs is the way in."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from nets.gate.config import Limits
 from nets.gate.findings import Finding, Status
+from nets.gate.limits import Limits
 from nets.records.cell import Result, Round
 from nets.stats.inference import CONFIDENCE, paired_shift, sign_flip, welch
 
@@ -22,7 +22,7 @@ SUGGESTIVE = 1 - CONFIDENCE
 """A difference this unlikely, and not yet significant, is worth more rounds."""
 
 
-def finding(base: Result | None, head: Result, limits: Limits, pairs: Pairs = ()) -> Finding | None:
+def accuracy_finding(base: Result | None, head: Result, limits: Limits, pairs: Pairs = ()) -> Finding | None:
     """What to say of head's accuracy, None where there is nothing to hold it against; no `base` if not comparable.
 
     `pairs`: base's and head's rounds of the same seeds, if both were measured in turns.

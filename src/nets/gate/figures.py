@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nets.gate.comparable import Sides
-from nets.gate.config import Limits
+from nets.gate.comparability import Sides
 from nets.gate.findings import Finding, beyond, with_ratio
+from nets.gate.limits import Limits
 from nets.records.cell import Result
 from nets.records.metrics import METRICS, Figure, Metric
 from nets.stats.inference import Shift
@@ -16,7 +16,7 @@ CLOCK_S = 0.05
 """CPU seconds are counted in ticks of 10 ms: less than five of them are no change."""
 
 
-def findings(sides: Sides, limits: Limits) -> Iterator[Finding]:
+def figure_findings(sides: Sides, limits: Limits) -> Iterator[Finding]:
     """One for each figure that either side measured and that can be compared."""
     for metric in METRICS:
         base, head = metric.of(sides.base), metric.of(sides.head)
@@ -93,7 +93,7 @@ def _macs(result: Result) -> int | None:
     return None if result.network is None else result.network.macs_per_image
 
 
-def network(base: Result, head: Result, limits: Limits) -> Iterator[Finding]:
+def network_findings(base: Result, head: Result, limits: Limits) -> Iterator[Finding]:
     """Parameters, layers, classical depth: another network is another thing that is measured, and has regressed."""
     for (metric, was), (_, is_) in zip(_network(base), _network(head), strict=True):
         found = Finding(cell=head.id, metric=metric, status="ok", base=was, head=is_)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from nets.gate.config import Limits
+from nets.gate.limits import Limits
 from nets.records.base import Record
 from nets.records.metrics import Worse
 from nets.stats.inference import Shift

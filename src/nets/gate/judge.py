@@ -1,8 +1,8 @@
 """Base and head runs -> findings, and what they come to; pure.
 
 A cell that base has must be in head, and must have passed there. Two records of a cell are compared if nothing but
-the code under test differs (`nets.gate.comparable`); what differs is named, and may be allowed. The network, and an
-accuracy that has a band, are judged in any case. How time is judged, paired or not: `nets.gate.time`.
+the code under test differs (`nets.gate.comparability`); what differs is named, and may be allowed. The network, and an
+accuracy that has a band, are judged in any case. How time is judged, paired or not: `nets.gate.timing`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nets.errors import Unusable
-from nets.gate import accuracy, figures, time
-from nets.gate.comparable import Difference, Sides, differences
-from nets.gate.config import Limits
+from nets.gate.accuracy import accuracy_finding
+from nets.gate.comparability import Difference, Sides, differences
+from nets.gate.figures import depth_by_cost, figure_findings, network_findings, uncompared
 from nets.gate.findings import Compared, Finding, Gate, Status, exit_code
-from nets.gate.time import Tested
+from nets.gate.limits import Limits
+from nets.gate.timing import Tested, paired_tests, time_findings
 from nets.records.cell import Result
 from nets.records.run import Run
 
 
-def gate(base: Run, head: Run, limits: Limits) -> Gate:
+def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
     """Hold head against base. Raises Unusable for a base without a cell: there is nothing to hold head against."""
     for run in (base, head):
         run.demand_one_record_a_cell()
@@ -39,7 +40,7 @@ def gate(base: Run, head: Run, limits: Limits) -> Gate:
         for before, after in both
         if not _refused(different[before.id], limits) and "error" not in (before.outcome.status, after.outcome.status)
     }
-    tested = time.tests(comparable.values(), limits)
+    tested = paired_tests(comparable.values(), limits)
     found: list[Finding] = []
     for cell in sorted({result.id for result in (*base.cells, *head.cells)}):
         before, after = base.cell(cell), head.cell(cell)
@@ -73,7 +74,7 @@ def _new(head: Result, limits: Limits) -> Iterator[Finding]:
     yield Finding(cell=head.id, metric="cell", status="new", because="in head, not in base")
     if head.outcome.status != "passed":
         yield _outcome(None, head)
-    of_accuracy = accuracy.finding(None, head, limits)
+    of_accuracy = accuracy_finding(None, head, limits)
     if of_accuracy is not None:
         yield of_accuracy
 
@@ -99,16 +100,16 @@ def _both(
     is_slower = False
     if sides is not None:
         allowed = "; ".join(f"compared on purpose across {difference}" for difference in different) or None
-        for finding in time.findings(sides, tested, limits):
+        for finding in time_findings(sides, tested, limits):
             is_slower |= (finding.metric, finding.status) == ("total_s", "regressed")
             yield finding.noted(allowed)
-    of_accuracy = accuracy.finding(None if sides is None else base, head, limits, () if sides is None else sides.pairs)
+    of_accuracy = accuracy_finding(None if sides is None else base, head, limits, () if sides is None else sides.pairs)
     if of_accuracy is not None:
         yield of_accuracy
     if sides is not None:
-        yield from figures.findings(sides, limits)
-    yield from figures.network(base, head, limits)
-    if sides is not None and (by_cost := figures.depth_by_cost(base, head, is_slower=is_slower)) is not None:
+        yield from figure_findings(sides, limits)
+    yield from network_findings(base, head, limits)
+    if sides is not None and (by_cost := depth_by_cost(base, head, is_slower=is_slower)) is not None:
         yield by_cost
 
 
@@ -165,7 +166,7 @@ def _uncompared(comparable: Iterable[Sides]) -> Iterator[str]:
     """Figures that can't be compared, by the reason, which is mostly that of all cells."""
     found: dict[str, list[str]] = {}
     for sides in comparable:
-        for metric, because in figures.uncompared(sides):
+        for metric, because in uncompared(sides):
             found.setdefault(because, []).append(f"{sides.cell} {metric}")
     for because, which in found.items():
         yield f"not compared: {', '.join(which)}: {because}"

@@ -1,6 +1,6 @@
 """Runs -> lines of comparable points, ordered by commit, with their changes; pure but for git's order of commits.
 
-A line is a cell, a metric, and the facts that the gate demands to be the same (`nets.gate.comparable`). A point is a
+A line is a cell, a metric, and the facts that the gate demands to be the same (`nets.gate.comparability`). A point is a
 commit: of times and of figures the median over all rounds of all its runs, so that a disturbed round moves little; of
 accuracy the mean, as in the record. A run that is there twice (stored, and exported) counts once.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import stdev
 
 from nets.errors import Unusable
-from nets.gate.comparable import facts
+from nets.gate.comparability import facts
 from nets.history.archive import Archive, Stored
 from nets.history.commits import UNVERSIONED, Commit, in_order
 from nets.history.metrics import METRICS, Metric

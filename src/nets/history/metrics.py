@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
 
-from nets.gate.config import Limits
+from nets.gate.limits import Limits
 from nets.records.cell import Result, Round
 from nets.records.metrics import METRICS as FIGURES
 from nets.records.metrics import Metric as FigureMetric

@@ -25,15 +25,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from nets.gate.comparable import Sides
-from nets.gate.config import Limits
+from nets.gate.comparability import Sides
 from nets.gate.findings import Finding, beyond, with_ratio
+from nets.gate.limits import Limits
 from nets.records.cell import Round
 from nets.stats.inference import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
 
 MAX_S = 1e9
 """Thirty years: no round takes longer, and sums of what a damaged file says would overflow."""
-
 Seconds = Callable[[Round], float]
 
 
@@ -60,7 +59,7 @@ class Tested:
     needed: int
 
 
-def tests(comparable: Iterable[Sides], limits: Limits) -> dict[str, Tested]:
+def paired_tests(comparable: Iterable[Sides], limits: Limits) -> dict[str, Tested]:
     """The paired tests of all cells that have enough sittings to be tested at all, by the cell's id."""
     comparable = tuple(comparable)
     n_looks = max((sides.pairing.looks for sides in comparable if sides.pairing is not None), default=1)
@@ -79,7 +78,7 @@ def tests(comparable: Iterable[Sides], limits: Limits) -> dict[str, Tested]:
     }
 
 
-def findings(sides: Sides, tested: Tested | None, limits: Limits) -> Iterator[Finding]:
+def time_findings(sides: Sides, tested: Tested | None, limits: Limits) -> Iterator[Finding]:
     """On the total, then on its parts; `tested` is None where there are too few pairs."""
     yield _total(sides, tested, limits).noted("; ".join([*_disturbed(sides), *_executed(sides)]) or None)
     for metric, seconds in (("train_s", _train_s), ("eval_s", _eval_s)):

@@ -91,7 +91,7 @@ class _File(BaseModel):
     gate: Limits = Limits()
 
 
-def read(path: Path) -> Limits:
+def read_limits(path: Path) -> Limits:
     """Read the table `[gate]` of a TOML file. Raises Unusable, naming the file and the field."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nets.gate.config import Fact
+from nets.gate.limits import Fact
 from nets.records.cell import Result, Round
 from nets.records.run import Pairing, Run
 
