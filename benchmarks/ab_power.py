@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PLANTED_IN = Path("src/nets/pipelines/stepwise.py")
+PLANTED_IN = Path("src/nets/training/trainer.py")
 STEP = "        return self._means(sum(done.n_images for done in self._epoch()))\n"
 SLOWED = """\
         from time import perf_counter

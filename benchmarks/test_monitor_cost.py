@@ -12,13 +12,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.machine import nvml
-from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.options import Options
-from nets.pipelines import Pipeline
-from nets.pipelines.batches import Loaders
 from nets.records.cell import Protocol
 from nets.records.comparisons import SideBySide
+from nets.training.pipelines import Pipeline
+from nets.training.run import CellRun
+from nets.training.trainer import Loaders
 from nets.turns import TimedRound, Turns
 
 PAIRS = 10

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.measure import CellRun
 from nets.records.cell import Result
+from nets.training.run import CellRun
 
 
 def test_train_eval(benchmark: BenchmarkFixture, cell_run: CellRun, judge: Callable[[CellRun], Result]) -> None:

@@ -15,12 +15,12 @@ from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets.load import load_data
 from nets.machine import nvml
 from nets.machine.device import choose_device, device_facts
-from nets.measure import CellRun
 from nets.monitor import GpuMonitor, monitor_of
-from nets.pipelines import PIPELINES
-from nets.pipelines.resident import ResidentTrainer
 from nets.records.cell import Device
 from nets.records.run import read_run
+from nets.training.eager import ResidentTrainer
+from nets.training.pipelines import PIPELINES
+from nets.training.run import CellRun
 from nets.windows import MIN_WINDOW_S, Window
 from tests.suite import Suite
 
@@ -168,7 +168,7 @@ def test_steps_are_replayed(cell: Cell, monitor: GpuMonitor, device: torch.devic
     loaders = pipeline.loaders(data, protocol, device)
     run = CellRun(cell, protocol, pipeline, data, loaders, device, watch=monitor.watch)
     replayed = [run.round().accuracy for _ in range(3)]
-    assert (run.executions.mode, run.executions.fallback_because) == ("graph", None)
+    assert (run.execution_log.mode, run.execution_log.fallback_because) == ("graph", None)
     eager = []
     for seed in range(3):
         torch.manual_seed(seed)
@@ -203,12 +203,12 @@ def test_the_peak_of_memory_holds_a_step(device: torch.device, facts: Device) ->
         loaders = pipeline.loaders(data, protocol, device)
         run = CellRun(DIGITS[1], protocol, pipeline, data, loaders, device, watch=monitor.watch)
         run.round()
-        assert run.executions.mode == "graph"
+        assert run.execution_log.mode == "graph"
         seen = observe.observe(run, monitor, take_trace=False, keep_traces=None, no_gpu_because=None)
         assert seen.gpu is not None
         assert seen.gpu.memory_peak_bytes is not None
-        assert seen.gpu.memory_peak_bytes >= run.executions.recorded_peak_bytes > 0
-        peaks.append(run.executions.recorded_peak_bytes)
+        assert seen.gpu.memory_peak_bytes >= run.execution_log.recorded_peak_bytes > 0
+        peaks.append(run.execution_log.recorded_peak_bytes)
         run.close()
     assert peaks[1] > 2 * peaks[0]
 
@@ -239,8 +239,8 @@ def test_a_network_that_can_t_be_recorded(masks: bool, device: torch.device) -> 
     data, protocol, pipeline = load_data("digits", Path()), protocol_for("quick", "digits"), PIPELINES["resident"]
     run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device)
     assert run.round().accuracy > 0.8
-    assert run.executions.mode == "eager"
-    assert str(run.executions.fallback_because).startswith("no CUDA graph: ")
+    assert run.execution_log.mode == "eager"
+    assert str(run.execution_log.fallback_because).startswith("no CUDA graph: ")
     recordable = CellRun(DIGITS[0], protocol, pipeline, data, run.loaders, device)
     recordable.round()
-    assert recordable.executions.mode == "graph"  # the failed capture left the GPU usable
+    assert recordable.execution_log.mode == "graph"  # the failed capture left the GPU usable

@@ -24,7 +24,7 @@ from nets.datasets.data import Data, DataError, DataMissing, Split, fingerprint
 from nets.datasets.digits import enlarge
 from nets.datasets.torchvision_sets import SOURCES, Idx, Md5
 from nets.errors import UnknownName
-from nets.pipelines.article import ArticlePipeline
+from nets.training.pipelines import ArticlePipeline
 
 SHA256 = {
     "digits": "2fe1b49f555a",

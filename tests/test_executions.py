@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from nets.executions import Executions
+from nets.training.run import ExecutionLog
 
 
 def trainer(mode: str, because: str | None = None, peak: int = 0) -> Any:
@@ -15,7 +15,7 @@ def trainer(mode: str, because: str | None = None, peak: int = 0) -> Any:
 
 def test_scratch_networks_count_without_a_round() -> None:
     """Before a round a scratch network says how; after one it changes nothing, its memory neither."""
-    executions = Executions()
+    executions = ExecutionLog()
     executions.note(trainer("eager", "why"), is_round=False)
     assert (executions.mode, executions.fallback_because) == ("eager", "why")
     executions.note(trainer("graph", peak=7), is_round=True)
@@ -25,11 +25,11 @@ def test_scratch_networks_count_without_a_round() -> None:
 
 def test_a_round_that_fell_back() -> None:
     """One eager round among graphs makes the cell's mode eager, and the reason says in how many rounds."""
-    executions = Executions()
+    executions = ExecutionLog()
     executions.note(trainer("graph", peak=5), is_round=True)
     executions.note(trainer("eager", "no memory"), is_round=True)
     assert (executions.mode, executions.fallback_because) == ("eager", "in 1 of 2 rounds: no memory")
     assert executions.recorded_peak_bytes == 5
-    alone = Executions()
+    alone = ExecutionLog()
     alone.note(trainer("eager", "no memory"), is_round=True)
     assert alone.fallback_because == "no memory"

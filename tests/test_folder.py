@@ -13,7 +13,7 @@ from PIL import Image
 from nets.cells.catalog import protocol_for
 from nets.datasets import load
 from nets.datasets.data import DataError, DataMissing, DoesNotFit, fingerprint
-from nets.pipelines.article import ArticlePipeline
+from nets.training.pipelines import ArticlePipeline
 from tests.test_datasets import assert_same_images
 
 MODES = ("RGB", "L", "RGBA", "P", "1", "LA")

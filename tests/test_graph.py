@@ -17,9 +17,9 @@ from nets.cells.catalog import protocol_for
 from nets.datasets.data import Split
 from nets.datasets.load import load_data
 from nets.networks.builtin import MODELS
-from nets.pipelines.batches import Loaders, ResidentBatches
-from nets.pipelines.graph import GraphTrainer, Work, graphed
-from nets.pipelines.resident import ResidentTrainer
+from nets.training.cuda_graph import GraphTrainer, Work, graphed
+from nets.training.eager import ResidentTrainer
+from nets.training.trainer import Loaders, ResidentBatches
 
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits")

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from nets.machine.device import threaded
-from nets.pipelines import PIPELINES
-from nets.pipelines.resident import threads
+from nets.training.pipelines import PIPELINES, threads
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,8 +18,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The caller has its own number again afterwards.
     """
-    for name in ("nets.pipelines.resident.cores", "nets.pipelines.article.cores"):
-        monkeypatch.setattr(name, lambda: (0, 2, 3))
+    monkeypatch.setattr("nets.training.pipelines.cores", lambda: (0, 2, 3))
     assert (threads(4), threads(31), threads(32), threads(100)) == (1, 1, 3, 3)
     assert [PIPELINES["resident"].threads(n) for n in (4, 100)] == [1, 3]
     assert [PIPELINES["article"].threads(n) for n in (4, 100)] == [3, 3]

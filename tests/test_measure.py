@@ -14,15 +14,15 @@ import pytest
 import torch
 from torch import nn
 
-from nets import measure
 from nets.cells.catalog import Cell, protocol_for
 from nets.datasets import load
 from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse
 from nets.machine.device import preserved_rng
-from nets.measure import CellRun
 from nets.networks.build import UnfitNetwork
-from nets.pipelines.resident import ResidentPipeline
+from nets.training import run
+from nets.training.pipelines import ResidentPipeline
+from nets.training.run import CellRun
 
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits").changed(epochs=1)
@@ -39,7 +39,7 @@ def cell_run(model: str = "snn500", **options: object) -> CellRun:
 def test_warming_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """With and without the warm-up a round ends with the same loss to the last bit."""
     warm = cell_run().round()
-    monkeypatch.setattr(CellRun, "_warm_up", lambda self: None)
+    monkeypatch.setattr("nets.training.run.warm_up", lambda *_: None)
     cold = cell_run().round()
     assert (warm.loss, warm.accuracy, warm.train_loss) == (cold.loss, cold.accuracy, cold.train_loss)
 
@@ -95,12 +95,12 @@ def test_rounds_and_scratch_networks_are_told_apart(monkeypatch: pytest.MonkeyPa
         pass
     monkeypatch.setattr(type(trainer), "mode", "graph")
     with run.scratch():
-        assert run.executions.mode == "eager"
+        assert run.execution_log.mode == "eager"
     run.round()
-    assert run.executions.mode == "eager"
+    assert run.execution_log.mode == "eager"
     graphs = cell_run()
     graphs.round()
-    assert graphs.executions.mode == "graph"
+    assert graphs.execution_log.mode == "graph"
     run.close()
     graphs.close()
 
@@ -150,7 +150,7 @@ def test_the_watch_is_around_the_timed_region() -> None:
 def test_disturbed(monkeypatch: pytest.MonkeyPatch, others_s: float, disturbed: bool) -> None:
     """A round during which other processes used the CPU is marked; a clock tick is not enough."""
     clocks = iter([CpuUse(own_s=0.0, machine_s=0.0), CpuUse(own_s=1.0, machine_s=1.0 + others_s)])
-    monkeypatch.setattr(measure, "cpu_use", lambda: next(clocks))
+    monkeypatch.setattr(run, "cpu_use", lambda: next(clocks))
     round_ = cell_run().round()
     assert round_.others_cpu_s == pytest.approx(others_s)
     assert round_.disturbed is disturbed
@@ -158,7 +158,7 @@ def test_disturbed(monkeypatch: pytest.MonkeyPatch, others_s: float, disturbed: 
 
 def test_disturbance_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the machine's CPU time can't be read, a round is neither disturbed nor undisturbed."""
-    monkeypatch.setattr(measure, "cpu_use", lambda: CpuUse(own_s=0.0, machine_s=None))
+    monkeypatch.setattr(run, "cpu_use", lambda: CpuUse(own_s=0.0, machine_s=None))
     assert cell_run().round().disturbed is None
 
 

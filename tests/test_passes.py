@@ -18,10 +18,10 @@ from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets.load import load_data
 from nets.machine.cpu import cores
 from nets.machine.device import threaded
-from nets.measure import CellRun
 from nets.monitor import GpuMonitor
-from nets.pipelines import PIPELINES, pipeline
 from nets.records.cell import Protocol
+from nets.training.pipelines import PIPELINES, pipeline_named
+from nets.training.run import CellRun
 from nets.windows import MIN_WINDOW_S, Window, summed
 from tests.suite import Suite
 
@@ -37,7 +37,7 @@ def make_run() -> Callable[..., CellRun]:
     def made(name: str = "resident", **changes: Any) -> CellRun:
         protocol: Protocol = protocol_for("quick", "digits").changed(epochs=1, **changes)
         cell: Cell = CELL
-        way = pipeline(name)
+        way = pipeline_named(name)
         return CellRun(cell, protocol, way, data, way.loaders(data, protocol, CPU), CPU)
 
     return made

@@ -15,11 +15,11 @@ from nets.cells.catalog import Cell, protocol_for
 from nets.datasets import data, load
 from nets.datasets.data import DoesNotFit, Split, embedded
 from nets.errors import UnknownName
-from nets.measure import CellRun
 from nets.networks.builtin import MODELS
-from nets.pipelines import PIPELINES, pipeline
-from nets.pipelines.batches import Loaders, ResidentBatches
-from nets.pipelines.resident import FusedAdam
+from nets.training.eager import FusedAdam
+from nets.training.pipelines import PIPELINES, pipeline_named
+from nets.training.run import CellRun
+from nets.training.trainer import Loaders, ResidentBatches
 
 CPU = torch.device("cpu")
 
@@ -98,7 +98,7 @@ def test_both_give_the_same_distribution() -> None:
 def test_unknown_pipeline() -> None:
     """An unknown pipeline is refused, with the known ones."""
     with pytest.raises(UnknownName, match="unknown pipeline 'fast'; known: resident, article"):
-        pipeline("fast")
+        pipeline_named("fast")
 
 
 @pytest.mark.parametrize("name", PIPELINES)

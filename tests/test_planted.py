@@ -15,9 +15,9 @@ from torch import nn
 from nets.gate.findings import Finding
 from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
-from nets.pipelines import resident
-from nets.pipelines.batches import ResidentBatches
 from nets.records.run import read_run
+from nets.training import eager, pipelines
+from nets.training.trainer import ResidentBatches
 from tests.suite import REPOSITORY, Suite
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -25,8 +25,8 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 def faster_learning(monkeypatch: pytest.MonkeyPatch) -> None:
     """A learning rate ten times too high."""
-    adam = resident.FusedAdam
-    monkeypatch.setattr(resident, "FusedAdam", lambda parameters, lr: adam(parameters, lr=10 * lr))
+    adam = eager.FusedAdam
+    monkeypatch.setattr(pipelines, "FusedAdam", lambda parameters, lr: adam(parameters, lr=10 * lr))
 
 
 def no_relu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from nets.cells.catalog import CELLS, protocol_for
-from nets.pipelines.stepwise import Pass
 from nets.progress import text
 from nets.records.cell import Accuracy, Device, Outcome
 from nets.records.gpu import Gpu
 from nets.report.terminal import not_run, summary
+from nets.training.trainer import Pass
 from tests.records import one_round, record, seen_of_gpu, traced
 
 

@@ -19,7 +19,7 @@ SHORT = (*QUICK, "--epochs", "1", "--rounds", "2")
 
 def test_the_record(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell's record tells what was run, on what, how it went, and why what is null was not measured."""
-    for name in ("nets.machine.cpu.cores", "nets.assemble.cores"):
+    for name in ("nets.training.pipelines.cores", "nets.assemble.cores"):
         monkeypatch.setattr(name, lambda: (0, 1, 2))
     suite.bands("digits-snn500", [0.94, 0.95, 0.96, 0.97, 0.98])
     result = suite.run(*QUICK, "--seed", "7")
@@ -243,7 +243,7 @@ def test_a_finished_cell_is_let_go(suite: Suite) -> None:
     """When a cell begins, nothing of the cells before it is in memory: its data set, batches and networks are gone."""
     suite.conftest(
         "import gc\n"
-        "from nets.measure import CellRun\n"
+        "from nets.training.run import CellRun\n"
         "def pytest_runtest_logstart(nodeid):\n"
         "    gc.collect()\n"
         "    with open('alive', 'a') as alive:\n"

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from nets.cells.catalog import protocol_for
 from nets.cli import app
 from nets.errors import Unusable
-from nets.measure import CellRun
-from nets.pipelines import PIPELINES
 from nets.records.run import read_run
+from nets.training.pipelines import PIPELINES
+from nets.training.run import CellRun
 from nets.turns import Block
 from tests.stub_driver import REPOSITORY, environment
 from tests.suite import Suite

@@ -18,7 +18,7 @@ import optax
 from jax import Array, lax
 from torch import nn
 
-from nets.measure import CellRun
+from nets.training.run import CellRun
 from nets.turns import Turn
 
 Weights = list[tuple[Array, Array]]

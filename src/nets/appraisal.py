@@ -9,12 +9,12 @@ import torch
 from nets import observe
 from nets.cells.catalog import REFERENCE, Cell
 from nets.datasets.data import Data
-from nets.measure import CellRun
 from nets.networks.builtin import MODELS
 from nets.networks.layers import Structure
-from nets.pipelines import Pipeline
 from nets.records.cell import Depth, Device, Network, Protocol, Round
 from nets.records.comparisons import TrainedNetwork
+from nets.training.pipelines import Pipeline
+from nets.training.run import CellRun
 from nets.verdicts import depth
 from nets.verdicts.depth import Cost
 

@@ -12,12 +12,12 @@ import torch
 from nets.cells.catalog import Cell
 from nets.machine.cpu import cores, wait_policy
 from nets.machine.device import no_gpu_because
-from nets.measure import CellRun
 from nets.observe import Observed
-from nets.pipelines import PIPELINES, Pipeline
 from nets.records.cell import Accuracy, CellFacts, Device, Execution, Network, Outcome, Protocol, Result, Where
 from nets.records.comparisons import Growth, SideBySide, TimedSide, ratio_of
 from nets.sweep import Sweep
+from nets.training.pipelines import PIPELINES, Pipeline
+from nets.training.run import CellRun
 from nets.turns import Turns
 from nets.verdicts import depth
 from nets.verdicts.bands import Bands, band_of
@@ -55,7 +55,8 @@ def setting(pipeline: str, device: Device) -> Setting:
 def execution(run: CellRun, setting: Setting) -> Execution:
     """How a cell's steps are executed."""
     how = executed(run.pipeline, run.protocol, setting)
-    return how.model_copy(update={"mode": run.executions.mode, "fallback_because": run.executions.fallback_because})
+    log = run.execution_log
+    return how.model_copy(update={"mode": log.mode, "fallback_because": log.fallback_because})
 
 
 def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execution:

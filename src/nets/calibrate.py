@@ -14,8 +14,8 @@ from nets.cells.catalog import Cell, protocol_for
 from nets.datasets.data import Split
 from nets.datasets.load import load_data
 from nets.machine.device import device_facts
-from nets.measure import CellRun
-from nets.pipelines import Pipeline
+from nets.training.pipelines import Pipeline
+from nets.training.run import CellRun
 from nets.verdicts import bands
 from nets.verdicts.bands import Runs, write_bands
 

@@ -62,7 +62,7 @@ def bands(
     from nets.calibrate import calibrate
     from nets.cells.catalog import select
     from nets.machine.device import choose_device
-    from nets.pipelines import pipeline as pipeline_named
+    from nets.training.pipelines import pipeline_named as pipeline_named
 
     if rates:
         _print_rates(file, broken)

@@ -114,9 +114,9 @@ def _cost(
     from nets.machine.device import choose_device, device_facts
     from nets.networks.build import target_builder
     from nets.networks.layers import network_structure
-    from nets.pipelines import pipeline as pipeline_named
     from nets.records.cell import CellFacts
     from nets.records.comparisons import DepthComparison
+    from nets.training.pipelines import pipeline_named as pipeline_named
     from nets.verdicts import depth
 
     build = target_builder(target)

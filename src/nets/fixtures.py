@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from nets.cells.catalog import Cell
     from nets.datasets.data import Data
     from nets.harness import Ledger
-    from nets.measure import CellRun
     from nets.monitor import GpuMonitor
     from nets.options import Options
-    from nets.pipelines import Pipeline
-    from nets.pipelines.batches import Loaders
     from nets.records.cell import Protocol, Result
     from nets.records.comparisons import Growth, SideBySide
     from nets.sweep import Sweep
+    from nets.training.pipelines import Pipeline
+    from nets.training.run import CellRun
+    from nets.training.trainer import Loaders
     from nets.turns import Turns
 
 
@@ -54,7 +54,7 @@ def device(pytestconfig: pytest.Config) -> torch.device:
 @pytest.fixture(scope="session")
 def pipeline(nets_options: Options) -> Pipeline:
     """The session's pipeline."""
-    from nets.pipelines import pipeline as named
+    from nets.training.pipelines import pipeline_named as named
 
     return named(nets_options.pipeline)
 
@@ -131,7 +131,7 @@ def cell_run(
 ) -> Iterator[CellRun]:
     """The cell's rounds, for `benchmark.pedantic`: `setup`, `timed`, `teardown`, and `protocol.rounds` of them."""
     from nets import progress
-    from nets.measure import CellRun
+    from nets.training.run import CellRun
 
     config = request.config
     config.stash[RECORDER].enable_under_xdist(benchmark)

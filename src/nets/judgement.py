@@ -10,10 +10,10 @@ import pytest
 from nets import assemble
 from nets.assemble import Setting
 from nets.cells.catalog import Cell
-from nets.measure import CellRun
 from nets.observe import Observed
 from nets.records.cell import Result
 from nets.stash import RESULT
+from nets.training.run import CellRun
 from nets.verdicts import bands
 from nets.verdicts.bands import Bands
 

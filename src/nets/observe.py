@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 
 from nets import kineto, passes, trace
 from nets.harness import Ledger
-from nets.measure import CellRun
 from nets.monitor import GpuMonitor
 from nets.records.cell import Cpu
 from nets.records.gpu import Gpu, Trace
+from nets.training.run import CellRun
 from nets.windows import Window
 
 
@@ -63,7 +63,7 @@ def _gpu(run: CellRun, monitor: GpuMonitor | None) -> Gpu | None:
     if seen.memory_peak_bytes is None:
         return seen
     return seen.model_copy(
-        update={"memory_peak_bytes": max(seen.memory_peak_bytes, run.executions.recorded_peak_bytes)}
+        update={"memory_peak_bytes": max(seen.memory_peak_bytes, run.execution_log.recorded_peak_bytes)}
     )
 
 

@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from nets.measure import CellRun
+from nets.training.run import CellRun
 
 # The article's schedule: one step waits, one warms up, three are recorded, twice over.
 WAIT, WARM_UP, ACTIVE, REPEAT = 1, 1, 3, 2

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nets.cells.catalog import Cell
-from nets.pipelines.stepwise import Pass
 from nets.records.cell import Protocol
+from nets.training.trainer import Pass
 
 EVERY_S = 0.2
 

@@ -27,7 +27,7 @@ def is_kept(result: Result, options: Options, setting: Setting) -> bool:
 def _is_executed_alike(result: Result, setting: Setting) -> bool:
     """But for the mode, which only a run knows."""
     from nets.assemble import executed
-    from nets.pipelines import PIPELINES
+    from nets.training.pipelines import PIPELINES
 
     expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
     known = {"mode": expected.mode, "fallback_because": expected.fallback_because}

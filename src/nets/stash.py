@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from nets.measure import CellRun
     from nets.options import Options
     from nets.progress import ProgressLine
     from nets.recorder import Recorder
     from nets.records.cell import Result
+    from nets.training.run import CellRun
 
 OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 """The session's."""

@@ -15,10 +15,10 @@ from nets.cells.catalog import Cell
 from nets.datasets.data import Data, Split
 from nets.machine.cpu import cores
 from nets.machine.device import threaded
-from nets.measure import CellRun
-from nets.pipelines import Pipeline
 from nets.records.cell import Protocol
 from nets.records.comparisons import ThroughputPoint
+from nets.training.pipelines import Pipeline
+from nets.training.run import CellRun
 from nets.turns import Turn, block
 
 BATCH_SIZES = (4, 16, 64, 256, 1024, 4096)
@@ -70,7 +70,7 @@ class Sweep:
             ThroughputPoint(
                 batch_size=turn.run.protocol.batch_size,
                 n_train=len(turn.run.data.train),
-                mode=turn.run.executions.mode,
+                mode=turn.run.execution_log.mode,
                 threads=turn.run.pipeline.threads(turn.run.protocol.batch_size),
                 step_s=tuple(seconds),
             )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Literal
 
-from nets.measure import CellRun
+from nets.training.run import CellRun
 
 
 def steps_of_a_block(batch_size: int) -> int:

@@ -10,40 +10,76 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from time import perf_counter
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.optim import Adam
 
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.errors import UnknownName
-from nets.executions import Executions
 from nets.machine.cpu import CpuUse, RssPeak, cpu_use
 from nets.machine.device import preserved_rng, threaded
 from nets.networks.build import UnfitNetwork, as_unfit, build_network
 from nets.networks.builtin import MODELS
 from nets.networks.dataflow import UnknownStructure
 from nets.networks.layers import Structure, network_structure
-from nets.pipelines import Pipeline
-from nets.pipelines.batches import Loaders
-from nets.pipelines.stepwise import Pass, Stepwise
 from nets.records.base import finite
 from nets.records.cell import Cpu, Protocol, Round
+from nets.training.pipelines import Pipeline
+from nets.training.trainer import Loaders, Pass, Trainer
+from nets.training.warmup import warm_up
 
-WARM_UP_STEPS = 3
 # A round counts as disturbed when other processes used more than this share of one core meanwhile, and more than
 # the clock ticks of /proc/stat can feign.
 DISTURBED_SHARE = 0.1
 CLOCK_TICKS_S = 0.05
-
 Progress = Callable[[int, int, Pass], None]
 """Called after every epoch with the round's and the epoch's number, both from 0, and the epoch's means."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """How one trainer executes its steps: see `Trainer`."""
+
+    mode: str
+    fallback_because: str | None
+    recorded_peak_bytes: int
+
+
+@dataclass(slots=True)
+class ExecutionLog:
+    """How the steps of a cell were executed: in its rounds, or, before the first, by scratch networks."""
+
+    _of_rounds: list[_Execution] = field(default_factory=list)
+    _of_scratch: list[_Execution] = field(default_factory=list)
+
+    def note(self, trainer: Trainer, *, is_round: bool) -> None:
+        """Keep how a trainer executes its steps."""
+        these = self._of_rounds if is_round else self._of_scratch
+        these.append(_Execution(trainer.mode, trainer.fallback_because, trainer.recorded_peak_bytes))
+
+    @property
+    def mode(self) -> str:
+        """`eager` if it was so in any."""
+        modes = {each.mode for each in self._of_rounds or self._of_scratch}
+        return modes.pop() if len(modes) == 1 else "eager"
+
+    @property
+    def fallback_because(self) -> str | None:
+        """Why not as the pipeline would have them, and in how many rounds if not in all."""
+        found = self._of_rounds or self._of_scratch
+        reasons = [each.fallback_because for each in found if each.fallback_because is not None]
+        if not reasons or len(reasons) == len(found):
+            return reasons[0] if reasons else None
+        return f"in {len(reasons)} of {len(found)} rounds: {reasons[0]}"
+
+    @property
+    def recorded_peak_bytes(self) -> int:
+        """The GPU's memory at most while rounds' steps were recorded, which replays use without allocating it again."""
+        return max((each.recorded_peak_bytes for each in self._of_rounds), default=0)
 
 
 @dataclass(slots=True)
@@ -51,7 +87,7 @@ class _Trial:
     """What one round works on; dropped whole when the round ends."""
 
     model: nn.Module
-    trainer: Stepwise
+    trainer: Trainer
     seed: int
     setup_s: float
     cpu_before: CpuUse
@@ -82,7 +118,7 @@ class CellRun:
         self.data = data
         self.device = device
         self.rounds: list[Round] = []
-        self.executions = Executions()
+        self.execution_log = ExecutionLog()
         self.loaders = loaders
         self._watch = watch
         self._progress = progress
@@ -134,7 +170,7 @@ class CellRun:
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
         model, trainer = self._made()
-        self.executions.note(trainer, is_round=True)
+        self.execution_log.note(trainer, is_round=True)
         self.synchronise()
         setup_s = perf_counter() - started
         with ExitStack() as stack:
@@ -183,13 +219,13 @@ class CellRun:
         return self.rounds[-1]
 
     @contextmanager
-    def scratch(self) -> Iterator[Stepwise]:
+    def scratch(self) -> Iterator[Trainer]:
         """A trainer of a network that belongs to no round; random numbers and conditions are put back."""
         self.teardown()
         with self.conditions(), preserved_rng(self.device):
             torch.manual_seed(self.protocol.seed)
             _, trainer = self._made()
-            self.executions.note(trainer, is_round=False)
+            self.execution_log.note(trainer, is_round=False)
             self.synchronise()
             yield trainer
 
@@ -223,69 +259,16 @@ class CellRun:
             disturbed=None if others is None else others > allowed,
         )
 
-    def _made(self) -> tuple[nn.Module, Stepwise]:
+    def _made(self) -> tuple[nn.Module, Trainer]:
         """A network, and what trains it, warmed up."""
         model = self.pipeline.place(self.build(), self.device)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
         with preserved_rng(self.device):
-            self._warm_up()
+            warm_up(
+                self.cell.id, self.pipeline.place(self.build(), self.device), self.data, self.loaders, self.protocol
+            )
         return model, self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
-
-    def _warm_up(self) -> None:
-        """A few training steps of another network, on batches that no shuffling was drawn for; one evaluation batch.
-
-        It is built, since not every network can be copied.
-        """
-        scratch = self.pipeline.place(self.build(), self.device)
-        optimizer = Adam(scratch.parameters(), lr=self.protocol.lr)
-
-        def step(images: torch.Tensor, labels: torch.Tensor) -> None:
-            outputs = scratch(images)
-            self._check_output(outputs, len(labels))
-            optimizer.zero_grad()
-            F.cross_entropy(outputs, labels).backward()
-            optimizer.step()
-
-        for first_images, labels in islice(iter(self.loaders.test), 1):
-            images, labels = first_images.to(self.device, copy=True), labels.to(self.device)
-            untouched = images._version
-            n, last = self.protocol.batch_size, len(self.data.train) % self.protocol.batch_size
-            with as_unfit(f"{self.cell.id}: a training step"):
-                for _ in range(WARM_UP_STEPS):
-                    step(images[:n], labels[:n])
-            if last:
-                with as_unfit(f"{self.cell.id}: {self._last_step(last)}"):
-                    step(images[:last], labels[:last])
-            with torch.no_grad(), as_unfit(f"{self.cell.id}: evaluating it"):
-                self._check_output(scratch.eval()(images), len(images))
-            if images._version != untouched:
-                raise UnfitNetwork(
-                    f"{self.cell.id}: the network writes into its input, which is the data set itself: "
-                    "let it work on a copy"
-                )
-
-    def _last_step(self, n_images: int) -> str:
-        """The training step of an epoch's short last batch, and what would spare the network such a one."""
-        images = "1 image" if n_images == 1 else f"{n_images} images"
-        return (
-            f"training on {images}, the last batch of {len(self.data.train):,} at batch size "
-            f"{self.protocol.batch_size} (let the network take so few, or choose another batch size),"
-        )
-
-    def _check_output(self, outputs: object, n: int) -> None:
-        wanted = (n, self.data.n_classes)
-        if not isinstance(outputs, torch.Tensor):
-            raise UnfitNetwork(
-                f"{self.cell.id}: the network returned a {type(outputs).__name__}, not one tensor {wanted}"
-            )
-        if outputs.shape != wanted:
-            raise UnfitNetwork(
-                f"{self.cell.id}: the network's output has the shape {tuple(outputs.shape)}, not {wanted}: "
-                f"(batch size, classes)"
-            )
-        if not outputs.is_floating_point():
-            raise UnfitNetwork(f"{self.cell.id}: the network's output is {outputs.dtype}, not a floating-point type")
 
     def synchronise(self) -> None:
         """Wait until the device has done all it was given."""

@@ -18,9 +18,8 @@ import torch
 
 from nets.errors import NetsError
 from nets.machine.device import preserved_rng
-from nets.pipelines.batches import ResidentBatches
-from nets.pipelines.resident import ResidentTrainer
-from nets.pipelines.stepwise import Done, Pass, Stepwise
+from nets.training.eager import ResidentTrainer
+from nets.training.trainer import Pass, ResidentBatches, StepsDone, Trainer
 
 STEPS_PER_GRAPH = 50
 WARM_UP_STEPS = 3
@@ -35,7 +34,7 @@ class Unfaithful(NetsError):
 Work = Callable[[], None]
 
 
-class Recorder(Protocol):
+class StepRecorder(Protocol):
     """Records work to be replayed; `peak_bytes`: the device's memory at most while it did."""
 
     peak_bytes: int
@@ -81,7 +80,7 @@ def _aside(_device: int) -> torch.cuda.Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class RecordedSteps:
     """Training steps that are replayed together, each of `batch_size` images."""
 
     replay: Work
@@ -89,12 +88,12 @@ class Unit:
     batch_size: int
 
     @property
-    def done(self) -> Done:
+    def done(self) -> StepsDone:
         """What a replay does."""
-        return Done(self.n_steps, self.n_steps * self.batch_size)
+        return StepsDone(self.n_steps, self.n_steps * self.batch_size)
 
 
-class GraphTrainer(Stepwise):
+class GraphTrainer(Trainer):
     """Trains by replaying what it recorded of an eager trainer; evaluates as that one does.
 
     Recording leaves weights, buffers, optimiser and random numbers as they were. Raises RuntimeError for a network that
@@ -103,7 +102,7 @@ class GraphTrainer(Stepwise):
 
     mode = "graph"
 
-    def __init__(self, eager: ResidentTrainer, batches: ResidentBatches, recorder: Recorder) -> None:
+    def __init__(self, eager: ResidentTrainer, batches: ResidentBatches, recorder: StepRecorder) -> None:
         super().__init__()
         self._eager = eager
         self._batches = batches
@@ -114,7 +113,7 @@ class GraphTrainer(Stepwise):
         n_full, n_last = divmod(n, size)
         many = min(STEPS_PER_GRAPH, n_full)
         eager.model.train()
-        self._units: list[Unit] = []
+        self._units: list[RecordedSteps] = []
         for n_images, n_steps, times in (
             (size, many, n_full // many if many else 0),
             (size, 1, n_full % many if many else 0),
@@ -125,7 +124,7 @@ class GraphTrainer(Stepwise):
         self.recorded_peak_bytes = recorder.peak_bytes
         self._demand_faithful()
 
-    def _epoch(self) -> Iterator[Done]:
+    def _epoch(self) -> Iterator[StepsDone]:
         self._eager.model.train()
         self._eager.tally.clear()
         self._order.copy_(self._batches.order())
@@ -147,7 +146,7 @@ class GraphTrainer(Stepwise):
         self._eager.tally.add(*self._eager.step(self._batches.split.images[chosen], labels), labels)
         self._at += n_images
 
-    def _recorded(self, recorder: Recorder, n_images: int, n_steps: int) -> Unit:
+    def _recorded(self, recorder: StepRecorder, n_images: int, n_steps: int) -> RecordedSteps:
         def warm_up() -> None:
             for _ in range(WARM_UP_STEPS):
                 self._at.zero_()
@@ -160,13 +159,13 @@ class GraphTrainer(Stepwise):
         with self._restored():
             recorder.warm_up(warm_up)
             self._at.zero_()
-            return Unit(recorder.record(work), n_steps, n_images)
+            return RecordedSteps(recorder.record(work), n_steps, n_images)
 
     def _demand_faithful(self) -> None:
         """Hold the first and the last unit, replayed, against the same steps run eagerly. Raises Unfaithful."""
         for unit in {id(unit): unit for unit in (self._units[0], self._units[-1])}.values():
 
-            def eagerly(unit: Unit = unit) -> None:
+            def eagerly(unit: RecordedSteps = unit) -> None:
                 for _ in range(unit.n_steps):
                     self._step(unit.batch_size)
 
@@ -206,7 +205,7 @@ class GraphTrainer(Stepwise):
                     tensor.copy_(value)
 
 
-def graphed(eager: ResidentTrainer, recorder: Recorder | None = None) -> GraphTrainer | ResidentTrainer:
+def graphed(eager: ResidentTrainer, recorder: StepRecorder | None = None) -> GraphTrainer | ResidentTrainer:
     """A trainer that replays the eager one's steps; the eager one itself, with the reason, where that can't be.
 
     Recording empties the allocator's cache, so that an evaluation follows: the timed one would have to allocate anew.

@@ -1,67 +1,22 @@
-"""The resident pipeline: images and labels on the device, batches gathered there, nothing read back within an epoch."""
+"""The trainers that run each step as Python gives it: the resident pipeline's, and the article's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.optim import Adam
 
-from nets.datasets.data import Data, Split
-from nets.machine.cpu import cores
-from nets.pipelines.batches import Loaders, ResidentBatches
-from nets.pipelines.stepwise import Done, Pass, Stepwise
 from nets.records.cell import Protocol
-
-if TYPE_CHECKING:
-    from nets.pipelines.graph import GraphTrainer
-
-EVALUATION_BATCH = {"cpu": 500, "cuda": 10_000}
-"""Images at once; of 1,000 CNN3L's activations are fresh pages every time: 1.3 to 1.6 times slower on a CPU."""
+from nets.training.trainer import Loaders, Pass, StepsDone, Trainer
 
 NOTED_STEPS = 64
 """Eager steps whose outputs are kept until they are counted together, in six operations instead of six a step."""
 
 
-class ResidentPipeline:
-    """Everything on the device; on a GPU the steps are replayed from a CUDA graph."""
-
-    name: ClassVar[str] = "resident"
-    memory_format: ClassVar[str] = "channels_last"
-
-    def threads(self, batch_size: int) -> int:
-        return threads(batch_size)
-
-    def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
-        train, test = data.on(device)
-        if data.image_shape[0] > 1:  # with one channel both formats are the same bytes
-            train, test = _channels_last(train), _channels_last(test)
-        return Loaders(
-            train=ResidentBatches(train, protocol.batch_size, shuffle=True),
-            test=ResidentBatches(test, EVALUATION_BATCH[device.type], shuffle=False),
-        )
-
-    def place(self, model: nn.Module, device: torch.device) -> nn.Module:
-        if any(not is_lazy(each) and each.dim() == 5 for each in (*model.parameters(), *model.buffers())):
-            return model.to(device)  # channels-last is a format of four dimensions, and torch would refuse five
-        # measured on the CPU: up to 1.4 times faster for the article's convolutions, never slower
-        return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's stub lacks it
-
-    def trainer(
-        self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device
-    ) -> ResidentTrainer | GraphTrainer:
-        trainer = ResidentTrainer(model, loaders, protocol, device)
-        if device.type != "cuda":
-            return trainer
-        from nets.pipelines.graph import graphed
-
-        return graphed(trainer)
-
-
-class ResidentTrainer(Stepwise):
+class ResidentTrainer(Trainer):
     """Eager steps; the loss and the correct answers are added up on the device."""
 
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
@@ -72,13 +27,13 @@ class ResidentTrainer(Stepwise):
         self.optimizer = FusedAdam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
         self.tally = Tally(device)
 
-    def _epoch(self) -> Iterator[Done]:
+    def _epoch(self) -> Iterator[StepsDone]:
         self.model.train()
         self.tally.clear()
         for images, labels in self.loaders.train:
             loss, outputs = self.step(images, labels)
             self.tally.note(loss, outputs, labels)
-            yield Done(1, len(labels))
+            yield StepsDone(1, len(labels))
 
     def _means(self, n_images: int) -> Pass:
         return self.tally.read(n_images)
@@ -209,14 +164,43 @@ def _real(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
-def _channels_last(split: Split) -> Split:
-    return Split(split.images.contiguous(memory_format=torch.channels_last), split.labels)
+class ArticleTrainer(Trainer):
+    """The article's loops."""
 
+    def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
+        super().__init__()
+        self._model = model
+        self._loaders = loaders
+        self._device = device
+        self._optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
+        self._loss_sum, self._correct = 0.0, 0
 
-THREADED_BATCH = 32
-"""From this batch size on a step is worth sharing out among threads (docs/performance.md)."""
+    def _epoch(self) -> Iterator[StepsDone]:
+        self._model.train()
+        self._loss_sum, self._correct = 0.0, 0
+        for cpu_images, cpu_labels in self._loaders.train:
+            images, labels = cpu_images.to(self._device), cpu_labels.to(self._device)
+            outputs = self._model(images)
+            loss = F.cross_entropy(outputs, labels)
+            self._optimizer.zero_grad()
+            loss.backward()
+            self._optimizer.step()
+            self._loss_sum += loss.item() * len(labels)
+            self._correct += int((outputs.argmax(1) == labels).sum().item())
+            yield StepsDone(1, len(labels))
 
+    def _means(self, n_images: int) -> Pass:
+        return Pass(self._loss_sum / n_images, self._correct / n_images)
 
-def threads(batch_size: int) -> int:
-    """Torch's threads for the resident pipeline on a CPU: all cores for large batches, one for small ones."""
-    return len(cores()) if batch_size >= THREADED_BATCH else 1
+    @torch.no_grad()
+    def evaluate(self) -> Pass:
+        self._model.eval()
+        self._loss_sum, self._correct = 0.0, 0
+        n_images = 0
+        for cpu_images, cpu_labels in self._loaders.test:
+            images, labels = cpu_images.to(self._device), cpu_labels.to(self._device)
+            outputs = self._model(images)
+            self._loss_sum += F.cross_entropy(outputs, labels, reduction="sum").item()
+            self._correct += int((outputs.argmax(1) == labels).sum().item())
+            n_images += len(labels)
+        return self._means(n_images)

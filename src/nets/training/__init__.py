@@ -1,0 +1,1 @@
+"""How a cell runs: batches and trainers, pipelines, CUDA graphs, warm-up, and the rounds."""

@@ -1,0 +1,72 @@
+"""The steps before a round: they warm up the device, and find what would keep a network from being trained."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim import Adam
+
+from nets.datasets.data import Data
+from nets.networks.build import UnfitNetwork, as_unfit
+from nets.records.cell import Protocol
+from nets.training.trainer import Loaders
+
+WARM_UP_STEPS = 3
+
+
+def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, protocol: Protocol) -> None:
+    """Take a few training steps of a network that no round uses, and evaluate it on one batch.
+
+    The images are those of the test set, for which no shuffling was drawn. `network` is on its device, and is worth
+    nothing afterwards. Raises UnfitNetwork, one sentence, for a network that can't be trained on these batches.
+    """
+    optimizer = Adam(network.parameters(), lr=protocol.lr)
+    device = next(network.parameters()).device
+
+    def step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        outputs = network(images)
+        _demand_logits(cell_id, outputs, (len(labels), data.n_classes))
+        optimizer.zero_grad()
+        F.cross_entropy(outputs, labels).backward()
+        optimizer.step()
+
+    first = next(iter(loaders.test), None)
+    if first is None:
+        return
+    images, labels = first[0].to(device, copy=True), first[1].to(device)
+    untouched = images._version
+    n, last = protocol.batch_size, len(data.train) % protocol.batch_size
+    with as_unfit(f"{cell_id}: a training step"):
+        for _ in range(WARM_UP_STEPS):
+            step(images[:n], labels[:n])
+    if last:
+        with as_unfit(f"{cell_id}: {_last_step(last, len(data.train), protocol.batch_size)}"):
+            step(images[:last], labels[:last])
+    with torch.no_grad(), as_unfit(f"{cell_id}: evaluating it"):
+        _demand_logits(cell_id, network.eval()(images), (len(images), data.n_classes))
+    if images._version != untouched:
+        raise UnfitNetwork(
+            f"{cell_id}: the network writes into its input, which is the data set itself: let it work on a copy"
+        )
+
+
+def _last_step(n_images: int, n_train: int, batch_size: int) -> str:
+    """The training step of an epoch's short last batch, and what would spare the network such a one."""
+    images = "1 image" if n_images == 1 else f"{n_images} images"
+    return (
+        f"training on {images}, the last batch of {n_train:,} at batch size {batch_size} "
+        "(let the network take so few, or choose another batch size),"
+    )
+
+
+def _demand_logits(cell_id: str, outputs: object, wanted: tuple[int, int]) -> None:
+    """Refuse what is not one floating-point tensor of the shape (batch size, classes). Raises UnfitNetwork."""
+    if not isinstance(outputs, torch.Tensor):
+        raise UnfitNetwork(f"{cell_id}: the network returned a {type(outputs).__name__}, not one tensor {wanted}")
+    if outputs.shape != wanted:
+        raise UnfitNetwork(
+            f"{cell_id}: the network's output has the shape {tuple(outputs.shape)}, not {wanted}: (batch size, classes)"
+        )
+    if not outputs.is_floating_point():
+        raise UnfitNetwork(f"{cell_id}: the network's output is {outputs.dtype}, not a floating-point type")
