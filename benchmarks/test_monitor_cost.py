@@ -11,8 +11,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data
+from nets.gpu.monitor import GpuMonitor
 from nets.machine import nvml
-from nets.monitor import GpuMonitor
 from nets.options import Options
 from nets.records.cell import Protocol
 from nets.records.comparisons import SideBySide

@@ -10,18 +10,18 @@ from statistics import fmean
 import pytest
 import torch
 
-from nets import observe
 from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets.load import load_data
+from nets.gpu import capture
+from nets.gpu.monitor import GpuMonitor, monitor_of
+from nets.gpu.window import MIN_WINDOW_S, Window
 from nets.machine import nvml
 from nets.machine.device import choose_device, device_facts
-from nets.monitor import GpuMonitor, monitor_of
 from nets.records.cell import Device
 from nets.records.run import read_run
 from nets.training.eager import ResidentTrainer
 from nets.training.pipelines import PIPELINES
 from nets.training.run import CellRun
-from nets.windows import MIN_WINDOW_S, Window
 from tests.suite import Suite
 
 DIGITS = [cell for cell in CELLS if cell.dataset == "digits"]  # the article's three MNIST networks, no file needed
@@ -125,7 +125,7 @@ def test_a_cell_is_seen(cell: Cell, name: str, monitor: GpuMonitor, device: torc
     data, protocol, pipeline = load_data("digits", Path()), protocol_for("quick", "digits"), PIPELINES[name]
     run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device, watch=monitor.watch)
     run.round()
-    seen = observe.observe(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
+    seen = capture.capture(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
     print(seen)
     assert seen.gpu is not None
     assert seen.gpu.valid, seen.gpu.reasons
@@ -155,7 +155,7 @@ def test_passes_change_no_round(
         run = CellRun(DIGITS[0], protocol, pipeline, data, loaders, device, watch=monitor.watch)
         run.round()
         if passes:
-            observe.observe(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
+            capture.capture(run, monitor, take_trace=True, keep_traces=tmp_path, no_gpu_because=None)
         run.round()
         found.append([(r.accuracy, r.loss) for r in run.rounds])
     assert found[0] == found[1]
@@ -178,7 +178,7 @@ def test_steps_are_replayed(cell: Cell, monitor: GpuMonitor, device: torch.devic
         eager.append(trainer.evaluate().accuracy)
     print(replayed, eager)
     assert fmean(replayed) == pytest.approx(fmean(eager), abs=0.03)
-    seen = observe.observe(run, monitor, take_trace=True, keep_traces=None, no_gpu_because=None)
+    seen = capture.capture(run, monitor, take_trace=True, keep_traces=None, no_gpu_because=None)
     assert seen.trace is not None, seen.trace_missing_because
     assert seen.trace.training_steps_per_step > 1
     assert seen.trace.gpu_utilization_pct > 100 / 1.3
@@ -204,7 +204,7 @@ def test_the_peak_of_memory_holds_a_step(device: torch.device, facts: Device) ->
         run = CellRun(DIGITS[1], protocol, pipeline, data, loaders, device, watch=monitor.watch)
         run.round()
         assert run.execution_log.mode == "graph"
-        seen = observe.observe(run, monitor, take_trace=False, keep_traces=None, no_gpu_because=None)
+        seen = capture.capture(run, monitor, take_trace=False, keep_traces=None, no_gpu_because=None)
         assert seen.gpu is not None
         assert seen.gpu.memory_peak_bytes is not None
         assert seen.gpu.memory_peak_bytes >= run.execution_log.recorded_peak_bytes > 0

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nets.kineto import Cycle, Unreadable, read
-from nets.trace import NoKernels, figures
+from nets.gpu.kineto import Cycle, Unreadable, read_trace
+from nets.gpu.trace import NoKernels, trace_figures
 from tests.test_trace import Event, call, kernel, step, traced, without
 
 
@@ -20,7 +20,7 @@ def test_reading(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text(json.dumps(whole))
     (tmp_path / "t.json.gz").write_bytes(gzip.compress(json.dumps(whole).encode()))
     for name in ("t.json", "t.json.gz"):
-        assert read(tmp_path / name).ops == Cycle.of(whole, "").ops != []
+        assert read_trace(tmp_path / name).ops == Cycle.of(whole, "").ops != []
 
 
 TEXT = json.dumps(traced(step(3, 0, 100), kernel(20, 40)))
@@ -46,13 +46,13 @@ def test_files_that_are_no_trace(tmp_path: Path, name: str, content: bytes, mess
     """What isn't a whole trace is refused, naming the file and what is wrong."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Unreadable, match=f"{name}: .*{message}"):
-        read(tmp_path / name)
+        read_trace(tmp_path / name)
 
 
 def test_a_file_that_isn_t_there(tmp_path: Path) -> None:
     """A missing file is named."""
     with pytest.raises(Unreadable, match=r"t\.json"):
-        read(tmp_path / "t.json")
+        read_trace(tmp_path / "t.json")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_events_that_make_no_sense(tmp_path: Path, event: Event, message: str) -
     path = tmp_path / "t.json"
     path.write_text(json.dumps(traced({"ph": "X", "cat": "cpu_op"}, {"ph": "M", "cat": "kernel"}, event)))
     with pytest.raises(Unreadable, match=rf"t\.json: event 2: field {message}"):
-        read(path)
+        read_trace(path)
 
 
 @pytest.mark.filterwarnings("ignore")  # the profiler's own, which differ from version to version
@@ -94,7 +94,7 @@ def test_a_real_trace_of_the_cpu(tmp_path: Path) -> None:
         for _ in range(5):
             torch.ones(2, 2) @ torch.ones(2, 2)
             profiler.step()
-    found = read(path)
+    found = read_trace(path)
     assert found.devices == ()
     with pytest.raises(NoKernels, match="no kernel ran on a GPU"):
-        figures([found])
+        trace_figures([found])

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from nets.gpu.monitor import GpuMonitor
+from nets.gpu.window import Window, gpu_record
 from nets.machine.nvml import NoDriver, with_patience
-from nets.monitor import GpuMonitor
 from nets.records.gpu import GPU_FIGURES
-from nets.windows import Window, summed
 from tests.stub_driver import StubbedProcess
 
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
@@ -35,7 +35,7 @@ def watched(uuid: str = UUID, seconds: float = 0.45, n_windows: int = 1, soak: b
     if soak:
         with monitor.watch(soaked):
             time.sleep(0.45)
-    use = summed(monitor.timed, soaked[0] if soaked else None, 100 if soaked else None, min_window_s=0.4)
+    use = gpu_record(monitor.timed, soaked[0] if soaked else None, 100 if soaked else None, min_window_s=0.4)
     return {
         "use": use.model_dump(),
         "took_s": took_s,

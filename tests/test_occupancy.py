@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nets.occupancy import Gpu, Incomputable, Launch
+from nets.gpu.occupancy import Incomputable, Launch, SmLimits
 
 KIB = 1024
 LIMITS = [
@@ -27,7 +27,7 @@ LIMITS = [
     ((10, 0), 148, 2048, 48 * KIB, 227 * KIB, 228 * KIB),
     ((12, 0), 170, 1536, 48 * KIB, 99 * KIB, 100 * KIB),
 ]
-GPUS = [Gpu(cc, n_sms, 1024, threads, 65536, 65536, *shared) for cc, n_sms, threads, *shared in LIMITS]
+GPUS = [SmLimits(cc, n_sms, 1024, threads, 65536, 65536, *shared) for cc, n_sms, threads, *shared in LIMITS]
 GPUS.append(replace(GPUS[0], registers_per_block=32768))
 
 
@@ -47,7 +47,7 @@ def calculator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-def random_launch(rng: random.Random, gpu: Gpu) -> Launch:
+def random_launch(rng: random.Random, gpu: SmLimits) -> Launch:
     """A launch that is plain, or at a limit, or just beyond it."""
     shared = rng.choice([0, rng.randrange(4 * KIB), rng.randrange(gpu.shared_bytes_per_sm + 2 * KIB)])
     n_threads = rng.choice([rng.randint(1, 1056), 32 * rng.randint(1, 32), 2 ** rng.randint(5, 10)])
@@ -76,7 +76,7 @@ def test_active_blocks_are_nvidia_s(calculator: Path) -> None:
 @pytest.mark.parametrize("gpu", GPUS, ids=lambda gpu: "{}.{}".format(*gpu.capability))
 @settings(max_examples=25)
 @given(n_blocks=st.integers(1, 10**6), n_threads=st.integers(1, 1024), n_registers=st.integers(0, 32))
-def test_occupancy_grows_with_the_grid(gpu: Gpu, n_blocks: int, n_threads: int, n_registers: int) -> None:
+def test_occupancy_grows_with_the_grid(gpu: SmLimits, n_blocks: int, n_threads: int, n_registers: int) -> None:
     """Occupancy lies in (0, 1], and more blocks never lower it."""
     one, more = (gpu.occupancy(Launch(n, n_threads, n_registers, 0)) for n in (n_blocks, 2 * n_blocks))
     assert 0 < one <= more <= 1

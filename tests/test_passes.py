@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import torch
 
-from nets import kineto, observe, passes
 from nets.cells.catalog import CELLS, Cell, protocol_for
 from nets.datasets.load import load_data
+from nets.gpu import capture, kineto
+from nets.gpu.monitor import GpuMonitor
+from nets.gpu.window import MIN_WINDOW_S, Window, gpu_record
 from nets.machine.cpu import cores
 from nets.machine.device import threaded
-from nets.monitor import GpuMonitor
 from nets.records.cell import Protocol
 from nets.training.pipelines import PIPELINES, pipeline_named
 from nets.training.run import CellRun
-from nets.windows import MIN_WINDOW_S, Window, summed
 from tests.suite import Suite
 
 CPU = torch.device("cpu")
@@ -59,8 +59,8 @@ def test_passes_change_no_round(make_run: Callable[..., CellRun], tmp_path: Path
     after = torch.get_rng_state()
     found = [between.round()]
     with threaded(torch.device("cpu"), len(cores()) + 1):
-        assert passes.soak(between, nullcontext(), seconds=0.05) > 0
-        passes.profiled(between, tmp_path)
+        assert capture.soak(between, nullcontext(), seconds=0.05) > 0
+        capture.profiled(between, tmp_path)
         assert torch.get_num_threads() == len(cores()) + 1
     found.append(between.round())
     assert [(r.accuracy, r.loss, r.train_loss) for r in found] == [(r.accuracy, r.loss, r.train_loss) for r in expected]
@@ -78,7 +78,7 @@ def test_a_soak_lasts_and_counts(make_run: Callable[..., CellRun]) -> None:
         yield
         inside.append(False)
 
-    n_steps = passes.soak(run, watch(), seconds=0.3)
+    n_steps = capture.soak(run, watch(), seconds=0.3)
     assert n_steps > len(run.loaders.train)
     assert inside == [True, False]
     assert run.rounds == []
@@ -87,11 +87,11 @@ def test_a_soak_lasts_and_counts(make_run: Callable[..., CellRun]) -> None:
 @pytest.mark.parametrize("batch_size", [100, 5_000])
 def test_the_article_s_schedule(make_run: Callable[..., CellRun], tmp_path: Path, batch_size: int) -> None:
     """Two traces of three steps each, whatever the epoch's length; the first step of each cycle waits, one warms up."""
-    profile = passes.profiled(make_run(batch_size=batch_size), tmp_path)
+    profile = capture.profiled(make_run(batch_size=batch_size), tmp_path)
     files = profile.files
     assert profile.training_steps_per_step == 1
     assert [file.name for file in files] == ["digits-snn500-resident-0.json.gz", "digits-snn500-resident-1.json.gz"]
-    names = [[step.name for step in kineto.read(file).steps] for file in files]
+    names = [[step.name for step in kineto.read_trace(file).steps] for file in files]
     assert names == [[f"ProfilerStep#{i}" for i in cycle] for cycle in ((2, 3, 4), (7, 8, 9))]
 
 
@@ -105,7 +105,7 @@ def test_training_steps_of_the_recorded_steps(tmp_path: Path, monkeypatch: pytes
     run = SimpleNamespace(
         cell=CELL, pipeline=PIPELINES["resident"], device=CPU, scratch=lambda: nullcontext(Trainer())
     )  # fmt: skip
-    assert passes.profiled(run, tmp_path).training_steps_per_step == 3.5  # type: ignore[arg-type]
+    assert capture.profiled(run, tmp_path).training_steps_per_step == 3.5  # type: ignore[arg-type]
 
 
 class Driver(GpuMonitor):
@@ -124,15 +124,15 @@ class Driver(GpuMonitor):
         into.append(Window(seconds=4.0, energy_j=400.0))
 
 
-def observed(run: CellRun, monitor: GpuMonitor | None = None, **changes: Any) -> observe.Observed:
+def observed(run: CellRun, monitor: GpuMonitor | None = None, **changes: Any) -> capture.Captured:
     """What is seen beside the rounds, without a trace."""
     asked: dict[str, Any] = {"take_trace": False, "keep_traces": None, "no_gpu_because": None}
-    return observe.observe(run, monitor, **{**asked, **changes})
+    return capture.capture(run, monitor, **{**asked, **changes})
 
 
 def test_a_short_cell_is_soaked(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
     """Timed regions below the driver's window lead to a soak, and its joules are counted a step; longer ones don't."""
-    monkeypatch.setattr(passes, "soak", lambda run, watch: watch.__enter__() or watch.__exit__(None, None, None) or 50)
+    monkeypatch.setattr(capture, "soak", lambda run, watch: watch.__enter__() or watch.__exit__(None, None, None) or 50)
     gpu = observed(make_run(), Driver(seconds=1.0)).gpu
     assert gpu is not None
     assert (gpu.window, gpu.n_steps, gpu.energy_per_step_j, gpu.power_w) == ("soak", 50, 8.0, 100.0)
@@ -147,7 +147,7 @@ def test_a_soak_that_fails(make_run: Callable[..., CellRun], monkeypatch: pytest
     def fail(*_: object) -> int:
         raise torch.OutOfMemoryError("CUDA out of memory\nTried to allocate")
 
-    monkeypatch.setattr(passes, "soak", fail)
+    monkeypatch.setattr(capture, "soak", fail)
     gpu = observed(make_run(), Driver(seconds=1.0)).gpu
     assert gpu is not None
     assert not gpu.valid
@@ -161,10 +161,10 @@ def test_a_trace_that_fails(make_run: Callable[..., CellRun], monkeypatch: pytes
     assert observed(run, take_trace=True, no_gpu_because="ran on the CPU").trace_missing_because == "ran on the CPU"
     assert "no kernel ran on a GPU" in str(observed(run, take_trace=True).trace_missing_because)
 
-    def fail(*_: object) -> passes.Profile:
+    def fail(*_: object) -> capture.Profile:
         raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
 
-    monkeypatch.setattr(passes, "profiled", fail)
+    monkeypatch.setattr(capture, "profiled", fail)
     because = observed(run, take_trace=True).trace_missing_because
     assert because == "the profiler failed: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES"
 
@@ -182,7 +182,7 @@ def test_peak_memory_is_the_rounds(make_run: Callable[..., CellRun], monkeypatch
         return noting
 
     monkeypatch.setattr(run, "cpu", noted("cpu", run.cpu))
-    monkeypatch.setattr(passes, "soak", noted("soak", lambda: 0))
+    monkeypatch.setattr(capture, "soak", noted("soak", lambda: 0))
     observed(run, Driver(seconds=1.0))
     assert order == ["cpu", "soak"]
 
@@ -214,14 +214,14 @@ def test_no_trace(suite: Suite) -> None:
 
 def test_a_soak_is_long_enough() -> None:
     """A soak outlasts the driver's window, which is three seconds."""
-    assert passes.SOAK_S > MIN_WINDOW_S >= 3
+    assert capture.SOAK_S > MIN_WINDOW_S >= 3
 
 
 WATCHING = """
 import pytest
 from contextlib import contextmanager
-from nets.monitor import GpuMonitor
-from nets.windows import Window
+from nets.gpu.monitor import GpuMonitor
+from nets.gpu.window import Window
 
 class Watching(GpuMonitor):
     def __init__(self):
@@ -253,18 +253,18 @@ def test_what_is_summed() -> None:
     first.samples = [(0.5, 90.0), *[(i / 2, 50.0) for i in range(2, 9)]]
     second = Window(seconds=8.0, energy_j=1_000.0, memory_peak_bytes=6, memory_used_bytes=[8], sm_clock_mhz=[1_300])
     second.samples = [(i / 2, 80.0) for i in range(1, 17)]
-    gpu = summed([first, second])
+    gpu = gpu_record([first, second])
     assert gpu.valid
     assert gpu.utilization_pct == pytest.approx((4 * 50 + 8 * 80) / 12)  # the first sample reaches back before
     assert (gpu.energy_j, gpu.power_w) == (600.0, 100.0)
     assert (gpu.memory_peak_bytes, gpu.memory_used_peak_bytes, gpu.sm_clock_mhz) == (6, 9, 1_150)
     assert gpu.window_s == 12.0
-    soaked = summed([first, second], Window(seconds=4.0, memory_peak_bytes=99, memory_used_bytes=[99]), 7)
+    soaked = gpu_record([first, second], Window(seconds=4.0, memory_peak_bytes=99, memory_used_bytes=[99]), 7)
     assert (soaked.memory_peak_bytes, soaked.memory_used_peak_bytes) == (6, 9)  # the cell's, not the soak's
     second.spoilt.add("another process is on the GPU")
-    assert summed([first, second], Window(seconds=4.0), 7).reasons == ("another process is on the GPU",)
+    assert gpu_record([first, second], Window(seconds=4.0), 7).reasons == ("another process is on the GPU",)
     second.spoilt.clear()
     second.energy_j = None
-    assert summed([first, second]).energy_j is None
+    assert gpu_record([first, second]).energy_j is None
     second.samples = [sample for sample in second.samples if not 2 < sample[0] < 5]
-    assert summed([first, second]).reasons == ("the driver gave no utilization for 3.0 s",)
+    assert gpu_record([first, second]).reasons == ("the driver gave no utilization for 3.0 s",)

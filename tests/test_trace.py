@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets import trace
-from nets.kineto import Cycle
+from nets.gpu import trace
+from nets.gpu.kineto import Cycle
+from nets.gpu.trace import NoKernels
 from nets.records.gpu import Trace
-from nets.trace import NoKernels
 
 Event = dict[str, Any]
 
@@ -84,7 +84,7 @@ def traced(*events: Event, **properties: Any) -> dict[str, Any]:
 def figures(traces: list[dict[str, Any]], **arguments: Any) -> Trace:
     """The figures of traces that were not written to a file."""
     cycles = [Cycle.of(whole, f"trace {i} of {len(traces)}") for i, whole in enumerate(traces, start=1)]
-    return trace.figures(cycles, **arguments)
+    return trace.trace_figures(cycles, **arguments)
 
 
 def three(found: Trace) -> tuple[float | None, float | None, float | None]:

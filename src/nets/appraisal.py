@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from nets import observe
 from nets.cells.catalog import REFERENCE, Cell
 from nets.datasets.data import Data
+from nets.gpu import capture
 from nets.networks.builtin import MODELS
 from nets.networks.layers import Structure
 from nets.records.cell import Depth, Device, Network, Protocol, Round
@@ -71,7 +71,7 @@ def judged(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device:
 def _side(run: CellRun) -> TrainedNetwork:
     efficiency = None
     if run.device.type == "cuda":
-        seen = observe.observe(run, None, take_trace=True, keep_traces=None, no_gpu_because=None)
+        seen = capture.capture(run, None, take_trace=True, keep_traces=None, no_gpu_because=None)
         efficiency = seen.trace.sm_efficiency_pct if seen.trace is not None else None
     return TrainedNetwork(
         network=network(run.structure),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from nets.cells.catalog import Cell
+from nets.gpu.capture import Captured
 from nets.machine.cpu import cores, wait_policy
 from nets.machine.device import no_gpu_because
-from nets.observe import Observed
 from nets.records.cell import Accuracy, CellFacts, Device, Execution, Network, Outcome, Protocol, Result, Where
 from nets.records.comparisons import Growth, SideBySide, TimedSide, ratio_of
 from nets.sweep import Sweep
@@ -101,7 +101,7 @@ def unfinished(
     )
 
 
-def result(run: CellRun, rounds: int, setting: Setting, observed: Observed, bands: Bands | str) -> Result:
+def result(run: CellRun, rounds: int, setting: Setting, observed: Captured, bands: Bands | str) -> Result:
     """The record of a cell whose first `rounds` rounds are done; not judged yet, so `passed`.
 
     `bands` is the bands file, or the reason why there is none. Raises UnknownStructure.

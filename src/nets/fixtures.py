@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from nets.cells.catalog import Cell
     from nets.datasets.data import Data
+    from nets.gpu.monitor import GpuMonitor
     from nets.harness import Ledger
-    from nets.monitor import GpuMonitor
     from nets.options import Options
     from nets.records.cell import Protocol, Result
     from nets.records.comparisons import Growth, SideBySide
@@ -112,7 +112,7 @@ def loaders(data: Data, protocol: Protocol, pipeline: Pipeline, device: torch.de
 @pytest.fixture
 def gpu_monitor(pytestconfig: pytest.Config, device: torch.device) -> GpuMonitor | None:
     """Watches the GPU over the timed regions; None on a CPU."""
-    from nets.monitor import monitor_of
+    from nets.gpu.monitor import monitor_of
 
     return monitor_of(pytestconfig.stash[RECORDER].setting.device, device.index)
 
@@ -164,17 +164,17 @@ def judge(
 ) -> Callable[[CellRun], Result]:
     """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
     from nets import judgement
-    from nets.observe import observe
+    from nets.gpu.capture import capture
 
     def judged(run: CellRun) -> Result:
         setting = request.config.stash[RECORDER].setting
-        observed = observe(
+        observed = capture(
             run,
             gpu_monitor,
             take_trace=nets_options.trace,
             keep_traces=nets_options.keep_traces,
             no_gpu_because=setting.gpu_missing_because,
-            ledger=ledger,
+            spent=ledger.spent,
         )
         result = judgement.judge(request.node, run, setting, observed, _bands_file(request))
         benchmark.extra_info = result.to_json()

@@ -10,7 +10,7 @@ import pytest
 from nets import assemble
 from nets.assemble import Setting
 from nets.cells.catalog import Cell
-from nets.observe import Observed
+from nets.gpu.capture import Captured
 from nets.records.cell import Result
 from nets.stash import RESULT
 from nets.training.run import CellRun
@@ -18,7 +18,7 @@ from nets.verdicts import bands
 from nets.verdicts.bands import Bands
 
 
-def judge(item: pytest.Item, run: CellRun, setting: Setting, observed: Observed, bands_file: Path) -> Result:
+def judge(item: pytest.Item, run: CellRun, setting: Setting, observed: Captured, bands_file: Path) -> Result:
     """Make the record of a cell's rounds, with what every `pytest_nets_check` hook says of it; keep it in the stash.
 
     Raises Unusable for a bands file that can't be read, UnknownStructure for a network that can't be counted.

@@ -49,7 +49,7 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class SmLimits:
     """What of a GPU limits how many blocks an SM holds at once."""
 
     capability: tuple[int, int]
@@ -63,7 +63,7 @@ class Gpu:
     shared_bytes_per_sm: int
 
     @classmethod
-    def of(cls, properties: Mapping[str, object]) -> Gpu:
+    def of(cls, properties: Mapping[str, object]) -> SmLimits:
         """An entry of a Kineto trace's `deviceProperties`. Raises Incomputable, naming what is missing."""
 
         def value(key: str, least: int = 1) -> int:

@@ -20,7 +20,7 @@ from typing import Annotated
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nets.errors import NetsError
-from nets.occupancy import Incomputable, Launch
+from nets.gpu.occupancy import Incomputable, Launch
 from nets.records.base import first_fault
 
 _STEP = re.compile(r"ProfilerStep#\d+")
@@ -32,7 +32,7 @@ class Unreadable(NetsError):
     """A file that is not a trace; the message names the file and what is wrong with it."""
 
 
-def read(path: Path) -> Cycle:
+def read_trace(path: Path) -> Cycle:
     """Read a trace, .json or .json.gz. Raises Unreadable."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

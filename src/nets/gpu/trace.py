@@ -21,8 +21,8 @@ from math import fsum
 from typing import TypeVar
 
 from nets.errors import NetsError
-from nets.kineto import Cycle, Event
-from nets.occupancy import Gpu, Incomputable
+from nets.gpu.kineto import Cycle, Event
+from nets.gpu.occupancy import Incomputable, SmLimits
 from nets.records.gpu import LongKernel, Trace
 
 N_LONGEST = 10
@@ -33,7 +33,7 @@ class NoKernels(NetsError):
     """A trace without a ProfilerStep window, or without a kernel inside it; the message says which."""
 
 
-def figures(cycles: Sequence[Cycle], *, device: int | None = None, training_steps_per_step: float = 1.0) -> Trace:
+def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, training_steps_per_step: float = 1.0) -> Trace:
     """The figures of one device over all cycles; without `device`, of the only one that ran kernels.
 
     Raises NoKernels, and ValueError where there is no trace or more than one device to choose from.
@@ -129,7 +129,7 @@ class _View:
 
     def occupied_us(self) -> list[float]:
         """Each kernel's time, weighted with its occupancy. Raises Incomputable."""
-        gpu = Gpu.of(self.properties)
+        gpu = SmLimits.of(self.properties)
         pairs = zip(self.parts, _of_each(self.parts, lambda kernel: gpu.occupancy(kernel.launch())), strict=True)
         return [part.us * occupancy for part, occupancy in pairs]
 

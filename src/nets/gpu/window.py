@@ -15,10 +15,8 @@ from nets.records.gpu import GPU_FIGURES, Gpu, Missing
 
 MIN_WINDOW_S = 3.0
 """NVML's utilization covers 1/6 to 1 s, its energy ticks every 0.1 s: shorter windows say nothing."""
-
 MAX_GAP_S = 2.0
 """The longest time without a utilization sample; the driver gives one a second at least."""
-
 COUNTERS = ("sm_utilization_pct", "sm_occupancy_pct", "dram_bandwidth_pct", "tensor_pct", "fp32_pct")
 
 
@@ -50,7 +48,7 @@ def too_short(windows: Iterable[Window], min_window_s: float = MIN_WINDOW_S) -> 
     return min((window.seconds for window in windows), default=0.0) < min_window_s
 
 
-def summed(
+def gpu_record(
     timed: Sequence[Window],
     soak: Window | None = None,
     n_steps: int | None = None,

@@ -13,17 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from nets.gpu.window import COUNTERS, Window, gpu_record, too_short
 from nets.machine.nvml import PATIENCE_TO_START_S, Counters, NoDriver, NvmlRefused, with_patience
 from nets.machine.nvml import NvmlDevice as Driver
 from nets.records.cell import Device
 from nets.records.gpu import Gpu
-from nets.windows import COUNTERS, Window, summed, too_short
 
 POLL_S = 0.5
 PATIENCE_S = 1.0
 IDLE_PEERS = "NETS_IDLE_PEERS"
 """How many other processes hold the GPU and wait while this one measures: the other side of `nets ab`."""
-
 T = TypeVar("T")
 
 
@@ -84,7 +83,7 @@ class GpuMonitor:
 
     def use(self, soak: Window | None = None, n_steps: int | None = None, *, no_soak_because: str | None = None) -> Gpu:
         """What was seen, summed up."""
-        return summed(self.timed, soak, n_steps, no_soak_because=no_soak_because)
+        return gpu_record(self.timed, soak, n_steps, no_soak_because=no_soak_because)
 
 
 _NO_ANSWER = f"the driver did not answer for {PATIENCE_S:g} s"
