@@ -36,15 +36,15 @@ def history(
     from sys import stdout
 
     from nets.errors import Unusable
-    from nets.history import archive
-    from nets.history.lines import history as history_of
+    from nets.history.archive import read_archive
+    from nets.history.series import history as history_of
     from nets.report.foreign import plain
     from nets.report.history_table import lines
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
     try:
         _demand_free(outputs)
-        found = history_of(archive.read(folder, without=outputs), Path.cwd(), _names(cells), _names(metric))
+        found = history_of(read_archive(folder, without=outputs), Path.cwd(), _names(cells), _names(metric))
         _write(found, json_file, export)
     except Unusable as error:
         typer.echo(f"nets history: {plain(str(error), 1_000)}", err=True)
@@ -68,12 +68,12 @@ def _names(text: str | None) -> tuple[str, ...]:
 def _demand_free(outputs: list[Path]) -> None:
     """Refuse to write over a result file, or twice over one. Raises Unusable."""
     from nets.errors import Unusable
-    from nets.history import archive
+    from nets.history.archive import is_benchmark_file
 
     if len({output.resolve() for output in outputs}) < len(outputs):
         raise Unusable(f"{outputs[0]}: it is named twice, and would be written over")
     for output in outputs:
-        if output.is_file() and archive.is_benchmark_file(output):
+        if output.is_file() and is_benchmark_file(output):
             raise Unusable(f"{output}: it is a result file, and would be written over")
 
 

@@ -1,1 +1,1 @@
-"""Many runs: trends by commit, and where they change. `archive.read` and `lines.history` are the way in."""
+"""Many runs: trends by commit, and where they change. archive.read_archive and series.history are the way in."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nets.history.commits import UNVERSIONED
+from nets.history.archive import UNVERSIONED
 from nets.history.records import Change, Condition, History, Line, Point
 from nets.report.foreign import plain
 from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_COMMITS

@@ -16,7 +16,6 @@ from nets.records.metrics import Worse
 
 Scale = Literal["ratio", "difference", "exact"]
 """How two values are held against each other: by their ratio, their difference, or by being the same."""
-
 LIMITS = Limits()
 LEAST, MOST = 1e-12, 1e18
 """No measurement gives a figure beyond these."""
@@ -35,7 +34,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class TrackedMetric:
     """A metric; `least`: the change that counts, a fraction (`ratio`) or in its own unit (`difference`).
 
     `middle` makes one value of all that were read at a commit.
@@ -98,20 +97,20 @@ def _unit(name: str) -> str:
     return {"s": "s", "j": "J", "pct": "%", "bytes": "bytes"}[name.rpartition("_")[2]]
 
 
-METRICS = (
+TRACKED = (
     *(
-        Metric(name, "s", "more", "ratio", LIMITS.time, _of_rounds(value))
+        TrackedMetric(name, "s", "more", "ratio", LIMITS.time, _of_rounds(value))
         for name, value in (
             ("total_s", lambda round_: round_.time_s),
             ("train_s", lambda round_: round_.train_s),
             ("eval_s", lambda round_: round_.eval_s),
         )
     ),
-    Metric(
+    TrackedMetric(
         "accuracy", "fraction", "less", "difference", LIMITS.accuracy, _of_rounds(lambda round_: round_.accuracy), fmean
     ),
     *(
-        Metric(
+        TrackedMetric(
             figure.name,
             _unit(figure.name),
             figure.worse,
@@ -121,5 +120,5 @@ METRICS = (
         )
         for figure in FIGURES
     ),
-    *(Metric(name, "", None, "exact", 0, _of_network(name)) for name in ("parameters", "layers")),
+    *(TrackedMetric(name, "", None, "exact", 0, _of_network(name)) for name in ("parameters", "layers")),
 )

@@ -17,16 +17,14 @@ from statistics import stdev
 
 from nets.errors import Unusable
 from nets.gate.comparability import facts
-from nets.history.archive import Archive, Stored
-from nets.history.commits import UNVERSIONED, Commit, in_order
-from nets.history.metrics import METRICS, Metric
+from nets.history.archive import UNVERSIONED, Archive, Commit, Stored, in_order
 from nets.history.records import Change, Condition, History, Line, Point, State
+from nets.history.scales import TRACKED, TrackedMetric
 from nets.records.cell import Result
 from nets.stats.changepoints import MIN_COMMITS, change_points
 
 TWICE = timedelta(minutes=1)
 """The same figures, to the last digit, at moments no further apart are one run in two files."""
-
 Under = tuple[tuple[str, str], ...]
 
 
@@ -45,7 +43,7 @@ def history(archive: Archive, repository: Path, cells: Collection[str] = (), met
     """
     taken, n_twice = _once(archive.runs)
     _demand_known("cell", cells, {result.id for _, result in taken})
-    _demand_known("metric", metrics, {metric.name for metric in METRICS})
+    _demand_known("metric", metrics, {metric.name for metric in TRACKED})
     order, is_topological = in_order((stored.commit for stored in archive.runs), repository)
     place = {commit.key: i for i, commit in enumerate(order)}
     lines: dict[tuple[str, int, Under], dict[int, _Readings]] = defaultdict(lambda: defaultdict(_Readings))
@@ -53,7 +51,7 @@ def history(archive: Archive, repository: Path, cells: Collection[str] = (), met
     for stored, result in taken:
         if cells and result.id not in cells:
             continue
-        for i, metric in enumerate(METRICS):
+        for i, metric in enumerate(TRACKED):
             if metrics and metric.name not in metrics:
                 continue
             reading = metric.fit(metric.read(result))
@@ -73,7 +71,7 @@ def history(archive: Archive, repository: Path, cells: Collection[str] = (), met
         last=_moment(order[-1].time),
         passed_over=archive.passed_over,
         notes=tuple(_notes(order, n_twice, unfit)),
-        lines=tuple(_line(cell, METRICS[i], under, lines[cell, i, under], order) for cell, i, under in sorted(lines)),
+        lines=tuple(_line(cell, TRACKED[i], under, lines[cell, i, under], order) for cell, i, under in sorted(lines)),
     )
 
 
@@ -110,7 +108,9 @@ def _under(stored: Stored, result: Result, window: str | None) -> Under:
     return known if window is None else (*known, ("window", window))
 
 
-def _line(cell: str, metric: Metric, under: Under, at: Mapping[int, _Readings], order: tuple[Commit, ...]) -> Line:
+def _line(
+    cell: str, metric: TrackedMetric, under: Under, at: Mapping[int, _Readings], order: tuple[Commit, ...]
+) -> Line:
     places = sorted(at)
     points = tuple(_point(i, order[i], at[i], metric) for i in places)
     values = [point.value for point in points]
@@ -135,7 +135,7 @@ def _line(cell: str, metric: Metric, under: Under, at: Mapping[int, _Readings], 
     )
 
 
-def _point(place: int, commit: Commit, readings: _Readings, metric: Metric) -> Point:
+def _point(place: int, commit: Commit, readings: _Readings, metric: TrackedMetric) -> Point:
     values = sorted(readings.values)
     return Point(
         place=place,
@@ -149,13 +149,13 @@ def _point(place: int, commit: Commit, readings: _Readings, metric: Metric) -> P
     )
 
 
-def _exact(points: tuple[Point, ...], metric: Metric) -> Iterator[Change]:
+def _exact(points: tuple[Point, ...], metric: TrackedMetric) -> Iterator[Change]:
     for i, (was, is_) in enumerate(pairwise(points), start=1):
         if was.value != is_.value:
             yield _change(points, i, metric, was.value, is_.value, is_.value - was.value, None)
 
 
-def _tested(points: tuple[Point, ...], metric: Metric) -> Iterator[Change]:
+def _tested(points: tuple[Point, ...], metric: TrackedMetric) -> Iterator[Change]:
     """The levels are medians; of an even number of logarithms the geometric middle."""
     for found in change_points([metric.on_scale(point.value) for point in points], metric.least_shift):
         before, after = metric.from_scale(found.before), metric.from_scale(found.after)
@@ -163,7 +163,13 @@ def _tested(points: tuple[Point, ...], metric: Metric) -> Iterator[Change]:
 
 
 def _change(
-    points: tuple[Point, ...], i: int, metric: Metric, before: float, after: float, effect: float, p: float | None
+    points: tuple[Point, ...],
+    i: int,
+    metric: TrackedMetric,
+    before: float,
+    after: float,
+    effect: float,
+    p: float | None,
 ) -> Change:
     is_worse = None if metric.worse is None else (effect > 0) == (metric.worse == "more")
     return Change(
