@@ -13,13 +13,13 @@ from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.gpu.monitor import GpuMonitor
 from nets.machine import nvml
+from nets.measuring.comparisons import TimedRound, Turns
 from nets.options import Options
 from nets.records.cell import Protocol
 from nets.records.comparisons import SideBySide
 from nets.training.pipelines import Pipeline
 from nets.training.run import CellRun
 from nets.training.trainer import Loaders
-from nets.turns import TimedRound, Turns
 
 PAIRS = 10
 LIMIT = 1.01

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nets import calibrate
 from nets.cli import app, main
+from nets.measuring import reference_runs
 from nets.records.cell import Outcome
 from nets.verdicts import bands
 from tests.gating import content, write
@@ -49,14 +49,14 @@ def test_bands_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert result.exit_code == 0, result.output
 
     added: list[int] = []
-    add = calibrate._add
+    add = reference_runs._add
 
     def interrupted(file: Path, like: dict[str, object], seed: int, accuracy: float) -> None:
         add(file, like, seed, accuracy)
         added.append(seed)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(calibrate, "_add", interrupted)
+    monkeypatch.setattr(reference_runs, "_add", interrupted)
     result = runner.invoke(app, [*arguments, "--seeds", "3"])
     assert result.exit_code == 130
     assert "the same command goes on" in result.output

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from nets.cells.catalog import CELLS, protocol_for
 from nets.cli import app
 from nets.datasets.load import load_data
+from nets.measuring.comparisons import sweep
 from nets.records.cell import CellFacts, Device, Where
 from nets.records.comparisons import Growth, ThroughputPoint
 from nets.records.run import read_run
-from nets.sweep import sweep
 from nets.training.pipelines import PIPELINES
 from tests.suite import REPOSITORY, Suite
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nets.measuring.comparisons import Turn, Turns
 from nets.records.comparisons import ratio_of
-from nets.turns import Turn, Turns
 
 SECONDS = st.floats(0.01, 100)
 

@@ -19,7 +19,7 @@ SHORT = (*QUICK, "--epochs", "1", "--rounds", "2")
 
 def test_the_record(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell's record tells what was run, on what, how it went, and why what is null was not measured."""
-    for name in ("nets.training.pipelines.cores", "nets.assemble.cores"):
+    for name in ("nets.training.pipelines.cores", "nets.measuring.cell.cores"):
         monkeypatch.setattr(name, lambda: (0, 1, 2))
     suite.bands("digits-snn500", [0.94, 0.95, 0.96, 0.97, 0.98])
     result = suite.run(*QUICK, "--seed", "7")

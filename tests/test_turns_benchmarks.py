@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from nets.cells.catalog import protocol_for
 from nets.cli import app
 from nets.errors import Unusable
+from nets.measuring.comparisons import Block
 from nets.records.run import read_run
 from nets.training.pipelines import PIPELINES
 from nets.training.run import CellRun
-from nets.turns import Block
 from tests.stub_driver import REPOSITORY, environment
 from tests.suite import Suite
 

@@ -18,8 +18,8 @@ import optax
 from jax import Array, lax
 from torch import nn
 
+from nets.measuring.comparisons import Turn
 from nets.training.run import CellRun
-from nets.turns import Turn
 
 Weights = list[tuple[Array, Array]]
 Layer = Callable[[Weights, Array], Array]

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from nets.measuring.comparisons import Turn
 from nets.training.run import CellRun
-from nets.turns import Turn
 
 NAME = f"lightning {lightning.__version__}"
 

@@ -59,9 +59,9 @@ def bands(
     broken: Annotated[Path | None, typer.Option(help="With --rates: a file of runs with --label-noise.")] = None,
 ) -> None:
     """Measure accuracy distributions and write them into the bands file, run by run."""
-    from nets.calibrate import calibrate
     from nets.cells.catalog import select
     from nets.machine.device import choose_device
+    from nets.measuring.reference_runs import measure_reference_runs
     from nets.training.pipelines import pipeline_named as pipeline_named
 
     if rates:
@@ -71,7 +71,7 @@ def bands(
         typer.echo("nets bands: runs with --label-noise are no reference: name another --file for them", err=True)
         raise typer.Exit(2)
     try:
-        calibrate(
+        measure_reference_runs(
             select(cells),
             protocol,
             pipeline_named(pipeline),

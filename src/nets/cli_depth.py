@@ -82,7 +82,7 @@ def _shape(text: str | None, dataset: str | None) -> ImageShape:
 
 
 def _structure(target: str, image: str | None, dataset: str | None) -> DepthComparison:
-    from nets.appraisal import network
+    from nets.measuring.cell import network_record
     from nets.networks.build import target_builder
     from nets.networks.layers import network_structure
     from nets.records.comparisons import DepthComparison
@@ -91,7 +91,7 @@ def _structure(target: str, image: str | None, dataset: str | None) -> DepthComp
     build = target_builder(target)
     shape = _shape(image, dataset)
     n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
-    found = network(network_structure(build(shape, n_classes), shape))
+    found = network_record(network_structure(build(shape, n_classes), shape))
     verdict = depth.classical_depth(found.hidden_layers, no_reference_because="nothing was trained")
     return DepthComparison(target=target, image=shape, network=found, depth=verdict)
 
@@ -108,10 +108,11 @@ def _cost(
     *,
     quiet: bool,
 ) -> DepthComparison:
-    from nets.appraisal import interleaved, judged, network
     from nets.cells.catalog import REFERENCE, Cell, protocol_for
     from nets.datasets.load import load_data
     from nets.machine.device import choose_device, device_facts
+    from nets.measuring.against_reference import depth_of_sides, train_interleaved
+    from nets.measuring.cell import network_record
     from nets.networks.build import target_builder
     from nets.networks.layers import network_structure
     from nets.records.cell import CellFacts
@@ -125,7 +126,7 @@ def _cost(
     data = load_data(dataset, data_dir)
     if image is not None and _shape(image, dataset) != data.image_shape:
         raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
-    found = network(network_structure(build(data.image_shape, data.n_classes), data.image_shape))
+    found = network_record(network_structure(build(data.image_shape, data.n_classes), data.image_shape))
     begun = DepthComparison(
         target=target,
         image=data.image_shape,
@@ -140,11 +141,11 @@ def _cost(
             typer.echo(f"  {name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}")
 
     name = re.sub(r"\W", "_", target.rpartition(":")[2])
-    sides = interleaved(Cell(dataset, name, build=build), how, way, data, where, say=say)
+    sides = train_interleaved(Cell(dataset, name, build=build), how, way, data, where, say=say)
     facts = device_facts(where)
     return begun.model_copy(
         update={
-            "depth": judged(sides, f"{dataset}-{REFERENCE}", facts),
+            "depth": depth_of_sides(sides, f"{dataset}-{REFERENCE}", facts),
             "cell": CellFacts(
                 model=name,
                 dataset=dataset,

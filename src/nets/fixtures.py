@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from nets.datasets.data import Data
     from nets.gpu.monitor import GpuMonitor
     from nets.harness import Ledger
+    from nets.measuring.comparisons import Sweep, Turns
     from nets.options import Options
     from nets.records.cell import Protocol, Result
     from nets.records.comparisons import Growth, SideBySide
-    from nets.sweep import Sweep
     from nets.training.pipelines import Pipeline
     from nets.training.run import CellRun
     from nets.training.trainer import Loaders
-    from nets.turns import Turns
 
 
 @pytest.fixture(scope="session")
@@ -190,13 +189,13 @@ def side_by_side(
     request: pytest.FixtureRequest, cell: Cell, data: Data, protocol: Protocol, benchmark: Any
 ) -> Callable[[Turns, str], SideBySide]:
     """Makes the record of two sides' turns at a cell, and of what they are."""
-    from nets import assemble
+    from nets.measuring.comparisons import side_by_side_record
 
     _demand_one_process()
 
     def recorded(turns: Turns, of: str) -> SideBySide:
         recorder = request.config.stash[RECORDER]
-        record = assemble.side_by_side(cell, data, protocol, recorder.setting, turns, of=of)
+        record = side_by_side_record(cell, data, protocol, recorder.setting, turns, of=of)
         recorder.side_by_side.append(record)
         benchmark.extra_info.update(record.to_json())  # in place: its stats have hold of it already
         return record
@@ -209,13 +208,13 @@ def growth(
     request: pytest.FixtureRequest, cell: Cell, data: Data, protocol: Protocol, benchmark: Any
 ) -> Callable[[Sweep], Growth]:
     """Makes the record of a sweep over batch sizes and set sizes."""
-    from nets import assemble
+    from nets.measuring.comparisons import growth_record
 
     _demand_one_process()
 
     def recorded(sweep: Sweep) -> Growth:
         recorder = request.config.stash[RECORDER]
-        record = assemble.growth(cell, data, protocol, recorder.setting, sweep)
+        record = growth_record(cell, data, protocol, recorder.setting, sweep)
         recorder.growth.append(record)
         benchmark.extra_info.update(record.to_json())
         return record

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nets import assemble
-from nets.assemble import Setting
 from nets.cells.catalog import Cell
 from nets.gpu.capture import Captured
+from nets.measuring.cell import Setting, finished_result
 from nets.records.cell import Result
 from nets.stash import RESULT
 from nets.training.run import CellRun
@@ -26,7 +25,7 @@ def judge(item: pytest.Item, run: CellRun, setting: Setting, observed: Captured,
     known: Bands | str = f"there is no {bands_file.name} beside the test"
     if bands_file.is_file():
         known = _read(bands_file)
-    result = assemble.result(run, run.protocol.rounds, setting, observed, known)
+    result = finished_result(run, run.protocol.rounds, setting, observed, known)
     failures = _ask(item, run.cell, result)
     result = result.judged("failed" if failures else "passed", failures)
     item.stash[RESULT] = result

@@ -35,7 +35,7 @@ from nets.verdicts import depth
 if TYPE_CHECKING:
     import torch
 
-    from nets.assemble import Setting
+    from nets.measuring.cell import Setting
     from nets.records.run import Run
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
@@ -87,12 +87,12 @@ class Recorder:
     @cached_property
     def setting(self) -> Setting:
         """What is the same for every cell of this process."""
-        from nets import assemble
         from nets.machine import device, visible
+        from nets.measuring.cell import session_setting
 
         starts_workers = self._config.getoption("dist", "no") != "no" and not self._is_worker
         look = visible.first_gpu_facts if starts_workers and self.device.type == "cuda" else device.device_facts
-        return assemble.setting(self._options.pipeline, look(self.device))
+        return session_setting(self._options.pipeline, look(self.device))
 
     def enable_under_xdist(self, benchmark: Any) -> None:
         """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
@@ -125,13 +125,13 @@ class Recorder:
         return report
 
     def _entry(self, item: pytest.Item, cell: Cell, call: pytest.CallInfo[None]) -> Entry:
-        from nets import assemble
+        from nets.measuring.cell import unfinished_result
 
         because = _sentence(call.excinfo)
         result = item.stash.get(RESULT, None)
         if result is None:
             funcargs: dict[str, Any] = getattr(item, "funcargs", {})
-            result = assemble.unfinished(
+            result = unfinished_result(
                 cell,
                 self._options.protocol_of(cell),
                 self.setting,

@@ -8,7 +8,7 @@ from nets.options import Options
 from nets.records.cell import Result
 
 if TYPE_CHECKING:
-    from nets.assemble import Setting
+    from nets.measuring.cell import Setting
 
 
 def is_kept(result: Result, options: Options, setting: Setting) -> bool:
@@ -26,7 +26,7 @@ def is_kept(result: Result, options: Options, setting: Setting) -> bool:
 
 def _is_executed_alike(result: Result, setting: Setting) -> bool:
     """But for the mode, which only a run knows."""
-    from nets.assemble import executed
+    from nets.measuring.cell import executed
     from nets.training.pipelines import PIPELINES
 
     expected = executed(PIPELINES[result.pipeline], result.protocol, setting)

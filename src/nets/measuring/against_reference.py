@@ -9,27 +9,16 @@ import torch
 from nets.cells.catalog import REFERENCE, Cell
 from nets.datasets.data import Data
 from nets.gpu import capture
+from nets.measuring.cell import network_record
 from nets.networks.builtin import MODELS
-from nets.networks.layers import Structure
-from nets.records.cell import Depth, Device, Network, Protocol, Round
+from nets.records.cell import Depth, Device, Protocol, Round
 from nets.records.comparisons import TrainedNetwork
 from nets.training.pipelines import Pipeline
 from nets.training.run import CellRun
-from nets.verdicts import depth
-from nets.verdicts.depth import Cost
+from nets.verdicts.depth import Cost, depth_against
 
 
-def network(found: Structure) -> Network:
-    """A structure as the record has it."""
-    return Network(
-        parameters=found.parameters,
-        layers=found.layers,
-        hidden_layers=found.hidden_layers,
-        macs_per_image=found.macs_per_image,
-    )
-
-
-def interleaved(
+def train_interleaved(
     cell: Cell,
     protocol: Protocol,
     pipeline: Pipeline,
@@ -54,7 +43,7 @@ def interleaved(
     return first, second
 
 
-def judged(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device: Device) -> Depth:
+def depth_of_sides(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device: Device) -> Depth:
     """Both verdicts on the first side against the second."""
     ours, theirs = (
         Cost(
@@ -65,7 +54,7 @@ def judged(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device:
         )
         for side in sides
     )
-    return depth.depth_against(ours, theirs, reference)
+    return depth_against(ours, theirs, reference)
 
 
 def _side(run: CellRun) -> TrainedNetwork:
@@ -74,7 +63,7 @@ def _side(run: CellRun) -> TrainedNetwork:
         seen = capture.capture(run, None, take_trace=True, keep_traces=None, no_gpu_because=None)
         efficiency = seen.trace.sm_efficiency_pct if seen.trace is not None else None
     return TrainedNetwork(
-        network=network(run.structure),
+        network=network_record(run.structure),
         rounds=tuple(run.rounds),
         sm_efficiency_pct=efficiency,
     )

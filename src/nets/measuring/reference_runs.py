@@ -16,13 +16,12 @@ from nets.datasets.load import load_data
 from nets.machine.device import device_facts
 from nets.training.pipelines import Pipeline
 from nets.training.run import CellRun
-from nets.verdicts import bands
-from nets.verdicts.bands import Runs, write_bands
+from nets.verdicts.bands import Runs, read_bands, write_bands
 
 SOURCE = "nets bands"
 
 
-def calibrate(
+def measure_reference_runs(
     cells: Iterable[Cell],
     protocol_name: str,
     pipeline: Pipeline,
@@ -91,7 +90,7 @@ def _seeds(file: Path, cell: str, protocol: str, source: str) -> set[int]:
         return set()
     return {
         seed
-        for runs in bands.read_bands(file).runs
+        for runs in read_bands(file).runs
         if (runs.cell, runs.protocol, runs.source) == (cell, protocol, source)
         for seed in runs.seeds
     }
@@ -101,7 +100,7 @@ def _add(file: Path, like: dict[str, Any], seed: int, accuracy: float) -> None:
     """Add one run to the group that it belongs to; the file is replaced whole, one writer at a time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):
-        groups = list(bands.read_bands(file).runs) if file.exists() else []
+        groups = list(read_bands(file).runs) if file.exists() else []
         new = Runs(**like, seeds=(seed,), accuracies=(accuracy,))
         for i, group in enumerate(groups):
             if _kind(group) == _kind(new):

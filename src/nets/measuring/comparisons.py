@@ -1,11 +1,17 @@
-"""Runs a cell at several batch sizes and set sizes, in turns, beside a large matrix product."""
+"""Several things timed in turns, in one process, so that what disturbs the machine disturbs all of them alike.
+
+Two sides: a pair is a turn of each, and every other pair begins with the other. Or one cell at several batch sizes and
+set sizes, beside a large matrix product.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from time import perf_counter
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +21,88 @@ from nets.cells.catalog import Cell
 from nets.datasets.data import Data, Split
 from nets.machine.cpu import cores
 from nets.machine.device import threaded
+from nets.measuring.cell import Setting, cell_facts, execution
 from nets.records.cell import Protocol
-from nets.records.comparisons import ThroughputPoint
+from nets.records.comparisons import Growth, SideBySide, ThroughputPoint, TimedSide, ratio_of
 from nets.training.pipelines import Pipeline
 from nets.training.run import CellRun
-from nets.turns import Turn, block
+
+
+def steps_of_a_block(batch_size: int) -> int:
+    """Training steps in a block: 2,000 images, and 100 steps at least: the first few find the caches cold."""
+    return max(100, 2_000 // batch_size)
+
+
+class Turn(ABC):
+    """Does one turn of a cell's run after the other; the seconds of each are of a whole round or of one step."""
+
+    per: Literal["round", "step"]
+    is_peer = False
+
+    def __init__(self, run: CellRun) -> None:
+        self.run = run
+
+    @abstractmethod
+    def seconds(self) -> float:
+        """Do the next turn, and say how long it took."""
+
+
+class Turns:
+    """The two sides by name, and the seconds of each one's turns so far."""
+
+    def __init__(self, sides: Mapping[str, Turn]) -> None:
+        if len(sides) != 2:
+            raise ValueError(f"two sides are compared, not {len(sides)}")
+        self.sides = dict(sides)
+        self.seconds: dict[str, list[float]] = {name: [] for name in sides}
+        self._order = list(sides)
+
+    def pair(self) -> None:
+        """One turn of each."""
+        for name in self._order:
+            self.seconds[name].append(self.sides[name].seconds())
+        self._order.reverse()
+
+
+class TimedRound(Turn):
+    """The timed region of a round of a cell."""
+
+    per = "round"
+
+    def seconds(self) -> float:
+        """Do the next round."""
+        return self.run.round().time_s
+
+
+class Block(Turn):
+    """At least so many training steps, from where the last block ended."""
+
+    per = "step"
+
+    def __init__(self, run: CellRun, steps: Iterator[int], n_steps: int) -> None:
+        super().__init__(run)
+        self._steps = steps
+        self._n_steps = n_steps
+        self._done = 0
+
+    def seconds(self) -> float:
+        """Do the next block."""
+        before = self._done
+        with self.run.conditions():
+            started = perf_counter()
+            self._done = next(done for done in self._steps if done - before >= self._n_steps)
+            self.run.synchronise()
+            return (perf_counter() - started) / (self._done - before)
+
+
+@contextmanager
+def block(run: CellRun, n_steps: int) -> Iterator[Block]:
+    """Blocks of a scratch network's steps; the first is run here and not counted."""
+    with run.scratch() as trainer:
+        turn = Block(run, trainer.steps(), n_steps)
+        turn.seconds()
+        yield turn
+
 
 BATCH_SIZES = (4, 16, 64, 256, 1024, 4096)
 SET_SIZES = (1_000, 4_000, 16_000, 60_000)
@@ -122,3 +205,43 @@ def _training_flop_per_image(run: CellRun) -> int:
     with counter:
         F.cross_entropy(model(images[:2].to(run.device)), labels[:2].to(run.device)).backward()
     return counter.get_total_flops() // 2
+
+
+def side_by_side_record(
+    cell: Cell, data: Data, protocol: Protocol, setting: Setting, turns: Turns, *, of: str
+) -> SideBySide:
+    """The record of two sides' turns at a cell."""
+    first, second = (
+        TimedSide(
+            name=name,
+            execution=None if turn.is_peer else execution(turn.run, setting),
+            per=turn.per,
+            seconds=tuple(turns.seconds[name]),
+        )
+        for name, turn in turns.sides.items()
+    )
+    return SideBySide(
+        of=of,
+        cell=cell_facts(cell, data),
+        protocol=protocol,
+        device=setting.device,
+        where=setting.where,
+        sides=(first, second),
+        ratio=ratio_of(first.seconds, second.seconds),
+    )
+
+
+def growth_record(cell: Cell, data: Data, protocol: Protocol, setting: Setting, sweep: Sweep) -> Growth:
+    """The record of a cell's sweep."""
+    by_batch_size, by_set_size = sweep.points()
+    return Growth(
+        cell=cell_facts(cell, data),
+        protocol=protocol,
+        pipeline=setting.pipeline,
+        device=setting.device,
+        where=setting.where,
+        training_flop_per_image=sweep.training_flop_per_image,
+        matmul_flop_per_s=tuple(sweep.matmul_flop_per_s),
+        by_batch_size=by_batch_size,
+        by_set_size=by_set_size,
+    )

@@ -13,14 +13,12 @@ from nets.cells.catalog import Cell
 from nets.gpu.capture import Captured
 from nets.machine.cpu import cores, wait_policy
 from nets.machine.device import no_gpu_because
+from nets.networks.layers import Structure
 from nets.records.cell import Accuracy, CellFacts, Device, Execution, Network, Outcome, Protocol, Result, Where
-from nets.records.comparisons import Growth, SideBySide, TimedSide, ratio_of
-from nets.sweep import Sweep
 from nets.training.pipelines import PIPELINES, Pipeline
 from nets.training.run import CellRun
-from nets.turns import Turns
-from nets.verdicts import depth
 from nets.verdicts.bands import Bands, band_of
+from nets.verdicts.depth import classical_depth
 
 if TYPE_CHECKING:
     from nets.datasets.data import Data
@@ -36,7 +34,7 @@ class Setting:
     gpu_missing_because: str | None
 
 
-def setting(pipeline: str, device: Device) -> Setting:
+def session_setting(pipeline: str, device: Device) -> Setting:
     """Look at the process that works on the device."""
     on_cpu = device.type == "cpu"
     return Setting(
@@ -72,7 +70,7 @@ def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execut
     )
 
 
-def unfinished(
+def unfinished_result(
     cell: Cell, protocol: Protocol, setting: Setting, run: CellRun | None, *, because: str, data: Data | None = None
 ) -> Result:
     """The record of a cell that broke off: what is known of it, and why there is no more."""
@@ -80,7 +78,7 @@ def unfinished(
     data = run.data if run is not None else data
     how = execution(run, setting) if run is not None and rounds else None
     return Result(
-        cell=_facts(cell, data),
+        cell=cell_facts(cell, data),
         protocol=protocol,
         pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
         execution=how or executed(PIPELINES[setting.pipeline], protocol, setting),
@@ -101,7 +99,7 @@ def unfinished(
     )
 
 
-def result(run: CellRun, rounds: int, setting: Setting, observed: Captured, bands: Bands | str) -> Result:
+def finished_result(run: CellRun, rounds: int, setting: Setting, observed: Captured, bands: Bands | str) -> Result:
     """The record of a cell whose first `rounds` rounds are done; not judged yet, so `passed`.
 
     `bands` is the bands file, or the reason why there is none. Raises UnknownStructure.
@@ -113,7 +111,7 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Captured, band
     band, band_missing = band_of(run.cell.id, protocol, accuracy, diverged=diverged, known=bands)
     network = run.structure
     return Result(
-        cell=_facts(run.cell, run.data),
+        cell=cell_facts(run.cell, run.data),
         protocol=protocol,
         pipeline=setting.pipeline,  # type: ignore[arg-type]  # checked by the record
         execution=execution(run, setting),
@@ -134,54 +132,27 @@ def result(run: CellRun, rounds: int, setting: Setting, observed: Captured, band
         trace=observed.trace,
         trace_missing_because=observed.trace_missing_because,
         cpu=observed.cpu,
-        depth=depth.classical_depth(network.hidden_layers),
+        depth=classical_depth(network.hidden_layers),
         outcome=Outcome(status="passed"),
     )
 
 
-def side_by_side(cell: Cell, data: Data, protocol: Protocol, setting: Setting, turns: Turns, *, of: str) -> SideBySide:
-    """The record of two sides' turns at a cell."""
-    first, second = (
-        TimedSide(
-            name=name,
-            execution=None if turn.is_peer else execution(turn.run, setting),
-            per=turn.per,
-            seconds=tuple(turns.seconds[name]),
-        )
-        for name, turn in turns.sides.items()
-    )
-    return SideBySide(
-        of=of,
-        cell=_facts(cell, data),
-        protocol=protocol,
-        device=setting.device,
-        where=setting.where,
-        sides=(first, second),
-        ratio=ratio_of(first.seconds, second.seconds),
-    )
-
-
-def growth(cell: Cell, data: Data, protocol: Protocol, setting: Setting, sweep: Sweep) -> Growth:
-    """The record of a cell's sweep."""
-    by_batch_size, by_set_size = sweep.points()
-    return Growth(
-        cell=_facts(cell, data),
-        protocol=protocol,
-        pipeline=setting.pipeline,
-        device=setting.device,
-        where=setting.where,
-        training_flop_per_image=sweep.training_flop_per_image,
-        matmul_flop_per_s=tuple(sweep.matmul_flop_per_s),
-        by_batch_size=by_batch_size,
-        by_set_size=by_set_size,
-    )
-
-
-def _facts(cell: Cell, data: Data | None) -> CellFacts:
+def cell_facts(cell: Cell, data: Data | None) -> CellFacts:
+    """Which cell, and which bytes; without `data` the latter are not known."""
     return CellFacts(
         model=cell.model,
         dataset=cell.dataset,
         n_train=len(data.train) if data is not None else None,
         n_test=len(data.test) if data is not None else None,
         data_sha256=data.sha256 if data is not None else None,
+    )
+
+
+def network_record(found: Structure) -> Network:
+    """A structure as the record has it."""
+    return Network(
+        parameters=found.parameters,
+        layers=found.layers,
+        hidden_layers=found.hidden_layers,
+        macs_per_image=found.macs_per_image,
     )
