@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from nets.ab import side
-from nets.ab.conductor import Sitting, Stop, cell_of
-from nets.ab.process import PLUGIN, Side, Spec, environment
+from nets.ab import child_plugin
+from nets.ab.child import PLUGIN, Child, ChildSpec, child_environment
+from nets.ab.interleave import Sitting, Stop
 from nets.errors import Unusable
 from nets.machine import cpu
 
@@ -93,7 +93,7 @@ class Repository:
         setup: str = "",
         arguments: tuple[str, ...] = (),
         not_from: tuple[Path, Path] | None = None,
-    ) -> Side:
+    ) -> Child:
         """Start a side; `fault`: (cell, round, what is called in it); `setup`: what its conftest does first."""
         folder = self.path / name
         folder.mkdir()
@@ -102,11 +102,11 @@ class Repository:
         (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"\nFAULT = {fault}\n")
         (folder / "pytest.ini").write_text(INI)
         every = (".", f"--rounds={N_ROUNDS}", "-p", "no:cacheprovider", *arguments)
-        shutil.copy(side.__file__, self.path / f"{PLUGIN}.py")
+        shutil.copy(child_plugin.__file__, self.path / f"{PLUGIN}.py")
         files = (self.path / f"{name}.json", self.path / f"{name}.log")
-        return Side(Spec(name, Path(sys.executable), folder, every, *files, not_from), self.path)
+        return Child(ChildSpec(name, Path(sys.executable), folder, every, *files, not_from), self.path)
 
-    def run(self, base: Side, head: Side, *, head_first: bool = False, stop_after: int | None = None) -> Sitting:
+    def run(self, base: Child, head: Child, *, head_first: bool = False, stop_after: int | None = None) -> Sitting:
         """One sitting; somebody asks to stop when a cell has had `stop_after` rounds."""
         stop = Stop()
         if stop_after is not None:
@@ -142,7 +142,7 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path)
 
 
-def stats(side: Side) -> dict[str, Any]:
+def stats(side: Child) -> dict[str, Any]:
     """Cell -> seconds of its rounds, in a side's file."""
     content = json.loads(side.spec.json.read_bytes())
     return {benchmark["params"]["cell"]: benchmark["stats"]["data"] for benchmark in content["benchmarks"]}
@@ -161,7 +161,7 @@ def test_turns(repository: Repository, head_first: bool) -> None:
     assert not any(cell == "else" for _, cell, _, _ in repository.events)
     for seconds in (stats(base), stats(head)):
         assert {cell: len(each) for cell, each in seconds.items()} == {"a": N_ROUNDS, "b": N_ROUNDS}
-    assert {cell_of(test): ratio > 0.5 for test, ratio in sitting.ratios.items()} == {"a": True, "b": True}
+    assert {sitting.cell(test): ratio > 0.5 for test, ratio in sitting.ratios.items()} == {"a": True, "b": True}
 
 
 def test_a_cell_of_one_side_alone(repository: Repository) -> None:
@@ -174,7 +174,7 @@ def test_a_cell_of_one_side_alone(repository: Repository) -> None:
         for side, cells in (("base", ("a", "b", "gone")), ("head", ("a", "b", "new")))
         for cell in cells
     }
-    assert sorted(map(cell_of, sitting.ratios)) == ["a", "b"]
+    assert sorted(map(sitting.cell, sitting.ratios)) == ["a", "b"]
 
 
 def test_a_cell_that_fails_on_one_side(repository: Repository) -> None:
@@ -185,7 +185,7 @@ def test_a_cell_that_fails_on_one_side(repository: Repository) -> None:
     rounds = repository.rounds()
     assert (rounds["base", "a"], rounds["head", "a"]) == (N_ROUNDS, 1)
     assert rounds["base", "b"] == rounds["head", "b"] == N_ROUNDS
-    assert list(map(cell_of, sitting.ratios)) == ["b"]
+    assert list(map(sitting.cell, sitting.ratios)) == ["b"]
 
 
 def test_a_side_that_dies(repository: Repository) -> None:
@@ -239,7 +239,7 @@ def test_the_environment_of_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A side imports its own folder's sources first, then what this process would."""
     monkeypatch.setenv("PYTHONPATH", "/inherited")
     (tmp_path / "src").mkdir()
-    found = environment(tmp_path, tmp_path / "plugin")
+    found = child_environment(tmp_path, tmp_path / "plugin")
     assert found["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "plugin"), str(tmp_path / "src"), "/inherited"]
     code = "import sys; print(sys.path[1:4])"
     done = subprocess.run([sys.executable, "-c", code], env=found, capture_output=True, text=True, check=True)
@@ -251,14 +251,16 @@ def test_what_a_side_does_not_inherit(tmp_path: Path, monkeypatch: pytest.Monkey
     for name in ("PYTEST_XDIST_WORKER", "GIT_DIR", "GOMP_SPINCOUNT"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setattr(cpu, "_set_here", frozenset())
-    assert environment(tmp_path).keys() & {"PYTEST_XDIST_WORKER", "GIT_DIR", "GOMP_SPINCOUNT"} == {"GOMP_SPINCOUNT"}
+    assert child_environment(tmp_path).keys() & {"PYTEST_XDIST_WORKER", "GIT_DIR", "GOMP_SPINCOUNT"} == {
+        "GOMP_SPINCOUNT"
+    }
     monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.setattr(cpu, "_wait_policy", "")
     monkeypatch.delitem(sys.modules, "torch")
     cpu.choose_wait_policy()
     assert os.environ["GOMP_SPINCOUNT"] == cpu.SPINS
-    assert "GOMP_SPINCOUNT" not in environment(tmp_path)
+    assert "GOMP_SPINCOUNT" not in child_environment(tmp_path)
 
 
 @pytest.mark.parametrize("imported_late", [False, True])

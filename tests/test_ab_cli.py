@@ -148,7 +148,7 @@ def test_two_tests_of_one_cell(repository: Path) -> None:
     commit({name: text.replace("('a',)", "('a', 'c')") for name, text in files.items()})
     done = ran("HEAD", "HEAD")
     assert done.exit_code == 3
-    assert "two tests measure the cell mnist-lenet5" in done.stderr
+    assert "name one test with --tests" in done.stderr
     assert "sitting 2" not in done.output
     nothing_left(repository)
 

@@ -10,8 +10,8 @@ import pytest
 import scipy.stats
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from studies.history_error_rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
 
-from nets.history.rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
 from nets.stats.changepoints import ALPHA_STEP, LEAST, MIN_COMMITS, MIN_SIZE, Change, change_points
 
 SERIES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=0, max_size=40)

@@ -8,8 +8,8 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from studies import ab_error_rates
 
-from nets.ab import rates
 from nets.ab.looks import Plan, TooFewRounds, plan
 from nets.gate.limits import Limits
 from tests.suite import REPOSITORY
@@ -78,39 +78,39 @@ def test_false_alarms(limit: float) -> None:
 
 def test_smallest_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
     """It lies above the limit, shrinks with sittings, grows with noise; without noise it is the limit itself."""
-    monkeypatch.setattr(rates, "N_DRAWS", 40)
+    monkeypatch.setattr(ab_error_rates, "N_DRAWS", 40)
     rng = random.Random(1)
     noise = [rng.gauss(0, 0.05) for _ in range(200)]
-    found = [rates.smallest_caught(noise, n, LIMITS) for n in (6, 12, 24)]
+    found = [ab_error_rates.smallest_caught(noise, n, LIMITS) for n in (6, 12, 24)]
     assert all(slowdown is not None for slowdown in found)
     assert found == sorted(found, reverse=True)  # type: ignore[type-var]  # none is None
-    quiet = rates.smallest_caught([0.0], 6, LIMITS)
+    quiet = ab_error_rates.smallest_caught([0.0], 6, LIMITS)
     assert quiet == pytest.approx(LIMITS.time, abs=2e-4)
     assert found[-1] is not None
     assert quiet is not None
     assert found[-1] > quiet
-    assert rates.smallest_caught([10 * x for x in noise], 6, LIMITS) is None
+    assert ab_error_rates.smallest_caught([10 * x for x in noise], 6, LIMITS) is None
 
 
 def test_rate() -> None:
     """A rate is told with its exact interval: 0 of 30 leaves up to 11.6 %."""
-    assert rates.rate(0, 30) == "0 of 30: 0.0 % (0.0–11.6)"
+    assert ab_error_rates.rate(0, 30) == "0 of 30: 0.0 % (0.0–11.6)"
 
 
 def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables are made from the recorded runs, a row a planted slowdown."""
     for name, n in (("N_COMPARISONS", 3), ("N_DRAWS", 3)):
-        monkeypatch.setattr(rates, name, n)
-    monkeypatch.setattr(rates, "SITTINGS", (6,))
-    lines = list(rates.tables(REPOSITORY / "results" / "ab-power.jsonl"))
+        monkeypatch.setattr(ab_error_rates, name, n)
+    monkeypatch.setattr(ab_error_rates, "SITTINGS", (6,))
+    lines = list(ab_error_rates.tables(REPOSITORY / "results" / "ab-power.jsonl"))
     assert [line.split(" | ")[0] for line in lines[2:5]] == ["| 0 %", "| 5 %", "| 10 %"]
-    n_rows = (3, 2 * (len(rates.NOISES) + 1), len(rates.LIMITS), len(rates.NOISES) + 1)
+    n_rows = (3, 2 * (len(ab_error_rates.NOISES) + 1), len(ab_error_rates.LIMITS), len(ab_error_rates.NOISES) + 1)
     assert len(lines) == sum(n + 2 for n in n_rows) + len(n_rows) - 1
 
 
 def test_what_the_gate_says_in_the_end() -> None:
     """A cell that no look decided is ok within the limit, and not enough data beyond it."""
     made = plan(1, 12, 3, LIMITS)
-    assert rates.told(made, [0.2, -0.2] * 6) == "ok"
-    assert rates.told(made, [0.3, -0.2] * 6) == "not enough data"
-    assert rates.told(made, [0.1] * 12) == "slower"
+    assert ab_error_rates.told(made, [0.2, -0.2] * 6) == "ok"
+    assert ab_error_rates.told(made, [0.3, -0.2] * 6) == "not enough data"
+    assert ab_error_rates.told(made, [0.1] * 12) == "slower"

@@ -104,7 +104,9 @@ def test_files_that_are_no_comparison(tmp_path: Path) -> None:
         ("schema", ""),
     ):
         file = tmp_path / "f.json"
-        file.write_text(json.dumps({"benchmarks": [{"extra_info": extra_info}], "nets": {}}))
+        file.write_text(
+            json.dumps({"benchmarks": [{"extra_info": extra_info}], "machine_info": {"nets": {}}, "nets": {}})
+        )
         if message:
             with pytest.raises(Unusable, match=message):
                 read_run(file)

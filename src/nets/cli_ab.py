@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nets.ab.interleave import ended_by_sigterm, stopped_by_ctrl_c
 from nets.cli_gate import UNUSABLE
 
 if TYPE_CHECKING:
-    from nets.ab.conductor import Stop
     from nets.verdicts.bands import Bands
 
 INTERRUPTED = 130
@@ -51,8 +50,8 @@ def ab(
     changed or the same. With two interpreters, another torch and CUDA are what is compared. Exit as `nets gate`; 130
     after Ctrl-C, which ends the round under way, then judges what there is.
     """
-    from nets.ab import process, revisions
-    from nets.ab.conductor import Stop
+    from nets.ab import child, worktree
+    from nets.ab.interleave import Stop
     from nets.ab.looks import TooFewRounds, plan
     from nets.ab.sittings import Course, Program, measure
     from nets.cli_gate import demand_apart, judged, limits_of
@@ -62,7 +61,7 @@ def ab(
     stop = Stop()
     interpreters = [option for option in (python_a, python_b) if option is not None]
     try:
-        if base == head and len(set(interpreters)) != 2 and base == revisions.WORKING_TREE:
+        if base == head and len(set(interpreters)) != 2 and base == worktree.WORKING_TREE:
             raise Unusable("base and head are the same working tree: name a revision, or two interpreters")
         purpose = ["torch", "cuda"] if interpreters else []
         limits = limits_of(config, limit, [*(allow or []), *purpose])
@@ -81,8 +80,8 @@ def ab(
         demand_apart(course.out / "base.json", course.out / "head.json", markdown, json_file)
         plan(1, course.max_sittings, looks, limits)  # refused before anything is started
         with ExitStack() as stack:
-            stack.enter_context(_ended_by_sigterm())
-            checkouts = stack.enter_context(revisions.checked_out(base, head))
+            stack.enter_context(ended_by_sigterm())
+            checkouts = stack.enter_context(worktree.checked_out(base, head))
             programs: list[Program] = []
             for name, option, python, checkout in (
                 ("base", "--python-a", python_a, checkouts[0]),
@@ -92,8 +91,8 @@ def ab(
                 bands = _bands(checkout.folder / tests)
                 programs.append(Program(name, _program(python), checkout.folder, bands, checkout.not_from))
                 if python is not None:
-                    process.demand_nets(programs[-1].python, checkout.folder, option)
-            stack.enter_context(_stopped_by_ctrl_c(stop))
+                    child.demand_nets(programs[-1].python, checkout.folder, option)
+            stack.enter_context(stopped_by_ctrl_c(stop, partial(typer.echo, err=True)))
             measure(programs[0], programs[1], course, stop, lambda line: typer.echo(plain(line, 1_000)))
         files = [course.file(program) for program in programs]
         if all(file.is_file() for file in files):
@@ -162,36 +161,3 @@ def _make(folder: Path) -> None:
             pass
     except OSError as error:
         raise Unusable(f"--out: {folder} can't be written to: {error.strerror}") from error
-
-
-@contextmanager
-def _stopped_by_ctrl_c(stop: Stop) -> Iterator[None]:
-    """The first Ctrl-C ends the measurement after the round under way, the second at once."""
-
-    def asked(_signal: int, _frame: object) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.asked = True
-        typer.echo("stopping after the round under way; again: at once, without the cell under way", err=True)
-
-    before = signal.signal(signal.SIGINT, asked)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """A job that is cancelled leaves no worktree and no process behind."""
-
-    def end(_signal: int, _frame: object) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
-
-    caught = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(each, end) for each in caught]
-    try:
-        yield
-    finally:
-        for each, handler in zip(caught, before, strict=True):
-            signal.signal(each, handler)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from nets.ab import side
-from nets.ab.conductor import Sitting, Stop, cell_of
+from nets.ab import child_plugin
+from nets.ab.child import PLUGIN, CellsRefused, Child, ChildSpec, takes
+from nets.ab.interleave import Sitting, Stop
 from nets.ab.looks import Plan, Verdict, plan
-from nets.ab.process import PLUGIN, Refused, Side, Spec, takes
+from nets.errors import Unusable
 from nets.gate.limits import Limits
 from nets.records.run import Pairing, read_run
 from nets.stats.inference import Shift
@@ -97,13 +98,13 @@ class _Run:
         self._plan: Plan | None = None
         self._ratios: dict[str, list[float]] = {}
         self._files: list[tuple[Path, Path]] = []
-        shutil.copy(side.__file__, folder / f"{PLUGIN}.py")
+        shutil.copy(child_plugin.__file__, folder / f"{PLUGIN}.py")
 
     def sit(self, k: int) -> None:
         """The `k`-th sitting, from 0, and the look after it."""
         try:
             self._sit(k)
-        except Refused:
+        except CellsRefused:
             if k > 0 or not self._narrowed():
                 raise
             self._sit(k)
@@ -132,9 +133,9 @@ class _Run:
         course = self._course
         head_first = k % 2 == 1  # also at the start, which deals out memory and caches
         with ExitStack() as stack:
-            sides: dict[str, Side] = {}
+            sides: dict[str, Child] = {}
             for program in self._programs[:: -1 if head_first else 1]:
-                sides[program.name] = Side(self._spec(program, k), self._folder)
+                sides[program.name] = Child(self._spec(program, k), self._folder)
                 stack.callback(sides[program.name].kill)
             base, head = (sides[program.name] for program in self._programs)
             sitting = Sitting(base, head, course.n_rounds, self._stop)
@@ -150,11 +151,11 @@ class _Run:
         files = (base.spec.json, head.spec.json)
         if all(path.is_file() for path in files):
             for path in files:
-                read_run(path).demand_one_record_a_cell()
+                _demand_one_test_a_cell(path)
             self._files.append(files)
         for test, ratio in sitting.ratios.items():
             self._ratios.setdefault(test, []).append(ratio)
-        told = ", ".join(f"{cell_of(test)} {_percent(ratio)} %" for test, ratio in sitting.ratios.items())
+        told = ", ".join(f"{sitting.cell(test)} {_percent(ratio)} %" for test, ratio in sitting.ratios.items())
         self._say(f"sitting {k + 1} of {course.max_sittings}: {told or 'nothing that both sides finished'}")
         self._look(k + 1, sitting)
 
@@ -165,7 +166,7 @@ class _Run:
         for program, files in zip(self._programs, zip(*self._files, strict=True), strict=False):
             merge_runs(files, pairing, program.bands, self._course.file(program))
 
-    def _spec(self, program: Program, k: int) -> Spec:
+    def _spec(self, program: Program, k: int) -> ChildSpec:
         course = self._course
         each = [f"--rounds={course.n_rounds}", f"--seed={course.seed + k * course.n_rounds}"]
         if cells := self._cells[program.name]:
@@ -173,7 +174,7 @@ class _Run:
         each += ["-o", "nets_bands=none-in-a-sitting"]  # all rounds are held against their band together, at the end
         if k:
             each.append("--no-trace")  # one is enough, and the first sitting's is kept
-        return Spec(
+        return ChildSpec(
             program.name,
             program.python,
             program.folder,
@@ -199,9 +200,17 @@ class _Run:
             return
         for test in tuple(self.undecided):
             verdict, shift = self._plan.verdict(self._ratios[test])
-            self._say(f"{cell_of(test)} after {n_sittings} sittings: {_told(shift)}, {_MEANING[verdict]}")
+            self._say(f"{sitting.cell(test)} after {n_sittings} sittings: {_told(shift)}, {_MEANING[verdict]}")
             if verdict != "open":
                 self.undecided.remove(test)
+
+
+def _demand_one_test_a_cell(path: Path) -> None:
+    """Refuse a sitting's file that could not be merged later. Raises Unusable, naming the file and the tests."""
+    try:
+        read_run(path).demand_one_record_a_cell()
+    except Unusable as error:
+        raise Unusable(f"{error}; name one test with --tests, or -k after `--`") from None
 
 
 _MEANING: dict[Verdict, str] = {

@@ -1,7 +1,7 @@
 """How often a change is found that is not there, or missed, or misplaced; pure.
 
-`python -m nets.history.rates` prints it. Series are simulated as `nets history` makes them: a point is the median of a
-commit's rounds, each with normal noise.
+`python -m studies.history_error_rates` prints it. Series are simulated as `nets history` makes them: a point is the
+median of a commit's rounds, each with normal noise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""How often `nets ab` errs, and what it catches: `python -m nets.ab.rates FILE` prints the tables of docs/gate.md.
+"""How often `nets ab` errs, and what it catches.
 
-FILE is what benchmarks/ab_power.py wrote: live runs, by the slowdown that was planted. From the sittings of those
-without one, noise is drawn anew for as many comparisons as one likes.
+`python -m studies.ab_error_rates FILE` prints the tables of docs/gate.md. FILE is what studies/ab_power.py wrote: live
+runs, by the slowdown that was planted. From the sittings of those without one, noise is drawn anew for as many
+comparisons as one likes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ NOISES = (0.005, 0.01, 0.02, 0.05, 0.10)
 SITTINGS = (6, 8, 12, 16, 24)
 LIMITS = (0.02, 0.03, 0.05)
 MAX_SITTINGS, N_LOOKS = 12, 3  # the command's defaults
-
 Draw = Callable[[random.Random], float]
 
 

@@ -1,9 +1,9 @@
 """What `nets ab` catches, live: A/A runs, and runs whose head does extra work of known size in every training step.
 
-    python benchmarks/ab_power.py --slowdowns 0 0.05 0.10 --runs 30 --file results/ab-power.jsonl
+    python studies/ab_power.py --slowdowns 0 0.05 0.10 --runs 30 --file studies/data/ab-power.jsonl
 
-The extra work spins for the given share of the time that each step took; evaluation is not slowed. It goes on
-where it was stopped, and adds a line a run; `nets.ab.rates` reads them. Nothing else may run on its cores meanwhile.
+The extra work spins for the given share of the time that each step took; evaluation is not slowed. It goes on where it
+was stopped, and adds a line a run; `studies.ab_error_rates` reads them. Nothing else may run on its cores meanwhile.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=30, help="of each slowdown")
     parser.add_argument("--cells", default="digits-snn500,digits-lenet5")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--file", type=Path, default=Path("results/ab-power.jsonl"))
+    parser.add_argument("--file", type=Path, default=Path("studies/data/ab-power.jsonl"))
     asked = parser.parse_args()
     path: Path = asked.file.absolute()
     with tempfile.TemporaryDirectory(prefix="nets-ab-power-") as folder:

@@ -50,8 +50,13 @@ class Turns:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the cells, in the order that both sides have them."""
-        cells = {item.nodeid: item for item in items if "cell_run" in getattr(item, "fixturenames", ())}
-        order: list[str] = self.ask(collected=list(cells), stranger=_stranger())
+        cells: dict[str, Any] = {
+            item.nodeid: item
+            for item in items
+            if "cell_run" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec")
+        }
+        collected = {nodeid: str(item.callspec.params.get("cell")) for nodeid, item in cells.items()}
+        order: list[str] = self.ask(collected=collected, stranger=_stranger())
         kept = [cells[nodeid] for nodeid in order]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nets.ab import side
+from nets.ab import child_plugin
 from nets.errors import Unusable
 from nets.machine.cpu import callers_environment
 
@@ -24,7 +24,7 @@ PATIENCE_S = 30.0
 """How long a side that was interrupted may take to write its file."""
 
 
-class Refused(Unusable):
+class CellsRefused(Unusable):
     """A side's pytest took --cells for a mistake."""
 
 
@@ -38,7 +38,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class ChildSpec:
     """What a side runs: an interpreter, in a folder, pytest's arguments.
 
     `json`: the file that its pytest writes; what it prints is added to `log`. `not_from`: a folder of another revision,
@@ -54,7 +54,7 @@ class Spec:
     not_from: tuple[Path, Path] | None = None
 
 
-def environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, str]:
+def child_environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, str]:
     """Our caller's, with the folder's own sources before what is installed; without a hook's git, or xdist's worker."""
     sources = folder / "src"
     first = [plugin_folder, sources if sources.is_dir() else None]
@@ -66,19 +66,22 @@ def environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, st
     return {**kept, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
 
 
-class Side:
-    """A side's process; `at`: where it waits for its turn, None when it has ended."""
+class Child:
+    """A side's process.
 
-    def __init__(self, spec: Spec, plugin_folder: Path) -> None:
+    `collected`: its tests, each with its cell's id. `at`: where it waits for its turn, None when it has ended.
+    """
+
+    def __init__(self, spec: ChildSpec, plugin_folder: Path) -> None:
         """Start it, with the plug-in of that folder. Raises Unusable if its interpreter can't be run."""
         self.spec = spec
-        self.collected: tuple[str, ...] = ()
+        self.collected: dict[str, str] = {}
         self.at: Waiting | None = None
         ours, theirs = socket.socketpair()
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
-        variables = {**environment(spec.folder, plugin_folder), side.SOCKET: str(theirs.fileno())}
-        variables[side.NOT_FROM] = os.pathsep.join(map(str, spec.not_from or ()))
+        variables = {**child_environment(spec.folder, plugin_folder), child_plugin.SOCKET: str(theirs.fileno())}
+        variables[child_plugin.NOT_FROM] = os.pathsep.join(map(str, spec.not_from or ()))
         with theirs, spec.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
@@ -106,8 +109,8 @@ class Side:
         if said is None:
             words = self._last_words("ended before it had collected a cell")
             is_about_cells = self._process.returncode == USAGE_ERROR and "--cells" in words
-            raise Refused(words) if is_about_cells else Unusable(words)
-        self.collected = tuple(said["collected"])
+            raise CellsRefused(words) if is_about_cells else Unusable(words)
+        self.collected = dict(said["collected"])
 
     def begin(self, order: Sequence[str]) -> None:
         """Have it run these cells in this order, up to where it waits first."""
@@ -176,10 +179,10 @@ class Side:
         return f"{self.spec.name}: its pytest {what} (exit {status}): {told} (all of it: {self.spec.log})"
 
 
-def takes(spec: Spec, option: str) -> bool:
+def takes(spec: ChildSpec, option: str) -> bool:
     """Whether that side's pytest takes one more option."""
     command = [str(spec.python), "-m", "pytest", *spec.arguments, option, "--collect-only", "-q"]
-    done = subprocess.run(command, cwd=spec.folder, env=environment(spec.folder), capture_output=True)
+    done = subprocess.run(command, cwd=spec.folder, env=child_environment(spec.folder), capture_output=True)
     return done.returncode != USAGE_ERROR
 
 
@@ -189,7 +192,7 @@ def demand_nets(python: Path, folder: Path, option: str) -> None:
     try:
         done = subprocess.run(
             [str(python), "-c", code],
-            cwd=folder, env=environment(folder), capture_output=True, text=True, errors="replace",
+            cwd=folder, env=child_environment(folder), capture_output=True, text=True, errors="replace",
         )  # fmt: skip
     except OSError as error:
         raise Unusable(f"{option}: {python} can't be run: {error.strerror}") from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
-from nets.ab.process import Side
+from nets.ab.child import Child
 from nets.errors import Unusable
 
 
@@ -25,8 +27,8 @@ class Sitting:
     `ratios`: of each test that both sides have done, the logarithm of head over base of its middle pair.
     """
 
-    base: Side
-    head: Side
+    base: Child
+    head: Child
     n_rounds: int
     stop: Stop
     ratios: dict[str, float] = field(default_factory=dict)
@@ -42,6 +44,10 @@ class Sitting:
                 f"head {len(self.head.collected)}; see {self.base.spec.log}, {self.head.spec.log})"
             )
         return common
+
+    def cell(self, test: str) -> str:
+        """The id of the cell that a test measures, as the side says that has it."""
+        return self.base.collected.get(test) or self.head.collected[test]
 
     def run(self, common: Sequence[str], *, alone: bool, head_first: bool = False) -> None:
         """Run these tests to the ends of both sides; `alone`: those that only one side has, too.
@@ -93,10 +99,38 @@ class Sitting:
             self.ratios[test] = median(pairs)
 
 
-def _is_at(side: Side, test: str) -> bool:
+def _is_at(side: Child, test: str) -> bool:
     return side.at is not None and side.at.test == test
 
 
-def cell_of(test: str) -> str:
-    """`benchmarks/test_train_eval.py::test_train_eval[mnist-lenet5]` -> `mnist-lenet5`."""
-    return test.rpartition("[")[2].removesuffix("]") if "[" in test else test
+@contextmanager
+def stopped_by_ctrl_c(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
+    """The first Ctrl-C ends the measurement after the round under way, the second at once."""
+
+    def asked(_signal: int, _frame: object) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+        say("stopping after the round under way; again: at once, without the cell under way")
+
+    before = signal.signal(signal.SIGINT, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """A job that is cancelled leaves no worktree and no process behind."""
+
+    def end(_signal: int, _frame: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    caught = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(each, end) for each in caught]
+    try:
+        yield
+    finally:
+        for each, handler in zip(caught, before, strict=True):
+            signal.signal(each, handler)
