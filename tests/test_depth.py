@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nets.cells.catalog import CELLS, protocol_for
 from nets.records.cell import CostAware, Network, Result, State
-from nets.report.terminal import disagreements
+from nets.report.run import disagreements
 from nets.verdicts.depth import Cost, classical, classical_depth, depth_against, rule, time_ratio, with_depth
 from tests.records import one_round, record, traced
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets.report.foreign import markdown, plain
+from nets.report.document import markdown
+from nets.report.text import plain
 
 
 @given(st.text())

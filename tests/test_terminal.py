@@ -8,14 +8,14 @@ from nets.cells.catalog import CELLS, protocol_for
 from nets.progress import text
 from nets.records.cell import Accuracy, Device, Outcome
 from nets.records.gpu import Gpu
-from nets.report.terminal import not_run, summary
+from nets.report.run import not_run_lines, run_lines
 from nets.training.trainer import Pass
 from tests.records import one_round, record, seen_of_gpu, traced
 
 
 def rendered(*results: object) -> str:
     """The summary without colours."""
-    return "\n".join(summary(results, width=80, color=False))  # type: ignore[arg-type]  # records
+    return "\n".join(run_lines(results, width=80, color=False))  # type: ignore[arg-type]  # records
 
 
 def test_the_article_s_table() -> None:
@@ -71,8 +71,8 @@ def test_disturbed_cells_are_named() -> None:
 def test_cells_that_did_not_run() -> None:
     """Cells that did not run for the same reason share a line; without any result there is no table."""
     missing = [("mnist-a", "no data"), ("mnist-b", "no data"), ("digits-c", "interrupted")]
-    assert not_run(missing) == ["not run: mnist-a, mnist-b: no data", "not run: digits-c: interrupted"]
-    assert summary([], width=80, color=False) == []
+    assert not_run_lines(missing) == ["not run: mnist-a, mnist-b: no data", "not run: digits-c: interrupted"]
+    assert run_lines([], width=80, color=False) == []
 
 
 def test_markup_in_a_record_is_text() -> None:

@@ -113,9 +113,8 @@ def report(
 
     from nets.errors import Unusable
     from nets.records.run import read_run
-    from nets.report.compared import compared, grown
-    from nets.report.foreign import harmless, plain
-    from nets.report.terminal import not_run, summary
+    from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
+    from nets.report.text import harmless, plain
 
     try:
         found = read_run(file)
@@ -123,9 +122,9 @@ def report(
         typer.echo(f"nets report: {plain(str(error), 1_000)}", err=True)
         raise typer.Exit(UNUSABLE) from None
     results = [harmless(result) for result in (*found.results, *found.unfinished)]
-    lines = summary(results, width=get_terminal_size().columns, color=stdout.isatty())
-    lines += [*compared(map(harmless, found.side_by_side)), *grown(map(harmless, found.growth))]
-    lines += not_run((plain(cell), plain(because)) for cell, because in found.not_run)
+    lines = run_lines(results, width=get_terminal_size().columns, color=stdout.isatty())
+    lines += [*side_by_side_lines(map(harmless, found.side_by_side)), *growth_lines(map(harmless, found.growth))]
+    lines += not_run_lines((plain(cell), plain(because)) for cell, because in found.not_run)
     typer.echo("\n".join(lines if found.harness is None else [*lines, str(found.harness)]))
 
 

@@ -56,7 +56,7 @@ def ab(
     from nets.ab.sittings import Course, Program, measure
     from nets.cli_gate import demand_apart, judged, limits_of
     from nets.errors import Unusable
-    from nets.report.foreign import plain
+    from nets.report.text import plain
 
     stop = Stop()
     interpreters = [option for option in (python_a, python_b) if option is not None]

@@ -34,7 +34,7 @@ def gate(
     little data. 3: a file or an option is unusable. The first that applies, in the order 3, 1, 2, 0.
     """
     from nets.errors import Unusable
-    from nets.report.foreign import plain
+    from nets.report.text import plain
 
     try:
         exit_code = judged(base, head, limits_of(config, limit, allow), markdown, json_file)
@@ -58,11 +58,11 @@ def judged(base: Path, head: Path, limits: Limits, markdown: Path | None, json_f
 
     from nets.gate.judge import judge_runs
     from nets.records.run import read_run
-    from nets.report.gate_table import lines
+    from nets.report.gate import gate_lines
 
     demand_apart(base, head, markdown, json_file)
     found = judge_runs(read_run(base), read_run(head), limits)
-    typer.echo("\n".join(lines(found, width=get_terminal_size().columns, color=stdout.isatty())))
+    typer.echo("\n".join(gate_lines(found, width=get_terminal_size().columns, color=stdout.isatty())))
     _write(found, markdown, json_file)
     return found.exit_code
 
@@ -85,10 +85,10 @@ def demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
 def _write(judged: Gate, markdown: Path | None, json_file: Path | None) -> None:
     """Write what was asked for, in place: a job summary's file is the runner's. Raises Unusable where it can't be."""
     from nets.errors import Unusable
-    from nets.report.gate_table import page
+    from nets.report.gate import gate_markdown
 
     as_json = json.dumps(judged.to_json(), indent=1, allow_nan=False) + "\n"
-    for path, text in ((markdown, page(judged)), (json_file, as_json)):
+    for path, text in ((markdown, gate_markdown(judged)), (json_file, as_json)):
         if path is None:
             continue
         try:

@@ -38,8 +38,8 @@ def history(
     from nets.errors import Unusable
     from nets.history.archive import read_archive
     from nets.history.series import history as history_of
-    from nets.report.foreign import plain
-    from nets.report.history_table import lines
+    from nets.report.history import history_lines
+    from nets.report.text import plain
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
     try:
@@ -50,7 +50,7 @@ def history(
         typer.echo(f"nets history: {plain(str(error), 1_000)}", err=True)
         raise typer.Exit(UNUSABLE) from None
     width = get_terminal_size().columns
-    typer.echo("\n".join(lines(found, width=width, color=stdout.isatty(), everything=everything)))
+    typer.echo("\n".join(history_lines(found, width=width, color=stdout.isatty(), everything=everything)))
 
 
 def _names(text: str | None) -> tuple[str, ...]:

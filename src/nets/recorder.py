@@ -293,17 +293,16 @@ class Recorder:
             return
         if not self._planned and not self.side_by_side and not self.growth:
             return
-        from nets.report.compared import compared, grown
-        from nets.report.terminal import not_run, summary
+        from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
 
         terminalreporter.section("nets")
         width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
         results = [entry.result for entry in self._entries()]
         for line in [
-            *summary(results, width=width, color=color),
-            *compared(self.side_by_side),
-            *grown(self.growth),
-            *not_run(self._missing()),
+            *run_lines(results, width=width, color=color),
+            *side_by_side_lines(self.side_by_side),
+            *growth_lines(self.growth),
+            *not_run_lines(self._missing()),
         ]:
             terminalreporter.write_line(line)
         if self._harness is not None:

@@ -11,7 +11,7 @@ from nets.errors import Unusable
 from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits, read_limits
 from nets.records.run import Run, read_run
-from nets.report.foreign import plain
+from nets.report.text import plain
 
 if TYPE_CHECKING:
     from nets.gate.findings import Gate
@@ -45,12 +45,12 @@ class SessionGate:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The gate's table."""
-        from nets.report.gate_table import lines
+        from nets.report.gate import gate_lines
 
         if self._judged is None:
             return
         terminalreporter.section("nets gate")
-        told = [self._judged] if isinstance(self._judged, str) else lines(
+        told = [self._judged] if isinstance(self._judged, str) else gate_lines(
             self._judged, width=terminalreporter._tw.fullwidth, color=terminalreporter.hasmarkup
         )  # fmt: skip
         for line in told:

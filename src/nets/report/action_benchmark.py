@@ -12,7 +12,7 @@ import re
 
 from nets.history.records import History, Line
 from nets.records.metrics import Worse
-from nets.report.foreign import plain
+from nets.report.text import plain
 
 MAX_NAME = 500
 

@@ -33,7 +33,7 @@ def gpu_tables(results: Sequence[Result]) -> list[Table]:
     return [_table(name, [result for result in on_gpu if result.cell.dataset == name]) for name in datasets]
 
 
-def notes(results: Iterable[Result]) -> list[str]:
+def gpu_notes(results: Iterable[Result]) -> list[str]:
     """Why a figure is absent or marked, a sentence for all cells with the same reason."""
     cells: dict[str, list[str]] = {}
     for result in results:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nets.history.archive import UNVERSIONED
 from nets.history.records import Change, Condition, History, Line, Point
-from nets.report.foreign import plain
+from nets.report.document import terminal_lines
+from nets.report.text import plain
 from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_COMMITS
 
 ALWAYS = ("total_s", "accuracy")
@@ -26,7 +25,7 @@ TREND = 24
 """Characters of a trend at most."""
 
 
-def lines(history: History, *, width: int, color: bool, everything: bool = False) -> list[str]:
+def history_lines(history: History, *, width: int, color: bool, everything: bool = False) -> list[str]:
     """The lines with a change, and every time and accuracy; what was passed over; the count of changes last."""
     shown = [line for line in history.lines if everything or line.changes or line.metric in ALWAYS]
     under = _differing(history)
@@ -46,19 +45,11 @@ def lines(history: History, *, width: int, color: bool, everything: bool = False
             _changes(line),
         ]
         grid.add_row(*(Text(plain(cell)) for cell in row[:-1]), Text(plain(row[-1], MAX_SENTENCE), style=_style(line)))
-    # a terminal that wraps a row beats a row that is cut
-    needed = Console(width=10_000).measure(grid).maximum if shown else 0
-    out = io.StringIO()
-    console = Console(
-        file=out, width=max(width, needed), force_terminal=color, color_system="standard" if color else None
-    )
-    console.print(Text(_caption(history)), soft_wrap=True)
-    if shown:
-        console.print(grid)
-    for sentence in _sentences(history, len(history.lines) - len(shown)):
-        console.print(Text(plain(sentence, MAX_SENTENCE)), soft_wrap=True)
-    console.print(Text(_count(history), style="bold"), soft_wrap=True)
-    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+    parts: list[Text | Table] = [Text(_caption(history))]
+    parts += [grid] if shown else []
+    parts += [Text(plain(sentence, MAX_SENTENCE)) for sentence in _sentences(history, len(history.lines) - len(shown))]
+    parts.append(Text(_count(history), style="bold"))
+    return terminal_lines(parts, width=width, color=color)
 
 
 def trend(points: tuple[Point, ...]) -> str:

@@ -1,51 +1,40 @@
-"""The terminal's tables, from records alone."""
+"""A run as a terminal shows it, from records alone: the table of cells, and what was timed in turns."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
-from statistics import fmean
+from statistics import fmean, median
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nets.records.cell import Result
+from nets.records.comparisons import Growth, SideBySide, TimedSide
+from nets.report.document import terminal_lines
 from nets.report.gpu import PUBLISHED, gpu_tables
-from nets.report.gpu import notes as gpu_notes
+from nets.report.gpu import gpu_notes as gpu_notes
 
 
-def summary(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
+def run_lines(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
     """The article's table with the article's own figures beside ours, and below it whatever failed; lines of text."""
     if not results:
         return []
-    out = io.StringIO()
-    grid = table(results)
-    wide = Console(width=1_000)
-    summaries = gpu_tables(results)
-    # a terminal that wraps a row beats a row that is cut
-    needed = max(wide.measure(each).maximum for each in [grid, *summaries])
-    console = Console(
-        file=out, width=max(width, needed), force_terminal=color, color_system="standard" if color else None
-    )
-    console.print(_caption(results))
-    console.print(grid)
+    parts: list[Text | Table] = [_caption(results), table(results)]
     if any(PUBLISHED.get(result.id) for result in results):
-        console.print(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
-    for gpu_summary in summaries:
-        console.print(gpu_summary)
-    for note in gpu_notes(results):
-        console.print(Text(note, style="yellow"), soft_wrap=True)
-    for line in disagreements(results):
-        console.print(Text(line), soft_wrap=True)
-    for result in results:
-        for failure in result.outcome.failures:
-            console.print(Text(f"{result.outcome.status}: {failure}", style="red"), soft_wrap=True)
+        parts.append(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
+    parts += gpu_tables(results)
+    parts += [Text(note, style="yellow") for note in gpu_notes(results)]
+    parts += [Text(line) for line in disagreements(results)]
+    parts += [
+        Text(f"{result.outcome.status}: {failure}", style="red")
+        for result in results
+        for failure in result.outcome.failures
+    ]
     disturbed = [result.id for result in results if any(round_.disturbed for round_ in result.rounds)]
     if disturbed:
-        console.print(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
-    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+        parts.append(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
+    return terminal_lines(parts, width=width, color=color)
 
 
 def disagreements(results: Iterable[Result]) -> list[str]:
@@ -58,7 +47,7 @@ def disagreements(results: Iterable[Result]) -> list[str]:
     ]
 
 
-def not_run(missing: Iterable[tuple[str, str]]) -> list[str]:
+def not_run_lines(missing: Iterable[tuple[str, str]]) -> list[str]:
     """A line for each reason why cells did not run."""
     cells: dict[str, list[str]] = {}
     for cell, because in missing:
@@ -133,3 +122,43 @@ def _published(result: Result) -> tuple[str, str, str]:
         return "", "", ""
     used = "–" if published.gpu_utilization_pct is None else f"{published.gpu_utilization_pct:.2f} %"
     return f"{published.time_s:.2f}", f"{published.accuracy:.4f}", used
+
+
+def side_by_side_lines(records: Iterable[SideBySide]) -> list[str]:
+    """A line for each side-by-side record: both sides' seconds, and their ratio."""
+    lines = []
+    for record in records:
+        ratio = record.ratio
+        interval = f"{ratio.low:.4f}–{ratio.high:.4f}" if ratio.low is not None else "too few pairs for an interval"
+        sides = ", ".join(_side(side) for side in record.sides)
+        lines.append(
+            f"{record.id}: {record.of}: {ratio.median:.4f} "
+            f"({interval}, {ratio.confidence:.0%}, {ratio.n} pairs; {sides}; "
+            f"{record.device.type}: {record.device.name})"
+        )
+    return lines
+
+
+def _side(side: TimedSide) -> str:
+    how = f" on {side.execution.threads} threads" if side.execution is not None and side.execution.threads > 1 else ""
+    return f"{side.name}{how} {median(side.seconds) * 1e3:.3f} ms a {side.per}"
+
+
+def growth_lines(records: Iterable[Growth]) -> list[str]:
+    """A table for each sweep: by batch size, then by set size."""
+    lines: list[str] = []
+    for record in records:
+        lines += [
+            f"{record.id}, pipeline {record.pipeline}, {record.device.type}: {record.device.name}: the ceiling is "
+            f"{record.ceiling_images_per_s:,.0f} images/s:",
+            f"a large matrix product's {median(record.matmul_flop_per_s) / 1e9:,.0f} GFLOP/s "
+            f"over {record.training_flop_per_image / 1e6:.2f} MFLOP an image",
+            f"{'batch size':>10} {'set size':>9} {'mode':>6} {'threads':>7} {'ms a step':>10} {'images/s':>12} "
+            f"{'of ceiling':>10}",
+        ]
+        lines += [
+            f"{point.batch_size:>10,} {point.n_train:>9,} {point.mode:>6} {point.threads:>7} "
+            f"{median(point.step_s) * 1e3:>10.3f} {point.images_per_s:>12,.0f} {record.share(point):>10.1%}"
+            for point in (*record.by_batch_size, *record.by_set_size)
+        ]
+    return lines

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import get_args
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nets.gate.findings import FAILING, THIN, Compared, Finding, Gate, Status
-from nets.report.foreign import markdown, plain
+from nets.report.document import markdown, terminal_lines
+from nets.report.text import plain
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
 ALWAYS = ("total_s", "accuracy")
@@ -23,9 +22,8 @@ ABSENT = "–"
 VERDICTS = {0: "pass", 1: "FAIL", 2: "can't tell: something is incomparable, not measured, or has too little data"}
 
 
-def lines(gate: Gate, *, width: int, color: bool) -> list[str]:
+def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
     """The table of what is not ok, with every time and accuracy; the reasons; the verdict last."""
-    out = io.StringIO()
     grid = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(HEADINGS):
         grid.add_column(heading, no_wrap=True, justify="right" if 2 <= i <= 6 else "left")
@@ -34,24 +32,17 @@ def lines(gate: Gate, *, width: int, color: bool) -> list[str]:
         cells = [Text(plain(cell)) for cell in _row(finding)]
         cells[-1].stylize(_style(finding.status))
         grid.add_row(*cells)
-    # a terminal that wraps a row beats a row that is cut
-    needed = Console(width=10_000).measure(grid).maximum if shown else 0
-    console = Console(
-        file=out, width=max(width, needed), force_terminal=color, color_system="standard" if color else None
-    )
-    for caption in _captions(gate):
-        console.print(Text(plain(caption)), soft_wrap=True)
-    if shown:
-        console.print(grid)
-    for finding in _worst_first(gate):
-        console.print(Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)), soft_wrap=True)
-    for note in gate.notes:
-        console.print(Text(f"note: {plain(note, MAX_SENTENCE)}"), soft_wrap=True)
-    console.print(Text(verdict(gate), style="bold"), soft_wrap=True)
-    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+    parts: list[Text | Table] = [Text(plain(caption)) for caption in _captions(gate)]
+    parts += [grid] if shown else []
+    parts += [
+        Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)) for finding in _worst_first(gate)
+    ]
+    parts += [Text(f"note: {plain(note, MAX_SENTENCE)}") for note in gate.notes]
+    parts.append(Text(verdict(gate), style="bold"))
+    return terminal_lines(parts, width=width, color=color)
 
 
-def page(gate: Gate) -> str:
+def gate_markdown(gate: Gate) -> str:
     """The same as GitHub's Markdown, for a job summary."""
     rows = [_row(finding) for finding in _shown(gate)]
     parts = [f"### nets gate: {markdown(VERDICTS[gate.exit_code])}", "", *_bullets(_captions(gate)), ""]

@@ -9,13 +9,9 @@ from typing import TypeVar
 from nets.records.base import Record, parse
 
 T = TypeVar("T", bound=Record)
-
 MAX_LENGTH = 300
-
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Controls (with them ANSI escapes), formats (which turn the direction of writing), lone surrogates, separators."""
-_MARKUP = re.compile(r"[!#$&()*:<>@\[\\\]^_`{|}~]|(?<=www)\.|^[-+=]|^\d+\.(?=\s|$)", re.IGNORECASE)
-"""What Markdown or HTML may take for structure, anywhere or where a line begins."""
 
 
 def plain(text: str, max_length: int = MAX_LENGTH) -> str:
@@ -36,16 +32,3 @@ def _plain(value: object) -> object:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return plain(value, 10_000) if isinstance(value, str) else value
-
-
-def markdown(text: str, max_length: int = MAX_LENGTH) -> str:
-    """The same for GitHub's Markdown and HTML: character references, which are never taken for structure.
-
-    An @ is followed by a word joiner, since mentions and addresses are looked for after the references are resolved.
-    Source: GitHub Flavored Markdown, section 6.2.
-    """
-    return _MARKUP.sub(_reference, plain(text, max_length)).replace("&#64;", "&#64;&#8288;")
-
-
-def _reference(found: re.Match[str]) -> str:
-    return "".join(f"&#{ord(character)};" for character in found[0])
