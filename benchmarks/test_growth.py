@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.measuring.comparisons import Sweep, sweep
-from nets.options import Options
+from nets.plugin.options import Options
 from nets.records.cell import Protocol
 from nets.records.comparisons import Growth
 from nets.training.pipelines import Pipeline

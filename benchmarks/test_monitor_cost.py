@@ -14,7 +14,7 @@ from nets.datasets.data import Data
 from nets.gpu.monitor import GpuMonitor
 from nets.machine import nvml
 from nets.measuring.comparisons import TimedRound, Turns
-from nets.options import Options
+from nets.plugin.options import Options
 from nets.records.cell import Protocol
 from nets.records.comparisons import SideBySide
 from nets.training.pipelines import Pipeline

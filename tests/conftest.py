@@ -16,7 +16,7 @@ import torchvision  # noqa: F401
 
 import nets
 from nets.machine.cpu import cores
-from nets.workers import shares
+from nets.plugin.workers import shares
 from tests.stub_driver import NoCompiler, build
 from tests.suite import REPOSITORY, Suite
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nets.harness import Ledger
+from nets.plugin.session import Ledger
 from nets.records.run import Harness, read_run
 from tests.records import one_round, record
 from tests.suite import Suite
@@ -13,7 +13,7 @@ from tests.suite import Suite
 def test_the_parts_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds are timed, their set-up is a part, and what no part has is the rest."""
     ages = iter([2.0, 10.0])
-    monkeypatch.setattr("nets.harness._process_age_s", lambda: next(ages))
+    monkeypatch.setattr("nets.plugin.session._process_age_s", lambda: next(ages))
     ledger = Ledger()
     ledger.began()
     ledger.add("data", 1.5)

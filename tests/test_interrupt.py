@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nets import recorder
 from nets.machine.cpu import cores
+from nets.plugin import recorder
 from nets.records import durable
 from tests.suite import Suite
 

@@ -8,8 +8,8 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from nets import options
 from nets.cli import app
+from nets.plugin import options
 from tests.suite import REPOSITORY, Suite
 
 README = (REPOSITORY / "README.md").read_text()

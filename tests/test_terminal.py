@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nets.cells.catalog import CELLS, protocol_for
-from nets.progress import text
+from nets.plugin.terminal import progress_text
 from nets.records.cell import Accuracy, Device, Outcome
 from nets.records.gpu import Gpu
 from nets.report.run import not_run_lines, run_lines
@@ -83,7 +83,7 @@ def test_markup_in_a_record_is_text() -> None:
 def test_progress() -> None:
     """The line says round, epoch, loss, accuracy and the time left, from what has passed so far."""
     protocol = protocol_for("article", "mnist")
-    line = text(CELLS[0], protocol, n_round=1, n_epoch=9, trained=Pass(loss=0.25, accuracy=0.5), elapsed_s=60)
+    line = progress_text(CELLS[0], protocol, n_round=1, n_epoch=9, trained=Pass(loss=0.25, accuracy=0.5), elapsed_s=60)
     assert line == "mnist-snn500  round 2/3  epoch 10/20  loss 0.2500  accuracy 0.5000  left 1:00"
 
 

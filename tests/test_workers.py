@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets import workers
 from nets.machine.visible import visible_gpus
+from nets.plugin import workers
 from tests.stub_driver import environment
 from tests.suite import Suite
 

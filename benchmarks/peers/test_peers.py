@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.measuring.comparisons import Turn, Turns, block, steps_of_a_block
-from nets.options import Options
+from nets.plugin.options import Options
 from nets.records.cell import Protocol
 from nets.records.comparisons import SideBySide
 from nets.training.pipelines import PIPELINES

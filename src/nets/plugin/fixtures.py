@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets.stash import OPTIONS, PROGRESS, RECORDER, RUN
+from nets.plugin.session import OPTIONS, PROGRESS, RECORDER, RUN
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from nets.cells.catalog import Cell
     from nets.datasets.data import Data
     from nets.gpu.monitor import GpuMonitor
-    from nets.harness import Ledger
     from nets.measuring.comparisons import Sweep, Turns
-    from nets.options import Options
+    from nets.plugin.options import Options
+    from nets.plugin.session import Ledger
     from nets.records.cell import Protocol, Result
     from nets.records.comparisons import Growth, SideBySide
     from nets.training.pipelines import Pipeline
@@ -129,12 +129,12 @@ def cell_run(
     benchmark: Any,
 ) -> Iterator[CellRun]:
     """The cell's rounds, for `benchmark.pedantic`: `setup`, `timed`, `teardown`, and `protocol.rounds` of them."""
-    from nets import progress
+    from nets.plugin import terminal
     from nets.training.run import CellRun
 
     config = request.config
     config.stash[RECORDER].enable_under_xdist(benchmark)
-    line = progress.ProgressLine(config, cell, protocol) if progress.wanted(config) else None
+    line = terminal.ProgressLine(config, cell, protocol) if terminal.is_watched(config) else None
     run = CellRun(
         cell,
         protocol,
@@ -162,8 +162,8 @@ def judge(
     ledger: Ledger,
 ) -> Callable[[CellRun], Result]:
     """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
-    from nets import judgement
     from nets.gpu.capture import capture
+    from nets.plugin import checks
 
     def judged(run: CellRun) -> Result:
         setting = request.config.stash[RECORDER].setting
@@ -175,7 +175,7 @@ def judge(
             no_gpu_because=setting.gpu_missing_because,
             spent=ledger.spent,
         )
-        result = judgement.judge(request.node, run, setting, observed, _bands_file(request))
+        result = checks.checked_result(request.node, run, setting, observed, _bands_file(request))
         benchmark.extra_info = result.to_json()
         if result.outcome.failures:
             pytest.fail("\n".join(result.outcome.failures), pytrace=False)

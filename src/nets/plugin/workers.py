@@ -17,7 +17,7 @@ from nets.cells.catalog import CELLS
 from nets.machine.cpu import cores
 from nets.machine.device import choose_device
 from nets.machine.visible import VISIBLE, usable_gpus
-from nets.recorder import CORES, DEVICE, REFUSAL, cell_of
+from nets.plugin.session import CORES, DEVICE, REFUSAL, cell_of
 
 DATASET_OF = {cell.id: cell.dataset for cell in CELLS}
 

@@ -1,4 +1,4 @@
-"""Where a session's wall time goes: the timed regions, and what the harness costs around them."""
+"""What one session's hooks and fixtures share: the keys of pytest's stash, the ledger of time, the cell of a test."""
 
 from __future__ import annotations
 
@@ -6,9 +6,30 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TYPE_CHECKING
 
+import pytest
+
+from nets.cells.catalog import Cell
 from nets.records.cell import Result
 from nets.records.run import Harness, Part
+
+if TYPE_CHECKING:
+    from nets.plugin.options import Options
+    from nets.plugin.recorder import Recorder
+    from nets.plugin.terminal import ProgressLine
+    from nets.training.run import CellRun
+
+OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
+"""The session's."""
+RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
+"""The session's."""
+RUN: pytest.StashKey[CellRun] = pytest.StashKey()
+"""A test's, while its cell is run."""
+PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
+"""A test's, where somebody is watching."""
+RESULT: pytest.StashKey[Result] = pytest.StashKey()
+"""A test's, once its cell was judged."""
 
 
 class Ledger:
@@ -53,3 +74,15 @@ def _process_age_s() -> float:
 
     # the system keeps a process's start by the wall clock alone
     return max(0.0, time.time() - psutil.Process().create_time())
+
+
+CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
+"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
+
+
+def cell_of(item: pytest.Item) -> Cell | None:
+    """The cell that a test measures; None for any other test."""
+    if "cell_run" not in getattr(item, "fixturenames", ()):
+        return None
+    cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
+    return cell if isinstance(cell, Cell) else None

@@ -9,13 +9,12 @@ from collections.abc import Generator
 
 import pytest
 
-from nets import expectations, hookspecs, sessiongate
 from nets.cells.catalog import Cell
-from nets.options import add_options, read_options
-from nets.recorder import Recorder
-from nets.stash import OPTIONS, PROGRESS, RECORDER
-
-pytest_plugins = ["nets.fixtures"]
+from nets.plugin import checks
+from nets.plugin.gate import session_gate
+from nets.plugin.options import add_options, read_options
+from nets.plugin.recorder import Recorder
+from nets.plugin.session import OPTIONS, PROGRESS, RECORDER
 
 APART = {
     "growth": "throughput by batch size and by training-set size",
@@ -34,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the suite's own hooks."""
-    pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.add_hookspecs(checks)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,13 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
     register = config.pluginmanager.register
     register(config.stash[RECORDER], "nets-recorder")
     if not hasattr(config, "workerinput"):
-        gate = sessiongate.session_gate(config, config.stash[RECORDER])
+        gate = session_gate(config, config.stash[RECORDER])
         if gate is not None:
             register(gate, "nets-gate")
-    register(expectations.AccuracyInBand(), "nets-accuracy")
-    register(expectations.NetworkAsPublished(), "nets-network")
+    register(checks.AccuracyInBand(), "nets-accuracy")
+    register(checks.NetworkAsPublished(), "nets-network")
     if config.pluginmanager.hasplugin("xdist"):
-        from nets.workers import Workers
+        from nets.plugin.workers import Workers
 
         register(Workers(config, config.stash[OPTIONS].device), "nets-workers")
 

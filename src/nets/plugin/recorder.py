@@ -3,6 +3,8 @@
 A finished cell's record travels in its report's `user_properties`, so that it arrives at the controller the same way
 with xdist's workers as without. pytest-benchmark's own session is given the benchmarks back at the end, which keeps
 its table, its storage and its comparisons at work; the JSON file is written here, atomically.
+
+What `--resume` keeps of a run that was killed: the cells that passed and would be made again just so.
 """
 
 from __future__ import annotations
@@ -18,18 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets import outfile, timings
 from nets.cells.catalog import Cell
 from nets.errors import Unusable
-from nets.harness import Ledger
 from nets.machine.device import versions
-from nets.options import Options
+from nets.plugin import output
+from nets.plugin.options import Options
+from nets.plugin.session import DEVICE, REFUSAL, RESULT, RUN, Ledger, cell_of
 from nets.records.base import SCHEMA
+from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
 from nets.records.durable import Entry, Journal
 from nets.records.run import Harness
-from nets.resume import is_kept
-from nets.stash import RESULT, RUN
 from nets.verdicts import depth
 
 if TYPE_CHECKING:
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from nets.records.run import Run
 
 CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
-
-CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
-"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
 
 
 class Recorder:
@@ -64,7 +62,7 @@ class Recorder:
         if (path := config.getoption("benchmark_json", None)) is not None:
             self._json = Path(path).resolve()  # tests may change the folder
         if self._json is not None and not self._is_worker:
-            outfile.demand_writable(self._json)
+            output.demand_writable(self._json)
         self._versions = versions()
         self.journal = _journal(self._json, resume=options.resume, versions=self._versions)
 
@@ -142,7 +140,7 @@ class Recorder:
             return Entry(item.nodeid, result, benchmark=None, versions=self._versions)
         if because is not None and result.outcome.status == "passed":
             result = result.judged("failed", [because])
-        timing = timings.of(item, n_rounds=len(result.rounds), params={"cell": cell.id})
+        timing = output.timing_of(item, n_rounds=len(result.rounds), params={"cell": cell.id})
         return Entry(item.nodeid, result, benchmark=timing, versions=self._versions)
 
     # --- on the controller
@@ -223,9 +221,9 @@ class Recorder:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
             if self._options.resume and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
                 session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
-            self._benchmarks.benchmarks = timings.merged(self._benchmarks.benchmarks, entries, self._planned)
+            self._benchmarks.benchmarks = output.merged_benchmarks(self._benchmarks.benchmarks, entries, self._planned)
             if self._json is not None and (self._planned or self._benchmarks.benchmarks):
-                outfile.write(self._json, self._config, self._benchmarks)
+                output.write_output(self._json, self._config, self._benchmarks)
                 self.journal.remove()
         return (yield)
 
@@ -321,14 +319,6 @@ def _function(nodeid: str) -> str:
     return nodeid.partition("[")[0]
 
 
-def cell_of(item: pytest.Item) -> Cell | None:
-    """The cell that a test measures; None for any other test."""
-    if "cell_run" not in getattr(item, "fixturenames", ()):
-        return None
-    cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
-    return cell if isinstance(cell, Cell) else None
-
-
 def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
     if raised is None:
         return None
@@ -344,3 +334,26 @@ def _journal(path: Path | None, *, resume: bool, versions: dict[str, str | None]
         return Journal(file, resume=resume, versions=versions)
     except Unusable as error:
         raise pytest.UsageError(f"--resume: {error}") from None
+
+
+def is_kept(result: Result, options: Options, setting: Setting) -> bool:
+    """Whether this session would make the same record again, but for chance."""
+    cells = {cell.id: cell for cell in options.cells}
+    return (
+        result.outcome.status == "passed"
+        and result.id in cells
+        and result.protocol == options.protocol_of(cells[result.id])
+        and result.pipeline == options.pipeline
+        and _is_executed_alike(result, setting)
+        and result.device.name == setting.device.name
+    )
+
+
+def _is_executed_alike(result: Result, setting: Setting) -> bool:
+    """But for the mode, which only a run knows."""
+    from nets.measuring.cell import executed
+    from nets.training.pipelines import PIPELINES
+
+    expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
+    known = {"mode": expected.mode, "fallback_because": expected.fallback_because}
+    return result.execution.model_copy(update=known) == expected

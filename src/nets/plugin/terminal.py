@@ -15,7 +15,7 @@ from nets.training.trainer import Pass
 EVERY_S = 0.2
 
 
-def wanted(config: pytest.Config) -> bool:
+def is_watched(config: pytest.Config) -> bool:
     """Whether a person is watching: a terminal, and neither a CI log nor a worker's pipe."""
     if os.environ.get("CI") or hasattr(config, "workerinput"):
         return False
@@ -34,14 +34,14 @@ class ProgressLine:
         self._protocol = protocol
         self._started = perf_counter()
         self._written = 0.0
-        self._write(text_before(cell, protocol))
+        self._write(progress_text_before(cell, protocol))
 
     def __call__(self, n_round: int, n_epoch: int, trained: Pass) -> None:
         """After every epoch."""
         now = perf_counter()
         if now - self._written >= EVERY_S:
             self._written = now
-            self._write(text(self._cell, self._protocol, n_round, n_epoch, trained, now - self._started))
+            self._write(progress_text(self._cell, self._protocol, n_round, n_epoch, trained, now - self._started))
 
     def clear(self) -> None:
         """Leave the line empty."""
@@ -55,12 +55,12 @@ class ProgressLine:
             self._terminal.flush()
 
 
-def text_before(cell: Cell, protocol: Protocol) -> str:
+def progress_text_before(cell: Cell, protocol: Protocol) -> str:
     """What stands there until the first epoch is over."""
     return f"{cell.id}  round 1/{protocol.rounds}  epoch 1/{protocol.epochs}  …"
 
 
-def text(cell: Cell, protocol: Protocol, n_round: int, n_epoch: int, trained: Pass, elapsed_s: float) -> str:
+def progress_text(cell: Cell, protocol: Protocol, n_round: int, n_epoch: int, trained: Pass, elapsed_s: float) -> str:
     """The line after epoch `n_epoch` of round `n_round`, both from 0."""
     done = n_round * protocol.epochs + n_epoch + 1
     left_s = elapsed_s / done * (protocol.rounds * protocol.epochs - done)

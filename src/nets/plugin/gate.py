@@ -15,7 +15,7 @@ from nets.report.text import plain
 
 if TYPE_CHECKING:
     from nets.gate.findings import Gate
-    from nets.recorder import Recorder
+    from nets.plugin.recorder import Recorder
 
 
 class SessionGate:
