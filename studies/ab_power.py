@@ -78,7 +78,7 @@ def _planted(clone: Path, share: float) -> str:
 
 def _run(clone: Path, head: str, cells: str, device: str, out: Path) -> dict[str, Any]:
     """One `nets ab` of the clone's HEAD against `head`: exit code, and each cell's rounds and what the gate says."""
-    command = [sys.executable, "-m", "nets.cli", "ab", "HEAD", head, "--cells", cells, "--device", device]
+    command = [sys.executable, "-m", "nets", "ab", "HEAD", head, "--cells", cells, "--device", device]
     report = out.with_name("gate.json")
     report.unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(clone / "src")}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import typer
 from typer.testing import CliRunner
+
+from nets.cli.app import app
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,13 @@ class Ran:
     stderr: str
 
 
-def runner(command: Callable[..., None]) -> Callable[..., Ran]:
+def runner(command: str) -> Callable[..., Ran]:
     """Runs it with arguments; a traceback is never what a user sees."""
-    app = typer.Typer()
-    app.command()(command)
 
     def ran(*arguments: str) -> Ran:
-        result = CliRunner().invoke(app, list(arguments))
+        result = CliRunner().invoke(app, [command, *arguments])
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.stderr
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     return ran

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from nets.cli_history import history
 from nets.records.cell import Network, Result
 from tests.commands import runner
 from tests.gating import content
 from tests.records import one_round, record
 
-ran = runner(history)
+ran = runner("history")
 EPOCH = datetime(2026, 10, 1, tzinfo=UTC)
 NETWORK = Network(parameters=61_706, layers=5, hidden_layers=4, macs_per_image=416_520)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from nets.cli import app
+from nets.cli.app import app
 from tests.records import record
 from tests.test_ab import BENCHMARK, CONFTEST, INI
 
@@ -136,7 +136,7 @@ def test_a_cell_that_neither_knows(repository: Path) -> None:
     """A mistyped cell is refused, and nothing is measured."""
     commit(without_torch())
     done = ran("HEAD", "HEAD", "--cells", "a,z")
-    assert done.exit_code == 3
+    assert done.exit_code == 2
     assert "--cells: there is no such cell" in done.stderr
     assert "looks after" not in done.output
     nothing_left(repository)
@@ -147,7 +147,7 @@ def test_two_tests_of_one_cell(repository: Path) -> None:
     files = without_torch(0.01)
     commit({name: text.replace("('a',)", "('a', 'c')") for name, text in files.items()})
     done = ran("HEAD", "HEAD")
-    assert done.exit_code == 3
+    assert done.exit_code == 2
     assert "name one test with --tests" in done.stderr
     assert "sitting 2" not in done.output
     nothing_left(repository)
@@ -158,7 +158,7 @@ def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
     """Once, Ctrl-C ends it after the round; twice, and a SIGTERM, at once. The worktrees are removed, rounds kept."""
     commit(without_torch())
     events = repository.parent / "events"
-    command = [sys.executable, "-c", "from nets.cli import main; main()", "ab", "HEAD", "HEAD", "--out", "nets-ab"]
+    command = [sys.executable, "-m", "nets", "ab", "HEAD", "HEAD", "--out", "nets-ab"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert any("looks after" in line for line in process.stdout)
@@ -187,9 +187,9 @@ def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
 
 
 def refused(*arguments: str) -> str:
-    """Why a call is refused: exit 3, one line, no traceback."""
+    """Why a call is refused: exit 2, one line, no traceback."""
     done = ran(*arguments)
-    assert done.exit_code == 3
+    assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
     return done.stderr
 

@@ -7,7 +7,7 @@ import random
 import pytest
 from typer.testing import CliRunner
 
-from nets.cli import app
+from nets.cli.app import app
 from nets.stats.inference import prediction_interval
 from nets.verdicts import bands
 from nets.verdicts.band_rates import caught, left_out, rates, simulated

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nets.cli import app, main
+from nets.cli.app import app, main
+from nets.errors import EXIT_CODES
 from nets.measuring import reference_runs
 from nets.records.cell import Outcome
 from nets.verdicts import bands
 from tests.gating import content, write
 from tests.hostile import EVIL
 from tests.records import record
-from tests.suite import Suite
+from tests.suite import REPOSITORY, Suite
 
 runner = CliRunner()
 
@@ -33,11 +34,11 @@ def test_report(suite: Suite) -> None:
 
 
 def test_report_refuses(tmp_path: Path) -> None:
-    """A file that doesn't fit is refused with the field's name and exit 3."""
+    """A file that doesn't fit is refused with the field's name and exit 2."""
     path = tmp_path / "x.json"
     path.write_text('{"benchmarks": [{"extra_info": {"schema": 1}}], "machine_info": {"nets": {}}, "nets": {}}')
     result = runner.invoke(app, ["report", str(path)])
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert "field 'cell': Field required" in result.output
 
 
@@ -85,11 +86,11 @@ def test_bands_refuses(tmp_path: Path, arguments: list[str], message: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["gate", "a.json"], 3, "Missing argument"),
-        (["ab", "main", "HEAD", "--max-rounds", "0"], 3, "Invalid value for '--max-rounds'"),
-        (["history", "--nosuch"], 3, "No such option: --nosuch"),
+        (["gate", "a.json"], 2, "Missing argument"),
+        (["ab", "main", "HEAD", "--max-rounds", "0"], 2, "Invalid value for '--max-rounds'"),
+        (["history", "--nosuch"], 2, "No such option: --nosuch"),
         (["depth"], 2, "Missing argument"),
-        (["gate", "a.json", "b.json"], 3, "nets gate: a.json: No such file"),
+        (["gate", "a.json", "b.json"], 2, "nets gate: a.json: No such file"),
         (["--version"], 0, "nets "),
     ],
 )
@@ -100,7 +101,7 @@ def test_exit_codes(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A wrong option of a command that gives verdicts is unusable input, 3; 1 and 2 would be verdicts."""
+    """A wrong option and an unusable file end every command with 2; 1 and 3 would be verdicts."""
     monkeypatch.setattr("sys.argv", ["nets", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -111,9 +112,9 @@ def test_exit_codes(
 
 
 def test_a_fault_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """What nobody foresaw is shown, and ends `nets gate` with 3."""
+    """What nobody foresaw is shown, and ends `nets gate` with 3: it can't tell."""
     monkeypatch.setattr("sys.argv", ["nets", "gate", "a.json", "b.json"])
-    monkeypatch.setattr("nets.cli_gate.judged", lambda *_: 1 / 0)
+    monkeypatch.setattr("nets.cli.gate.judge_files", lambda *_: 1 / 0)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 3
@@ -121,11 +122,11 @@ def test_a_fault_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def test_a_closed_pipe_is_no_verdict(folder: Path) -> None:
-    """Where nobody reads what `nets gate` prints, it ends with 3, not with the code of a regression."""
+    """Where nobody reads what `nets gate` prints, it can't tell (3), and does not end with the code of a regression."""
     write("a.json", record())
     read, written = os.pipe()
     os.close(read)
-    command = [sys.executable, "-c", "from nets.cli import main; main()", "gate", "a.json", "a.json"]
+    command = [sys.executable, "-m", "nets", "gate", "a.json", "a.json"]
     done = subprocess.run(command, cwd=folder, stdout=written, stderr=subprocess.PIPE, text=True)
     os.close(written)
     assert done.returncode == 3, done.stderr
@@ -146,3 +147,13 @@ def test_foreign_text_in_a_report(folder: Path) -> None:
 def test_version() -> None:
     """`nets --version` says which."""
     assert runner.invoke(app, ["--version"]).output.startswith("nets 0.")
+
+
+@pytest.mark.parametrize("command", ["ab", "bands", "depth", "gate", "history", "report"])
+def test_exit_codes_in_every_help(command: str) -> None:
+    """Each command's help says what its exit codes mean, as the README does."""
+    told = " ".join(runner.invoke(app, [command, "-h"], env={"COLUMNS": "300"}).output.split())
+    readme = (REPOSITORY / "README.md").read_text()
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code.value} {meaning}" in told
+        assert f"| {code.value} | {meaning} |" in readme

@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nets.cli import app
+from nets.cli.app import app
 from nets.networks.build import target_builder
 from tests.suite import REPOSITORY
 

@@ -118,7 +118,7 @@ def test_a_cell_that_broke_off() -> None:
     assert [(finding.metric, finding.status) for finding in found.findings] == [("outcome", "regressed")]
     found = judged(head, base)
     assert statuses(found) == {"outcome": "improved", "total_s": "not enough data"}
-    assert found.exit_code == 2
+    assert found.exit_code == 3
 
 
 def test_a_new_cell() -> None:
@@ -146,7 +146,7 @@ def test_incomparable(fact: Fact) -> None:
     assert statuses(found) == {"cell": "incomparable"}
     assert f"another {fact}" in str(the(found, "cell").because)
     assert said in str(the(found, "cell").because)
-    assert found.exit_code == 2
+    assert found.exit_code == 3
     assert "total_s" not in {finding.metric for finding in found.findings}
     allowed = judged(record(), record(**changes), allow=(fact,))
     assert allowed.exit_code == 0
@@ -164,7 +164,7 @@ def test_a_swapped_gpu() -> None:
     base = record(device=GPU)
     found = judged(base, record(device=Device(type="cuda", name="NVIDIA A100-SXM4-80GB")))
     assert "NVIDIA H100 80GB HBM3, head cuda: NVIDIA A100-SXM4-80GB" in str(the(found, "cell").because)
-    assert judged(base, record(device=GPU.model_copy(update={"mig": True}))).exit_code == 2
+    assert judged(base, record(device=GPU.model_copy(update={"mig": True}))).exit_code == 3
 
 
 @pytest.mark.parametrize(("fact", "value"), [("torch", "2.13.0"), ("cuda", None)])
@@ -262,7 +262,7 @@ def test_spoilt_figures() -> None:
         found = judged(base, head)
         assert statuses(found) == {"energy_j": "not measured"}
         assert "throttled" in str(the(found, "energy_j").because)
-        assert found.exit_code == 2
+        assert found.exit_code == 3
     found = judged(spoilt, spoilt)
     assert (statuses(found), found.exit_code) == ({}, 0)
     assert "not compared: mnist-lenet5 energy_j: it is fit for comparison on neither side: throttled" in found.notes
@@ -322,7 +322,7 @@ def test_a_figure_that_one_side_lacks() -> None:
     found = judged(base, bare)
     assert statuses(found) == {"trace_gpu_utilization_pct": "not measured"}
     assert "--no-trace" in str(the(found, "trace_gpu_utilization_pct").because)
-    assert found.exit_code == 2
+    assert found.exit_code == 3
     assert statuses(judged(bare, base)) == {"trace_gpu_utilization_pct": "new"}
     assert judged(bare, base).exit_code == 0
     assert "trace_sm_efficiency_pct" not in {finding.metric for finding in found.findings}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from nets.cli_gate import gate
 from nets.gate.limits import Limits, read_limits
 from nets.records.run import read_run
 from tests.commands import runner
@@ -15,7 +14,7 @@ from tests.gating import slow, write
 from tests.records import one_round, record
 from tests.suite import Suite
 
-ran = runner(gate)
+ran = runner("gate")
 
 
 @pytest.mark.usefixtures("folder")
@@ -27,9 +26,9 @@ def test_exit_codes() -> None:
     two = write("f", slow(), record(model="cnn3l"))
     assert ran(base, same).exit_code == 0
     assert ran(base, slower).exit_code == 1
-    assert ran(base, other).exit_code == 2
+    assert ran(base, other).exit_code == 3
     assert ran(both, two).exit_code == 1
-    assert ran(base, "no such file").exit_code == 3
+    assert ran(base, "no such file").exit_code == 2
     assert ran(base, other, "--allow", "torch").exit_code == 0
     assert ran(base, slower, "--limit", "time_unpaired=9", "--limit", "core_seconds_unpaired=9").exit_code == 0
 
@@ -78,7 +77,7 @@ def test_pairing() -> None:
     base, head = write("a", eight, pairing=pairing), write("b", eight, pairing=pairing)
     assert "paired: measured in turns" in ran(base, head).output
     for spoilt in (5, "x", {"id": "x", "rounds": 1}, {**pairing, "id": ""}, {**pairing, "looks": 0}):
-        assert ran(base, write("c", eight, pairing=spoilt)).exit_code == 3
+        assert ran(base, write("c", eight, pairing=spoilt)).exit_code == 2
 
 
 @pytest.mark.usefixtures("folder")
@@ -111,7 +110,7 @@ def test_config() -> None:
     ):
         path.write_text(text)
         result = ran(base, head, "--config", "nets.toml")
-        assert (result.exit_code, message in result.stderr) == (3, True)
+        assert (result.exit_code, message in result.stderr) == (2, True)
 
 
 def test_limits_of_the_command_line() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from nets.cli_gate import gate
 from nets.errors import Unusable
 from nets.records.cell import Outcome
 from nets.records.run import read_run
@@ -19,7 +18,7 @@ from tests.gating import content, write
 from tests.hostile import BAD, EVIL, FULL, gigabyte, leaves
 from tests.records import record
 
-ran = runner(gate)
+ran = runner("gate")
 
 
 @pytest.mark.usefixtures("folder")
@@ -30,7 +29,7 @@ def test_another_spelling_of_a_file_that_is_read() -> None:
     Path("link").symlink_to("a")
     for output in ("folder/../a", "link"):
         result = ran(base, head, "--json", output)
-        assert result.exit_code == 3
+        assert result.exit_code == 2
         assert "named twice" in result.stderr
 
 
@@ -54,12 +53,12 @@ def test_foreign_text_is_harmless() -> None:
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(("make", "message"), BAD)
 def test_bad_files(make: Callable[[Path], object], message: str) -> None:
-    """A file that is unusable ends with 3 and one sentence that names it, as base or as head."""
+    """A file that is unusable ends with 2 and one sentence that names it, as base or as head."""
     make(Path("bad.json"))
     good = write("good.json", record())
     for arguments in (("bad.json", good), (good, "bad.json")):
         result = ran(*arguments)
-        assert result.exit_code == 3
+        assert result.exit_code == 2
         assert result.stderr.startswith("nets gate: bad.json")
         assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
@@ -78,7 +77,7 @@ def test_junk_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_without_cells() -> None:
     """A base without a cell is unusable; of a head without one every cell is missing."""
     full, empty = write("a", record()), write("b")
-    assert ran(empty, full).exit_code == 3
+    assert ran(empty, full).exit_code == 2
     assert ran(full, empty).exit_code == 1
 
 
@@ -100,11 +99,11 @@ def test_files_without_cells() -> None:
     ],
 )
 def test_bad_options(arguments: list[str], message: str) -> None:
-    """An option that can't be used ends with 3 and a sentence, and writes over nothing."""
+    """An option that can't be used ends with 2 and a sentence, and writes over nothing."""
     base = write("a", record())
     before = Path(base).read_bytes()
     result = ran(base, write("b", record()), *arguments)
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert message in result.stderr
     assert Path(base).read_bytes() == before
 

@@ -89,7 +89,7 @@ def test_too_few_pairs(n: int, n_cells: int) -> None:
     base = [timed([2.0] * n, model=f"m{i}") for i in range(n_cells)]
     found = paired(base, base)
     assert {finding.status for finding in found.findings if finding.metric == "total_s"} == {"not enough data"}
-    assert found.exit_code == 2
+    assert found.exit_code == 3
     assert "at least" in str(found.with_status("not enough data")[0].because)
     slow = [timed([4.0] * n, model=f"m{i}") for i in range(n_cells)]
     assert paired(base, slow).exit_code == 1  # beyond the limit of unpaired files
@@ -97,7 +97,7 @@ def test_too_few_pairs(n: int, n_cells: int) -> None:
 
 def test_more_pairs_can_be_demanded() -> None:
     """`min_pairs` above five holds."""
-    assert paired([timed([2.0] * 7)], [timed([2.0] * 7)], min_pairs=8).exit_code == 2
+    assert paired([timed([2.0] * 7)], [timed([2.0] * 7)], min_pairs=8).exit_code == 3
 
 
 def test_too_noisy() -> None:

@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from nets.cells.catalog import CELLS, protocol_for
-from nets.cli import app
+from nets.cli.app import app
 from nets.datasets.load import load_data
 from nets.measuring.comparisons import sweep
 from nets.records.cell import CellFacts, Device, Where

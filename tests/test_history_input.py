@@ -18,12 +18,12 @@ from tests.records import record
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(("make", "message"), [bad for bad in BAD if bad[1] not in ("No such file",)])
 def test_bad_files(make: Callable[[Path], object], message: str) -> None:
-    """An unusable file is named with its reason and passed over among good ones; alone it ends with 3."""
+    """An unusable file is named with its reason and passed over among good ones; alone it ends with 2."""
     Path("runs").mkdir()
     make(Path("runs/bad.json"))
     if not Path("runs/bad.json").is_dir():  # a folder of that name is searched
         result = ran("runs")
-        assert result.exit_code == 3
+        assert result.exit_code == 2
         assert result.stderr.startswith(
             "nets history: runs: no result file of nets in it (one JSON file: runs/bad.json"
         )
@@ -85,18 +85,18 @@ def test_many_unusable_files() -> None:
         (["runs", "--json", "nowhere/x.json"], "nowhere/x.json: it can't be written"),
         (["runs", "--json", "runs/0.json"], "runs/0.json: it is a result file, and would be written over"),
         (["runs", "--json", "newer.json"], "newer.json: it is a result file, and would be written over"),
-        (["runs", "--export", "runs/0.json"], "it can't be written"),
+        (["runs", "--export", "runs/0.json"], "--export: runs/0.json can't be written to"),
         (["runs", "--json", "e/bigger-is-better.json", "--export", "e"], "named twice"),
     ],
 )
 def test_bad_options(arguments: list[str], message: str) -> None:
-    """What can't be used ends with 3 and one sentence, and nothing is written over."""
+    """What can't be used ends with 2 and one sentence, and nothing is written over."""
     store("runs/0.json", 0, record())
     Path("empty").mkdir()
     Path("newer.json").write_text('{"benchmarks": [{"extra_info": {"schema": 2}}]}')
     before = Path("runs/0.json").read_bytes()
     result = ran(*arguments)
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert Path("runs/0.json").read_bytes() == before

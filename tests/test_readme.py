@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from nets.cli import app
+from nets.cli.app import app
 from nets.plugin import options
 from tests.suite import REPOSITORY, Suite
 

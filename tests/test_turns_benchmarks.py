@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from nets.cells.catalog import protocol_for
-from nets.cli import app
+from nets.cli.app import app
 from nets.errors import Unusable
 from nets.measuring.comparisons import Block
 from nets.records.run import read_run

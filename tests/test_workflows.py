@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from typer.main import get_command
 
-from nets.cli import app
+from nets.cli.app import app
 from nets.plugin import options
 from tests.suite import REPOSITORY
 from tests.workflows import FILES, GUIDE, blocks, calls, is_self_hosted, jobs, workflow

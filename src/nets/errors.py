@@ -1,10 +1,35 @@
-"""The base of every error that a user sees; each message says what was wrong, where, and what to do next."""
+"""The base of every error that a person sees, and the exit codes of all commands.
+
+A message says what was wrong, where, and what to do next; no traceback is needed.
+"""
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command's exit code means; see EXIT_CODES."""
+
+    FINE = 0
+    REGRESSED = 1
+    UNUSABLE = 2
+    CANT_TELL = 3
+    INTERRUPTED = 130
+
+
+EXIT_CODES = {
+    Exit.FINE: "fine",
+    Exit.REGRESSED: "something regressed, failed or is missing",
+    Exit.UNUSABLE: "unusable input, or a wrong option",
+    Exit.CANT_TELL: "can't tell: something is incomparable, not measured, or has too little data",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C",
+}
+"""The same for every command; the README has this table, too."""
+
 
 class NetsError(Exception):
-    """What keeps a command or a cell from being done, for a person to read; no traceback is needed."""
+    """What keeps a command or a cell from being done."""
 
 
 class UnknownName(NetsError):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from nets.errors import Exit
 from nets.gate.limits import Limits
 from nets.records.base import Record
 from nets.records.metrics import Worse
@@ -78,11 +79,11 @@ class Gate(Record):
         return tuple(finding for finding in self.findings if finding.status in statuses)
 
 
-def exit_code(statuses: set[Status]) -> int:
-    """1: something regressed or is missing; else 2: something could not be told; else 0."""
+def exit_code(statuses: set[Status]) -> Exit:
+    """What findings of these statuses come to."""
     if statuses & set(FAILING):
-        return 1
-    return 2 if statuses & set(THIN) else 0
+        return Exit.REGRESSED
+    return Exit.CANT_TELL if statuses & set(THIN) else Exit.FINE
 
 
 def beyond(log_ratio: float, limit: float, worse: Worse = "more") -> Status:

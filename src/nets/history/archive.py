@@ -7,7 +7,6 @@ Elsewhere the commits' times order them, and the runs' own times those that are 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -78,15 +77,6 @@ def stored(path: Path) -> Stored:
     commit = commit_id(info.id)
     of_commit = None if commit is None or not info.time else _time(info.time, f"{path}: field 'commit_info.time'")
     return Stored(run, Commit(commit, ran if of_commit is None else of_commit, ran, info.dirty))
-
-
-def is_benchmark_file(path: Path) -> bool:
-    """Whether pytest-benchmark wrote it, usable or not."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and "benchmarks" in content
 
 
 def _files(folder: Path, passed_over: list[str]) -> Iterator[Path]:

@@ -8,13 +8,13 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import pytest
 
 from nets.cells import registry
 from nets.cells.catalog import PROTOCOLS, Cell, protocol_for, select
 from nets.errors import NetsError
+from nets.records import durable
 from nets.records.cell import Protocol
 
 PIPELINES = ("resident", "article")
@@ -157,12 +157,9 @@ def _writable(named: str | None) -> Path | None:
         raise pytest.UsageError("--keep-traces: no folder is named")
     try:
         folder = Path(named).expanduser().resolve()  # tests may change the folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except (OSError, RuntimeError) as error:  # expanduser raises the latter
-        because = error.strerror if isinstance(error, OSError) else error
-        raise pytest.UsageError(f"--keep-traces: {named} can't be written to: {because}") from None
+        durable.make_writable(folder, "--keep-traces")
+    except (NetsError, RuntimeError) as error:  # expanduser raises the latter
+        raise pytest.UsageError(str(error)) from None
     return folder
 
 

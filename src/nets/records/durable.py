@@ -16,10 +16,23 @@ from nets.records.cell import Result
 
 
 def write(path: Path, text: str) -> None:
-    """Write `text` to a temporary name beside `path`, durably, then put it in its place."""
+    """Write `text` to a temporary name beside `path`, durably, then put it in its place.
+
+    A link stays one: what it leads to is replaced. A device or a pipe is written to as it is. Raises Unusable.
+    """
+    try:
+        _write(Path(os.path.realpath(path)), text)
+    except OSError as error:
+        raise Unusable(f"{path}: it can't be written: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
-        with os.fdopen(descriptor, "w") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -29,6 +42,16 @@ def write(path: Path, text: str) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def make_writable(folder: Path, option: str) -> None:
+    """Make a folder if it is not there, and try it. Raises Unusable, naming the option that named the folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Unusable(f"{option}: {folder} can't be written to: {error.strerror}") from error
 
 
 def sync_folder(folder: Path) -> None:

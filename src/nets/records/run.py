@@ -239,6 +239,15 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
     )
 
 
+def is_benchmark_file(path: Path) -> bool:
+    """Whether pytest-benchmark wrote it, usable or not."""
+    try:
+        content = _json(path)
+    except Unusable:
+        return False
+    return isinstance(content, dict) and "benchmarks" in content
+
+
 def versions_of(facts: Mapping[str, object]) -> Versions:
     """Of what `nets.machine.device.machine_facts` says of this process."""
     return _versions(_Machine.model_validate(facts))

@@ -19,7 +19,7 @@ ALWAYS = ("total_s", "accuracy")
 """Shown even where they are ok."""
 MAX_SENTENCE = 1_000
 ABSENT = "–"
-VERDICTS = {0: "pass", 1: "FAIL", 2: "can't tell: something is incomparable, not measured, or has too little data"}
+VERDICTS = {0: "pass", 1: "FAIL", 3: "can't tell: something is incomparable, not measured, or has too little data"}
 
 
 def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:

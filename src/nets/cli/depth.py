@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nets.errors import NetsError, Unusable
+from nets.cli.common import DataDir
+from nets.errors import Unusable
 
 if TYPE_CHECKING:
     from nets.cells.catalog import ImageShape
@@ -35,25 +36,15 @@ def depth(
     rounds: Annotated[int | None, typer.Option(min=1, max=1_000, help="Rounds of each; the protocol's 3.")] = None,
     pipeline: Annotated[str, typer.Option(help="resident or article.")] = "resident",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    data_dir: Annotated[Path, typer.Option(envvar="NETS_DATA", help="A torchvision root.")] = Path("data"),
+    data_dir: DataDir = Path("data"),
     structure_only: Annotated[bool, typer.Option("--structure-only", help="Count, and train nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
-    try:
-        if structure_only or dataset is None:
-            found = _structure(target, image, dataset)
-        else:
-            found = _cost(target, image, dataset, protocol, rounds, pipeline, device, data_dir, quiet=as_json)
-    except (NetsError, OSError) as error:
-        typer.echo(f"nets depth: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from None
-    except RuntimeError as error:  # torch's, from inside the network
-        typer.echo(f"nets depth: {target}: training it failed: {str(error).partition(chr(10))[0]}", err=True)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("nets depth: interrupted", err=True)
-        raise typer.Exit(130) from None
+    if structure_only or dataset is None:
+        found = _structure(target, image, dataset)
+    else:
+        found = _cost(target, image, dataset, protocol, rounds, pipeline, device, data_dir, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
         return
@@ -113,7 +104,7 @@ def _cost(
     from nets.machine.device import choose_device, device_facts
     from nets.measuring.against_reference import depth_of_sides, train_interleaved
     from nets.measuring.cell import network_record
-    from nets.networks.build import target_builder
+    from nets.networks.build import UnfitNetwork, target_builder
     from nets.networks.layers import network_structure
     from nets.records.cell import CellFacts
     from nets.records.comparisons import DepthComparison
@@ -141,7 +132,11 @@ def _cost(
             typer.echo(f"  {name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}")
 
     name = re.sub(r"\W", "_", target.rpartition(":")[2])
-    sides = train_interleaved(Cell(dataset, name, build=build), how, way, data, where, say=say)
+    try:
+        sides = train_interleaved(Cell(dataset, name, build=build), how, way, data, where, say=say)
+    except RuntimeError as error:  # torch's, from inside the network
+        because = str(error).partition(chr(10))[0]
+        raise UnfitNetwork(f"{target}: training it failed: {because}") from error
     facts = device_facts(where)
     return begun.model_copy(
         update={

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -12,23 +11,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nets.ab.interleave import ended_by_sigterm, stopped_by_ctrl_c
-from nets.cli_gate import UNUSABLE
+from nets.cli.common import (
+    Allow,
+    Cells,
+    Config,
+    DataDir,
+    Json,
+    Limit,
+    Markdown,
+    demand_apart,
+    judge_files,
+    limits_of,
+)
+from nets.errors import Exit, NetsError, Unusable
 
 if TYPE_CHECKING:
     from nets.verdicts.bands import Bands
-
-INTERRUPTED = 130
 
 
 def ab(
     base: Annotated[str, typer.Argument(help="A git revision, or `.`: the working tree as it is.")],
     head: Annotated[str, typer.Argument(help="The revision to judge.")],
     pytest_args: Annotated[list[str] | None, typer.Argument(help="After `--`: more of pytest's options.")] = None,
-    cells: Annotated[str | None, typer.Option(help="Exact ids, comma-separated; all by default.")] = None,
+    cells: Cells = None,
     protocol: Annotated[str | None, typer.Option(help="quick or article.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="resident or article.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    data_dir: Annotated[Path, typer.Option(envvar="NETS_DATA", help="A torchvision root.")] = Path("data"),
+    data_dir: DataDir = Path("data"),
     tests: Annotated[str, typer.Option(help="What pytest runs, within each revision.")] = "benchmarks",
     python_a: Annotated[Path | None, typer.Option(help="Base's interpreter: another torch, say.")] = None,
     python_b: Annotated[Path | None, typer.Option(help="Head's interpreter.")] = None,
@@ -37,25 +46,24 @@ def ab(
     looks: Annotated[int, typer.Option(min=1, max=10, help="How often a cell may be found to need no more.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Round i uses this + i, on both sides.")] = 0,
     out: Annotated[Path, typer.Option(help="Where base.json, head.json and both logs go.")] = Path("nets-ab"),
-    config: Annotated[Path | None, typer.Option(help="A TOML file with a table [gate] of limits.")] = None,
-    limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, instead of the file's.")] = None,
-    allow: Annotated[list[str] | None, typer.Option(help="Compare on purpose across another cuda, ...")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the findings for a job summary.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every finding, with its figures.")] = None,
+    config: Config = None,
+    limit: Limit = None,
+    allow: Allow = None,
+    markdown: Markdown = None,
+    json_file: Json = None,
 ) -> None:
     """Measure base and head on this machine in turns, round by round, and hold head against base.
 
     Each side is a process of its own that waits while the other works; both are started anew every few rounds, since
     what a process was dealt at its start makes it faster or slower for good. A cell stops early where a look finds it
-    changed or the same. With two interpreters, another torch and CUDA are what is compared. Exit as `nets gate`; 130
-    after Ctrl-C, which ends the round under way, then judges what there is.
+    changed or the same. With two interpreters, another torch and CUDA are what is compared. Ctrl-C ends the round under
+    way, then judges what there is, and exits with 130.
     """
     from nets.ab import child, worktree
     from nets.ab.interleave import Stop
-    from nets.ab.looks import TooFewRounds, plan
+    from nets.ab.looks import plan
     from nets.ab.sittings import Course, Program, measure
-    from nets.cli_gate import demand_apart, judged, limits_of
-    from nets.errors import Unusable
+    from nets.records import durable
     from nets.report.text import plain
 
     stop = Stop()
@@ -66,7 +74,7 @@ def ab(
         purpose = ["torch", "cuda"] if interpreters else []
         limits = limits_of(config, limit, [*(allow or []), *purpose])
         out = out.absolute()
-        _make(out)
+        durable.make_writable(out, "--out")
         course = Course(
             cells=tuple(cells.split(",")) if cells is not None else (),
             arguments=_arguments(tests, pytest_args or [], protocol, pipeline, device, data_dir),
@@ -97,13 +105,12 @@ def ab(
         files = [course.file(program) for program in programs]
         if all(file.is_file() for file in files):
             typer.echo(f"records: {files[0]}, {files[1]}")
-        exit_code = judged(files[0], files[1], limits, markdown, json_file)
-    except (Unusable, TooFewRounds, OSError) as error:
+        exit_code = judge_files(files[0], files[1], limits, markdown, json_file)
+    except NetsError as error:
+        if not stop.asked:
+            raise
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
-        raise typer.Exit(INTERRUPTED if stop.asked else UNUSABLE) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    raise typer.Exit(INTERRUPTED if stop.asked else exit_code)
+    raise typer.Exit(Exit.INTERRUPTED if stop.asked else exit_code)
 
 
 def _arguments(
@@ -115,8 +122,6 @@ def _arguments(
     data_dir: Path,
 ) -> tuple[str, ...]:
     """pytest's, the same for both sides; paths made absolute, since each side runs in a folder of its own."""
-    from nets.errors import Unusable
-
     named = {"protocol": protocol, "pipeline": pipeline, "device": device}
     with suppress(RuntimeError):  # no such user: no such folder
         data_dir = data_dir.expanduser()
@@ -150,14 +155,3 @@ def _bands(tests: Path) -> Bands | str:
 
     path = (tests if tests.is_dir() else tests.parent) / "bands.toml"
     return bands.read_bands(path) if path.is_file() else f"there is no {path.name} beside the tests"
-
-
-def _make(folder: Path) -> None:
-    from nets.errors import Unusable
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise Unusable(f"--out: {folder} can't be written to: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""The nets command: one file a command, app.main is the way in."""

@@ -1,0 +1,87 @@
+"""The `nets` command: what can be done without pytest; how its errors and exit codes come about."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from nets import __version__
+from nets.cli import ab, bands, depth, gate, history, report
+from nets.errors import EXIT_CODES, Exit, NetsError
+
+EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+
+class Commands(TyperGroup):
+    """One handler of errors for all commands: a sentence, and an exit code by the one table."""
+
+    def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> NoReturn:
+        """Run a command and exit. A fault of ours, and a reader that went away, leave it open what would have been."""
+        given = sys.argv[1:] if args is None else list(args)
+        name = next((f"nets {argument}" for argument in given if not argument.startswith("-")), "nets")
+        try:
+            status = super().main(given, *others, **{**options, "standalone_mode": False})
+        except NetsError as error:
+            _tell(name, str(error))
+            status = Exit.UNUSABLE
+        except OSError as error:
+            _tell(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            status = Exit.UNUSABLE
+        except (KeyboardInterrupt, typer.Abort):
+            _tell(name, "interrupted")
+            status = Exit.INTERRUPTED
+        except SystemExit as ended:
+            status = Exit.CANT_TELL if ended.code == 1 else ended.code  # 1: typer's own, of a closed pipe
+        except Exception as error:
+            if hasattr(error, "show"):  # typer's own, of a wrong option
+                error.show()
+                status = Exit.UNUSABLE
+            else:
+                traceback.print_exc()
+                status = Exit.CANT_TELL
+        sys.exit(status)
+
+
+def _tell(name: str, sentence: str) -> None:
+    from nets.report.text import plain
+
+    typer.echo(f"{name}: {plain(sentence, 1_000)}", err=True)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nets(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
+
+
+for command in (depth.depth, gate.gate, ab.ab, history.history, bands.bands, report.report):
+    app.command(epilog=EPILOG)(command)
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,72 @@
+"""What several commands share: options that are the same everywhere, and holding one run's file against another's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nets.errors import Unusable
+
+if TYPE_CHECKING:
+    from nets.gate.limits import Limits
+
+Cells = Annotated[str | None, typer.Option("--cells", help="Exact ids, comma-separated; all by default.")]
+DataDir = Annotated[Path, typer.Option("--data-dir", envvar="NETS_DATA", help="A torchvision root.")]
+Config = Annotated[Path | None, typer.Option("--config", help="A TOML file whose table `gate` has limits.")]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="NAME=VALUE, instead of the file's; a fraction: time_unpaired=0.5."),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", help="Compare on purpose across another torch, cuda, device, threads, ..."),
+]
+Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the findings for a job summary.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write everything found, with its figures.")]
+
+
+def print_lines(lines: list[str]) -> None:
+    """Print to the standard output."""
+    typer.echo("\n".join(lines))
+
+
+def limits_of(config: Path | None, limit: list[str] | None, allow: list[str] | None) -> Limits:
+    """The file's limits with the command line's. Raises Unusable."""
+    from nets.gate.limits import Limits, read_limits
+
+    return (Limits() if config is None else read_limits(config)).changed(limit or (), allow or ())
+
+
+def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, json_file: Path | None) -> int:
+    """Judge two files, write and print what was found, and return the exit code. Raises Unusable."""
+    from nets.gate.judge import judge_runs
+    from nets.records import durable
+    from nets.records.run import read_run
+    from nets.report.gate import gate_lines, gate_markdown
+
+    demand_apart(base, head, markdown, json_file)
+    found = judge_runs(read_run(base), read_run(head), limits)
+    print_lines(gate_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty()))
+    if markdown is not None:
+        durable.write(markdown, gate_markdown(found))
+    if json_file is not None:
+        durable.write(json_file, json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n")
+    return found.exit_code
+
+
+def demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
+    """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
+    taken = {base.resolve(), head.resolve()}
+    for output in outputs:
+        if output is None:
+            continue
+        if output.resolve() in taken:
+            raise Unusable(f"{output}: it is named twice, and would be written over")
+        if not output.parent.is_dir():
+            raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
+        taken.add(output.resolve())
