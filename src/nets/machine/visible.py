@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nets.machine.device import choose_device, device_facts
@@ -32,9 +34,23 @@ def visible_gpus(visible: str | None, known: Sequence[str]) -> tuple[str, ...]:
     return tuple(entries)
 
 
+def may_have_gpu() -> bool:
+    """Whether there is anything that torch could find a GPU by; False spares its import where no cell may be run."""
+    from nets.machine import nvml
+
+    try:
+        return bool(nvml.with_patience(nvml.gpu_uuids))
+    except (nvml.NoDriver, nvml.NvmlRefused):
+        return sys.platform != "linux" or any(Path(file).exists() for file in _DEVICE_FILES)
+
+
+_DEVICE_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+"""Of NVIDIA's driver, of it under WSL, and of AMD's."""
+
+
 def n_gpus(wanted: str) -> int | None:
     """How many workers the GPUs are good for, for `-n auto`; None where the cells run on a CPU."""
-    if choose_device(wanted).type == "cpu":
+    if wanted == "cpu" or not may_have_gpu() or choose_device(wanted).type == "cpu":
         return None
     return 1 if ":" in wanted else len(usable_gpus()) or None
 

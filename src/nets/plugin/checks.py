@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from nets.cells.catalog import Cell
-from nets.gpu.capture import Captured
-from nets.measuring.cell import Setting, finished_result
 from nets.plugin.session import RESULT
-from nets.records.cell import Result
-from nets.training.run import CellRun
-from nets.verdicts import bands
-from nets.verdicts.bands import Bands
+
+if TYPE_CHECKING:
+    from nets.cells.catalog import Cell
+    from nets.gpu.capture import Captured
+    from nets.measuring.cell import Setting
+    from nets.records.cell import Result
+    from nets.training.run import CellRun
+    from nets.verdicts.bands import Bands
 
 
 @pytest.hookspec
@@ -80,9 +82,11 @@ def checked_result(item: pytest.Item, run: CellRun, setting: Setting, observed: 
 
     Raises Unusable for a bands file that can't be read, UnknownStructure for a network that can't be counted.
     """
+    from nets.measuring.cell import finished_result
+
     known: Bands | str = f"there is no {bands_file.name} beside the test"
     if bands_file.is_file():
-        known = _read(bands_file)
+        known = _bands(bands_file)
     result = finished_result(run, run.protocol.rounds, setting, observed, known)
     failures = _ask(item, run.cell, result)
     result = result.judged("failed" if failures else "passed", failures)
@@ -90,7 +94,11 @@ def checked_result(item: pytest.Item, run: CellRun, setting: Setting, observed: 
     return result
 
 
-_read = lru_cache(bands.read_bands)
+@lru_cache
+def _bands(file: Path) -> Bands:
+    from nets.verdicts.bands import read_bands
+
+    return read_bands(file)
 
 
 def _ask(item: pytest.Item, cell: Cell, result: Result) -> list[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets.plugin.session import OPTIONS, PROGRESS, RECORDER, RUN
+from nets.plugin.output import enable_under_xdist
+from nets.plugin.session import PROGRESS, RUN, SESSION
 
 if TYPE_CHECKING:
     import torch
@@ -31,22 +32,22 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def nets_options(pytestconfig: pytest.Config) -> Options:
     """The session's options."""
-    return pytestconfig.stash[OPTIONS]
+    return pytestconfig.stash[SESSION].options
 
 
 @pytest.fixture(scope="session")
 def ledger(pytestconfig: pytest.Config) -> Ledger:
     """Where the session's time goes."""
-    return pytestconfig.stash[RECORDER].ledger
+    return pytestconfig.stash[SESSION].ledger
 
 
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> torch.device:
     """The device that the cells run on. A worker that can't have the one it was meant to fails its cells."""
-    recorder = pytestconfig.stash[RECORDER]
-    device = recorder.device
-    if recorder.no_device_because is not None:
-        pytest.fail(recorder.no_device_because, pytrace=False)
+    session = pytestconfig.stash[SESSION]
+    device = session.device
+    if session.no_device_because is not None:
+        pytest.fail(session.no_device_because, pytrace=False)
     return device
 
 
@@ -113,7 +114,7 @@ def gpu_monitor(pytestconfig: pytest.Config, device: torch.device) -> GpuMonitor
     """Watches the GPU over the timed regions; None on a CPU."""
     from nets.gpu.monitor import monitor_of
 
-    return monitor_of(pytestconfig.stash[RECORDER].setting.device, device.index)
+    return monitor_of(pytestconfig.stash[SESSION].setting.device, device.index)
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def cell_run(
     from nets.training.run import CellRun
 
     config = request.config
-    config.stash[RECORDER].enable_under_xdist(benchmark)
+    enable_under_xdist(config, benchmark)
     line = terminal.ProgressLine(config, cell, protocol) if terminal.is_watched(config) else None
     run = CellRun(
         cell,
@@ -166,7 +167,7 @@ def judge(
     from nets.plugin import checks
 
     def judged(run: CellRun) -> Result:
-        setting = request.config.stash[RECORDER].setting
+        setting = request.config.stash[SESSION].setting
         observed = capture(
             run,
             gpu_monitor,
@@ -194,9 +195,9 @@ def side_by_side(
     _demand_one_process()
 
     def recorded(turns: Turns, of: str) -> SideBySide:
-        recorder = request.config.stash[RECORDER]
-        record = side_by_side_record(cell, data, protocol, recorder.setting, turns, of=of)
-        recorder.side_by_side.append(record)
+        session = request.config.stash[SESSION]
+        record = side_by_side_record(cell, data, protocol, session.setting, turns, of=of)
+        session.side_by_side.append(record)
         benchmark.extra_info.update(record.to_json())  # in place: its stats have hold of it already
         return record
 
@@ -213,9 +214,9 @@ def growth(
     _demand_one_process()
 
     def recorded(sweep: Sweep) -> Growth:
-        recorder = request.config.stash[RECORDER]
-        record = growth_record(cell, data, protocol, recorder.setting, sweep)
-        recorder.growth.append(record)
+        session = request.config.stash[SESSION]
+        record = growth_record(cell, data, protocol, session.setting, sweep)
+        session.growth.append(record)
         benchmark.extra_info.update(record.to_json())
         return record
 

@@ -16,6 +16,7 @@ from nets.report.text import plain
 if TYPE_CHECKING:
     from nets.gate.findings import Gate
     from nets.plugin.recorder import Recorder
+    from nets.plugin.session import Session
 
 
 class SessionGate:
@@ -57,15 +58,12 @@ class SessionGate:
             terminalreporter.write_line(line)
 
 
-def session_gate(pytest_config: pytest.Config, recorder: Recorder) -> SessionGate | None:
+def session_gate(session: Session, recorder: Recorder) -> SessionGate:
     """What the options ask for. Raises UsageError, before the first cell trains, for a file that can't be used."""
-    base, limits = pytest_config.getoption("--gate"), pytest_config.getoption("--gate-config")
+    base, limits = session.config.getoption("--gate"), session.config.getoption("--gate-config")
     if base is None:
-        if limits is not None:
-            raise pytest.UsageError("--gate-config needs --gate BASE.json")
-        return None
-    out = pytest_config.getoption("benchmark_json", None)
-    if out is not None and Path(out).resolve() == Path(base).resolve():
+        raise pytest.UsageError("--gate-config needs --gate BASE.json")
+    if recorder.json == Path(base).resolve():
         raise pytest.UsageError("--gate: the run would be written over its own base; name another --benchmark-json")
     try:
         found = read_run(Path(base))

@@ -1,4 +1,4 @@
-"""The suite's face to pytest: options, hooks, fixtures, for any repository: `pytest_plugins = ["nets.plugin"]`.
+"""The pytest hooks: options, what is registered, which cells a test is run for, and errors as sentences.
 
 A test that asks for `cell_run` runs once a cell. See benchmarks/test_train_eval.py for the whole use.
 """
@@ -10,11 +10,12 @@ from collections.abc import Generator
 import pytest
 
 from nets.cells.catalog import Cell
+from nets.errors import NetsError
 from nets.plugin import checks
-from nets.plugin.gate import session_gate
 from nets.plugin.options import add_options, read_options
 from nets.plugin.recorder import Recorder
-from nets.plugin.session import OPTIONS, PROGRESS, RECORDER
+from nets.plugin.session import PROGRESS, SESSION, Session
+from nets.plugin.terminal import Summary
 
 APART = {
     "growth": "throughput by batch size and by training-set size",
@@ -37,48 +38,41 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options, and register what keeps the records."""
-    if not config.pluginmanager.hasplugin("benchmark"):
+    """Check the options, and register what keeps the records.
+
+    Other plug-ins are known by the options and hooks that they give, whatever name they were loaded under.
+    """
+    if not hasattr(config.option, "benchmark_json"):
         raise pytest.UsageError("nets needs pytest-benchmark, and it is not loaded (-p no:benchmark?)")
     for marker, what in APART.items():
         config.addinivalue_line("markers", f"{marker}: {what}; left out unless -m asks for it")
-    config.stash[OPTIONS] = read_options(config)
-    config.stash[RECORDER] = Recorder(config, config.stash[OPTIONS])
+    session = config.stash[SESSION] = Session(config, read_options(config))
     register = config.pluginmanager.register
-    register(config.stash[RECORDER], "nets-recorder")
-    if not hasattr(config, "workerinput"):
-        gate = session_gate(config, config.stash[RECORDER])
-        if gate is not None:
-            register(gate, "nets-gate")
+    recorder = Recorder(session)
+    register(recorder, "nets-recorder")
+    if not session.is_worker:
+        register(Summary(session, recorder), "nets-summary")
+        if config.getoption("--gate") is not None or config.getoption("--gate-config") is not None:
+            from nets.plugin.gate import session_gate
+
+            register(session_gate(session, recorder), "nets-gate")
     register(checks.AccuracyInBand(), "nets-accuracy")
     register(checks.NetworkAsPublished(), "nets-network")
-    if config.pluginmanager.hasplugin("xdist"):
+    if hasattr(config.hook, "pytest_xdist_setupnodes"):
         from nets.plugin.workers import Workers
 
-        register(Workers(config, config.stash[OPTIONS].device), "nets-workers")
+        register(Workers(session), "nets-workers")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """`-n auto`: a worker for each GPU."""
-    from nets.machine.device import DeviceError
     from nets.machine.visible import n_gpus
 
     try:
         return n_gpus(config.getoption("--device"))
-    except DeviceError as error:
+    except NetsError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say how and on what the cells run; a worker's is never seen, and it must not look before it has its cores."""
-    if hasattr(config, "workerinput"):
-        return []
-    options, device = config.stash[OPTIONS], config.stash[RECORDER].setting.device
-    lines = [f"nets: protocol {options.protocol}, pipeline {options.pipeline}, {device.type}: {device.name}"]
-    if device.type == "cpu":
-        lines.append(f"nets: no figure of a GPU: {config.stash[RECORDER].setting.gpu_missing_because}")
-    return lines
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,10 +84,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in apart]
 
 
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say how and on what the cells run, where there are any."""
+    session = config.stash[SESSION]
+    is_told = session.planned and not session.runs_nothing and config.get_verbosity() >= 0
+    return session.captions() if is_told else []
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One case a cell, its id `dataset-model`, for every test that asks for `cell_run`, `side_by_side` or `growth`."""
     if not {"cell_run", "side_by_side", "growth"}.isdisjoint(metafunc.fixturenames):
-        cells = metafunc.config.stash[OPTIONS].cells
+        cells = metafunc.config.stash[SESSION].options.cells
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
 
 
@@ -105,14 +106,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
     import torch
 
-    from nets.datasets.data import DoesNotFit
-    from nets.errors import UnknownName, Unusable
-    from nets.networks.build import UnfitNetwork
-    from nets.networks.dataflow import UnknownStructure
-
     try:
         return (yield)
-    except (DoesNotFit, UnfitNetwork, UnknownName, UnknownStructure, Unusable) as error:
+    except NetsError as error:
         because = str(error)
     except (MemoryError, RuntimeError) as error:
         # torch has a type for the GPU's memory; the CPU's allocator raises a plain RuntimeError

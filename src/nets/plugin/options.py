@@ -7,12 +7,13 @@ import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 
-from nets.cells import registry
 from nets.cells.catalog import PROTOCOLS, Cell, protocol_for, select
+from nets.cells.registry import known_cells
 from nets.errors import NetsError
 from nets.records import durable
 from nets.records.cell import Protocol
@@ -21,14 +22,15 @@ PIPELINES = ("resident", "article")
 DEFAULT_DATA_DIR = "data"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Options:
-    """The options of one session, valid."""
+    """The options of one session, valid. `nets`: files and modules with networks of one's own; `cell_ids`: --cells."""
 
     protocol: str
     pipeline: str
     device: str
-    cells: tuple[Cell, ...]
+    nets: tuple[str, ...]
+    cell_ids: str | None
     data_dir: Path
     rounds: int | None
     epochs: int | None
@@ -40,6 +42,18 @@ class Options:
     resume: bool
     trace: bool
     keep_traces: Path | None
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells to run; installed packages are asked for theirs only when this is. Raises UsageError."""
+        try:
+            known = known_cells(self.nets)
+        except NetsError as error:
+            raise pytest.UsageError(f"--nets: {error}") from None
+        try:
+            return select(self.cell_ids, known)
+        except NetsError as error:
+            raise pytest.UsageError(f"--cells: {error}") from None
 
     def protocol_of(self, cell: Cell) -> Protocol:
         """The protocol a cell is trained under, with what the command line changes."""
@@ -87,19 +101,12 @@ def add_options(parser: pytest.Parser) -> None:
 def read_options(config: pytest.Config) -> Options:
     """Check the options. Raises pytest.UsageError, one sentence."""
     option = config.getoption
-    try:
-        known = registry.known_cells(option("--nets"))
-    except registry.Undeclared as error:
-        raise pytest.UsageError(f"--nets: {error}") from None
-    try:
-        cells = select(option("--cells"), known)
-    except NetsError as error:
-        raise pytest.UsageError(f"--cells: {error}") from None
     options = Options(
         protocol=option("--protocol"),
         pipeline=option("--pipeline"),
         device=option("--device"),
-        cells=cells,
+        nets=tuple(option("--nets")),
+        cell_ids=option("--cells"),
         data_dir=_data_dir(option("--data-dir")),
         rounds=option("--rounds"),
         epochs=option("--epochs"),
@@ -112,6 +119,8 @@ def read_options(config: pytest.Config) -> Options:
         trace=not option("--no-trace"),
         keep_traces=_writable(option("--keep-traces")),
     )
+    if options.nets or options.cell_ids is not None:
+        _ = options.cells  # a mistake in them is told before anything is collected
     if options.require_gpu and options.device == "cpu":
         raise pytest.UsageError("--require-gpu contradicts --device cpu")
     if options.keep_traces is not None and not options.trace:

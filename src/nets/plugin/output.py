@@ -66,14 +66,22 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def timing_of(item: pytest.Item, *, n_rounds: int, params: dict[str, str]) -> dict[str, Any] | None:
+def enable_under_xdist(config: pytest.Config, benchmark: Any) -> None:
+    """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
+    if os.environ.get("PYTEST_XDIST_WORKER") and not config.getoption("benchmark_disable"):
+        benchmark.disabled = False
+
+
+def timing_of(item: pytest.Item, *, n_rounds: int) -> dict[str, Any] | None:
     """The timing of a finished test as pytest-benchmark writes it; None where it isn't one of `n_rounds` rounds."""
     benchmark = item.funcargs.get("benchmark") if hasattr(item, "funcargs") else None
     timed = benchmark.stats if benchmark is not None else None
     if timed is None or len(timed.stats.data) != n_rounds:
         return None
     timing: dict[str, Any] = timed.as_dict(include_data=True)
-    timing["params"] = params
+    parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+    plain = (str, int, float, bool, type(None))
+    timing["params"] = {name: value if isinstance(value, plain) else str(value) for name, value in parameters.items()}
     timing.pop("extra_info")
     return timing
 

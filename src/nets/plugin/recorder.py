@@ -1,18 +1,16 @@
 """Keeps the session's records: from each cell's report to the journal, and from the journal to out.json.
 
 A finished cell's record travels in its report's `user_properties`, so that it arrives at the controller the same way
-with xdist's workers as without. pytest-benchmark's own session is given the benchmarks back at the end, which keeps
-its table, its storage and its comparisons at work; the JSON file is written here, atomically.
-
-What `--resume` keeps of a run that was killed: the cells that passed and would be made again just so.
+with xdist's workers as without; a property says which cell it is of. pytest-benchmark's own session is given the
+benchmarks back at the end, which keeps its table, its storage and its comparisons at work; the JSON file is written
+here, atomically.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,80 +20,36 @@ import pytest
 
 from nets.cells.catalog import Cell
 from nets.errors import Unusable
-from nets.machine.device import versions
 from nets.plugin import output
-from nets.plugin.options import Options
-from nets.plugin.session import DEVICE, REFUSAL, RESULT, RUN, Ledger, cell_of
+from nets.plugin.session import RESULT, RUN, PlannedCell, Session, cell_of
 from nets.records.base import SCHEMA
-from nets.records.cell import Result
-from nets.records.comparisons import Growth, SideBySide
 from nets.records.durable import Entry, Journal
-from nets.records.run import Harness
-from nets.verdicts import depth
 
 if TYPE_CHECKING:
-    import torch
-
     from nets.measuring.cell import Setting
-    from nets.records.run import Run
+    from nets.plugin.options import Options
+    from nets.records.cell import Result
+    from nets.records.run import Harness, Run
 
-CELL, RECORD, SKIPPED = "nets-cell", "nets", "nets-skipped"
+CELL, DATASET, RECORD, SKIPPED = "nets-cell", "nets-dataset", "nets", "nets-skipped"
+"""What a report of a cell's test carries: the cell's id and data set; its record, or why it was skipped."""
 
 
 class Recorder:
     """One a session, on the controller and on each worker."""
 
-    def __init__(self, config: pytest.Config, options: Options) -> None:
-        self._config = config
-        self._options = options
-        self._is_worker = hasattr(config, "workerinput")
-        self._collected: dict[str, str] = {}
-        self._cell_tests: set[str] = set()
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._config = session.config
         self._not_run: dict[str, str] = {}
-        self._interrupted = False
         self._others_ran = False
-        self.no_device_because = os.environ.get(REFUSAL) if self._is_worker else None
-        self.side_by_side: list[SideBySide] = []
-        self.growth: list[Growth] = []
-        self.ledger = Ledger()
-        self._json: Path | None = None
-        if (path := config.getoption("benchmark_json", None)) is not None:
-            self._json = Path(path).resolve()  # tests may change the folder
-        if self._json is not None and not self._is_worker:
-            output.demand_writable(self._json)
-        self._versions = versions()
-        self.journal = _journal(self._json, resume=options.resume, versions=self._versions)
-
-    @cached_property
-    def device(self) -> torch.device:
-        """The device that was asked for; on a worker, the one that the controller chose.
-
-        Where a worker can't have that it is the CPU, to describe, and `no_device_because` keeps cells from running.
-        """
-        from nets.machine.device import DeviceError, choose_device
-
-        if not self._is_worker:
-            return choose_device(self._options.device)
-        try:
-            return choose_device(os.environ.get(DEVICE, self._options.device))
-        except DeviceError as error:
-            self.no_device_because = self.no_device_because or str(error)
-            return choose_device("cpu")
-
-    @cached_property
-    def setting(self) -> Setting:
-        """What is the same for every cell of this process."""
-        from nets.machine import device, visible
-        from nets.measuring.cell import session_setting
-
-        starts_workers = self._config.getoption("dist", "no") != "no" and not self._is_worker
-        look = visible.first_gpu_facts if starts_workers and self.device.type == "cuda" else device.device_facts
-        return session_setting(self._options.pipeline, look(self.device))
-
-    def enable_under_xdist(self, benchmark: Any) -> None:
-        """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
-        if os.environ.get("PYTEST_XDIST_WORKER") and not self._config.getoption("benchmark_disable"):
-            benchmark.disabled = False
+        self.interrupted = False
+        self.json: Path | None = None
+        if (path := self._config.getoption("benchmark_json", None)) is not None:
+            self.json = Path(path).resolve()  # tests may change the folder
+        if self.json is not None and not session.is_worker:
+            output.demand_writable(self.json)
+        self._journal = _journal(self.json, session)
 
     # --- from the worker, or the one process there is, to the controller
 
@@ -111,8 +65,7 @@ class Recorder:
         cell = cell_of(item)
         if cell is None or call.when == "teardown":
             return report
-        if call.when == "setup":
-            report.user_properties.append((CELL, cell.id))
+        report.user_properties += [(CELL, cell.id), (DATASET, cell.dataset)]
         if call.excinfo is not None and not self._config.getoption("usepdb", False):
             traceback.clear_frames(call.excinfo.tb)  # they hold the network, and the report is made
         if report.skipped and not hasattr(report, "wasxfail"):
@@ -127,21 +80,22 @@ class Recorder:
 
         because = _sentence(call.excinfo)
         result = item.stash.get(RESULT, None)
+        versions = self._session.versions
         if result is None:
             funcargs: dict[str, Any] = getattr(item, "funcargs", {})
             result = unfinished_result(
                 cell,
-                self._options.protocol_of(cell),
-                self.setting,
+                self._session.options.protocol_of(cell),
+                self._session.setting,
                 item.stash.get(RUN, None),
                 because=because or "the test never made a record: it didn't call `judge`",
                 data=funcargs.get("data"),
             )
-            return Entry(item.nodeid, result, benchmark=None, versions=self._versions)
+            return Entry(item.nodeid, result, benchmark=None, versions=versions)
         if because is not None and result.outcome.status == "passed":
             result = result.judged("failed", [because])
-        timing = output.timing_of(item, n_rounds=len(result.rounds), params={"cell": cell.id})
-        return Entry(item.nodeid, result, benchmark=timing, versions=self._versions)
+        timing = output.timing_of(item, n_rounds=len(result.rounds))
+        return Entry(item.nodeid, result, benchmark=timing, versions=versions)
 
     # --- on the controller
 
@@ -150,16 +104,19 @@ class Recorder:
 
         On a worker it must write nothing at all: the controller does.
         """
-        self._benchmarks.json = None
-        if self._is_worker:
-            self._benchmarks.save = self._benchmarks.autosave = None
+        self._session.benchmarks.json = None
+        if self._session.is_worker:
+            self._session.benchmarks.save = self._session.benchmarks.autosave = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """With --resume, leave out the cells that passed, made alike, in the run that was killed."""
-        if not self._options.resume:
+        if not self._session.options.resume:
             return
-        entries = self.journal.entries()
-        done = {entry.nodeid for entry in entries if is_kept(entry.result, self._options, self.setting)}
+        done = {
+            entry.nodeid
+            for entry in self._journal.entries()
+            if _is_kept(entry.result, self._session.options, self._session.setting)
+        }
         again = [item for item in items if item.nodeid in done]
         if again:
             self._config.hook.pytest_deselected(items=again)
@@ -167,156 +124,134 @@ class Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
-        self.ledger.began()
-        self._collected = {item.nodeid: cell.id for item in session.items if (cell := cell_of(item)) is not None}
-        self._cell_tests = {_function(nodeid) for nodeid in self._collected}
+        self._session.ledger.began()
+        self._session.planned.update(
+            (item.nodeid, PlannedCell(cell.id, cell.dataset))
+            for item in session.items
+            if (cell := cell_of(item)) is not None
+        )
         others = [i for i in session.items if "benchmark" in getattr(i, "fixturenames", ()) and cell_of(i) is None]
         if not others:
-            self._benchmarks.xdist_benchmark_found = False
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """The same on xdist's controller, which learns ids alone; what is a cell's test is known when one is set up."""
-        known = {cell.id for cell in self._options.cells}
-        parts = {nodeid: nodeid.rpartition("[")[2].removesuffix("]") for nodeid in ids}
-        self._collected.update({nodeid: part for nodeid, part in parts.items() if part in known})
-        if len(self._collected) == len(parts):
-            self._benchmarks.xdist_benchmark_found = False
+            self._session.benchmarks.xdist_benchmark_found = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Journal a finished cell."""
-        if self._is_worker:
+        """Journal a finished cell. A worker that crashed makes no record, and its test is known from the collection."""
+        if self._session.is_worker:
             return
         properties = dict(report.user_properties)
+        planned = self._session.planned
         if CELL in properties:
-            self._cell_tests.add(_function(report.nodeid))
-        if report.nodeid not in self._planned:
+            planned.setdefault(report.nodeid, PlannedCell(str(properties[CELL]), str(properties[DATASET])))
+        elif report.nodeid not in planned:
             self._others_ran |= report.when == "call" and report.passed
             return
         if RECORD in properties:
             entry = Entry.from_json(str(properties[RECORD]), report.nodeid)
-            self.journal.append(entry)
-            self.ledger.measured(entry.result)
+            self._journal.append(entry)
+            self._session.ledger.measured(entry.result)
         elif SKIPPED in properties:
             self._not_run[report.nodeid] = str(properties[SKIPPED])
-        elif report.failed and report.when != "teardown":  # a worker that crashed makes no record
+        elif report.failed and report.when != "teardown":
             self._not_run[report.nodeid] = " ".join(str(report.longrepr).split())
-
-    @property
-    def _planned(self) -> dict[str, str]:
-        """Test id -> cell, of the cells that this session was to run."""
-        return {nodeid: cell for nodeid, cell in self._collected.items() if _function(nodeid) in self._cell_tests}
 
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C."""
-        self._interrupted = True
+        self.interrupted = True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Make the file from the journal; a session whose every cell was skipped has not passed."""
-        if not self._is_worker and not self._config.getoption("collectonly", False):
-            self._interrupted |= isinstance(sys.exc_info()[1], KeyboardInterrupt)  # a second Ctrl-C, in mid-handling
-            entries = self._entries()
-            if self._planned and not entries and not self._others_ran and session.exitstatus == pytest.ExitCode.OK:
+        if not self._session.is_worker and not self._session.runs_nothing:
+            self.interrupted |= isinstance(sys.exc_info()[1], KeyboardInterrupt)  # a second Ctrl-C, in mid-handling
+            planned, benchmarks = self._session.planned, self._session.benchmarks
+            entries = self.entries()
+            if planned and not entries and not self._others_ran and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-            if self._options.resume and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            resumes = self._session.options.resume
+            if resumes and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
                 session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
-            self._benchmarks.benchmarks = output.merged_benchmarks(self._benchmarks.benchmarks, entries, self._planned)
-            if self._json is not None and (self._planned or self._benchmarks.benchmarks):
-                output.write_output(self._json, self._config, self._benchmarks)
-                self.journal.remove()
+            benchmarks.benchmarks = output.merged_benchmarks(benchmarks.benchmarks, entries, planned)
+            if self.json is not None and (planned or benchmarks.benchmarks):
+                output.write_output(self.json, self._config, benchmarks)
+                self._journal.remove()
         return (yield)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Add what has no timing: cells that broke off, were skipped, or never began."""
-        entries = self._entries()
         output_json["nets"] = {
             "schema": SCHEMA,
-            "interrupted": self._interrupted,
-            "unfinished": [entry.result.to_json() for entry in entries if entry.benchmark is None],
-            "not_run": [{"cell": cell, "because": because} for cell, because in self._missing()],
-            "harness": self._harness.to_json() if self._harness is not None else None,
+            "interrupted": self.interrupted,
+            "unfinished": [entry.result.to_json() for entry in self.entries() if entry.benchmark is None],
+            "not_run": [{"cell": cell, "because": because} for cell, because in self.missing()],
+            "harness": self.harness.to_json() if self.harness is not None else None,
         }
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the session."""
-        return self._interrupted
-
-    def run_so_far(self) -> Run:
-        """This session as the gate takes it. Raises Unusable for a cell that was measured twice."""
-        from nets.machine.device import machine_facts
-        from nets.records.run import Run, versions_of
-
-        entries = self._entries()
-        return Run(
-            source="this run",
-            results=tuple(entry.result for entry in entries if entry.benchmark is not None),
-            unfinished=tuple(entry.result for entry in entries if entry.benchmark is None),
-            not_run=tuple(self._missing()),
-            versions=versions_of(machine_facts(self.setting.device)),
-        )
-
-    def _entries(self) -> list[Entry]:
-        """The journal's, the cost-aware depth of each judged against the reference's record."""
-        entries = self.journal.entries()
-        judged = depth.with_depth([entry.result for entry in entries])
-        return [replace(entry, result=result) for entry, result in zip(entries, judged, strict=True)]
-
-    @cached_property
-    def _harness(self) -> Harness | None:
-        """Where the time went; not with workers, which run at once, nor without a cell."""
-        has_workers = self._config.getoption("dist", "no") != "no"
-        return None if has_workers or not self._planned else self.ledger.closed()
-
-    def _missing(self) -> list[tuple[str, str]]:
-        """The planned cells without a record, and why."""
-        seen = {entry.nodeid for entry in self.journal.entries()}
-        because = "the run was interrupted" if self._interrupted else "the run ended before it"
-        return [
-            (cell, self._not_run.get(nodeid, because)) for nodeid, cell in self._planned.items() if nodeid not in seen
-        ]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
-        """Add what decides the figures, beside pytest-benchmark's own facts."""
+        """Add what decides the figures, beside pytest-benchmark's own facts, where there is a cell."""
         from nets.machine.device import machine_facts
 
-        machine_info["nets"] = machine_facts(self.setting.device)
+        if self._session.planned or self._session.side_by_side or self._session.growth:
+            machine_info["nets"] = machine_facts(self._session.setting.device)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The article's table, what went wrong, and what did not run."""
-        if self._is_worker or self._config.getoption("collectonly", False):
-            return
-        if not self._planned and not self.side_by_side and not self.growth:
-            return
-        from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
+    def run_so_far(self) -> Run:
+        """This session as the gate takes it."""
+        from nets.machine.device import machine_facts
+        from nets.records.run import Run, versions_of
 
-        terminalreporter.section("nets")
-        width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
-        results = [entry.result for entry in self._entries()]
-        for line in [
-            *run_lines(results, width=width, color=color),
-            *side_by_side_lines(self.side_by_side),
-            *growth_lines(self.growth),
-            *not_run_lines(self._missing()),
-        ]:
-            terminalreporter.write_line(line)
-        if self._harness is not None:
-            terminalreporter.write_line(str(self._harness))
-        if self._json is not None:
-            terminalreporter.write_line(f"records: {self._json}")
+        entries = self.entries()
+        timed = [(entry.result, entry.benchmark) for entry in entries if entry.benchmark is not None]
+        return Run(
+            source="this run",
+            results=tuple(result for result, _ in timed),
+            timings=tuple(timing for _, timing in timed),
+            unfinished=tuple(entry.result for entry in entries if entry.benchmark is None),
+            not_run=tuple(self.missing()),
+            versions=versions_of(machine_facts(self._session.setting.device)),
+        )
 
-    @property
-    def _benchmarks(self) -> Any:
-        """pytest-benchmark's session."""
-        return self._config._benchmarksession  # type: ignore[attr-defined]  # its only handle
+    def entries(self) -> list[Entry]:
+        """The journal's, the cost-aware depth of each judged against the reference's record."""
+        entries = self._journal.entries()
+        if not entries:
+            return []
+        from nets.verdicts.depth import with_depth
+
+        judged = with_depth([entry.result for entry in entries])
+        return [replace(entry, result=result) for entry, result in zip(entries, judged, strict=True)]
+
+    @cached_property
+    def harness(self) -> Harness | None:
+        """Where the time went; not with workers, which run at once, nor without a cell."""
+        return None if self._session.has_workers or not self._session.planned else self._session.ledger.closed()
+
+    def missing(self) -> list[tuple[str, str]]:
+        """The planned cells without a record, and why."""
+        seen = {entry.nodeid for entry in self._journal.entries()}
+        because = "the run was interrupted" if self.interrupted else "the run ended before it"
+        return [
+            (cell.id, self._not_run.get(nodeid, because))
+            for nodeid, cell in self._session.planned.items()
+            if nodeid not in seen
+        ]
 
 
-def _function(nodeid: str) -> str:
-    """A test's id without its parameters."""
-    return nodeid.partition("[")[0]
+def _is_kept(result: Result, options: Options, setting: Setting) -> bool:
+    """Whether --resume keeps a record: the cell passed, and this session would make it again so, but for chance."""
+    from nets.measuring.cell import executed
+    from nets.training.pipelines import PIPELINES
+
+    cells = {cell.id: cell for cell in options.cells}
+    if result.outcome.status != "passed" or result.id not in cells or result.pipeline != options.pipeline:
+        return False
+    expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
+    known_by_a_run_alone = {"mode": expected.mode, "fallback_because": expected.fallback_because}
+    return (
+        result.protocol == options.protocol_of(cells[result.id])
+        and result.device.name == setting.device.name
+        and result.execution.model_copy(update=known_by_a_run_alone) == expected
+    )
 
 
 def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
@@ -327,33 +262,11 @@ def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
     return raised.exconly()
 
 
-def _journal(path: Path | None, *, resume: bool, versions: dict[str, str | None]) -> Journal:
+def _journal(path: Path | None, session: Session) -> Journal:
     """The journal beside the JSON file. Raises UsageError for one that can't be resumed."""
+    file = path.with_name(f"{path.name}.journal") if path is not None else None
+    resume = session.options.resume
     try:
-        file = path.with_name(f"{path.name}.journal") if path is not None else None
-        return Journal(file, resume=resume, versions=versions)
+        return Journal(file, resume=resume, versions=session.versions if resume else None)
     except Unusable as error:
         raise pytest.UsageError(f"--resume: {error}") from None
-
-
-def is_kept(result: Result, options: Options, setting: Setting) -> bool:
-    """Whether this session would make the same record again, but for chance."""
-    cells = {cell.id: cell for cell in options.cells}
-    return (
-        result.outcome.status == "passed"
-        and result.id in cells
-        and result.protocol == options.protocol_of(cells[result.id])
-        and result.pipeline == options.pipeline
-        and _is_executed_alike(result, setting)
-        and result.device.name == setting.device.name
-    )
-
-
-def _is_executed_alike(result: Result, setting: Setting) -> bool:
-    """But for the mode, which only a run knows."""
-    from nets.measuring.cell import executed
-    from nets.training.pipelines import PIPELINES
-
-    expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
-    known = {"mode": expected.mode, "fallback_because": expected.fallback_because}
-    return result.execution.model_copy(update=known) == expected

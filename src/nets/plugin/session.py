@@ -1,35 +1,114 @@
-"""What one session's hooks and fixtures share: the keys of pytest's stash, the ledger of time, the cell of a test."""
+"""What one session's hooks and fixtures share: its state, where its time goes, and which cell a test measures."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from nets.cells.catalog import Cell
-from nets.records.cell import Result
-from nets.records.run import Harness, Part
 
 if TYPE_CHECKING:
+    import torch
+
+    from nets.measuring.cell import Setting
     from nets.plugin.options import Options
-    from nets.plugin.recorder import Recorder
     from nets.plugin.terminal import ProgressLine
+    from nets.records.cell import Result
+    from nets.records.comparisons import Growth, SideBySide
+    from nets.records.run import Harness, Part
     from nets.training.run import CellRun
 
-OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
-"""The session's."""
-RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
-"""The session's."""
-RUN: pytest.StashKey[CellRun] = pytest.StashKey()
-"""A test's, while its cell is run."""
-PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
-"""A test's, where somebody is watching."""
-RESULT: pytest.StashKey[Result] = pytest.StashKey()
-"""A test's, once its cell was judged."""
+CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
+"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
+
+
+class PlannedCell(NamedTuple):
+    """The cell that a collected test is to measure."""
+
+    id: str
+    dataset: str
+
+
+class Session:
+    """One session's state, on the controller and on each worker.
+
+    `planned`: the tests that measure cells, by their node id. `side_by_side`, `growth`: records of such benchmarks.
+    """
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self.is_worker = hasattr(config, "workerinput")
+        self.no_device_because = os.environ.get(REFUSAL) if self.is_worker else None
+        self.planned: dict[str, PlannedCell] = {}
+        self.side_by_side: list[SideBySide] = []
+        self.growth: list[Growth] = []
+        self.ledger = Ledger()
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether this process is the controller of xdist's workers."""
+        return not self.is_worker and self.config.getoption("dist", "no") != "no"
+
+    @property
+    def runs_nothing(self) -> bool:
+        """Whether tests are collected only."""
+        return bool(self.config.getoption("collectonly", False))
+
+    @property
+    def benchmarks(self) -> Any:
+        """pytest-benchmark's session."""
+        return self.config._benchmarksession  # type: ignore[attr-defined]  # its only handle
+
+    @cached_property
+    def versions(self) -> dict[str, str | None]:
+        """The versions of what decides a figure."""
+        from nets.machine.device import versions
+
+        return versions()
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device that was asked for; on a worker, the one that the controller chose.
+
+        Where a worker can't have that it is the CPU, to describe, and `no_device_because` keeps cells from running.
+        """
+        from nets.machine.device import DeviceError, choose_device
+
+        if not self.is_worker:
+            return choose_device(self.options.device)
+        try:
+            return choose_device(os.environ.get(DEVICE, self.options.device))
+        except DeviceError as error:
+            self.no_device_because = self.no_device_because or str(error)
+            return choose_device("cpu")
+
+    @cached_property
+    def setting(self) -> Setting:
+        """What is the same for every cell of this process."""
+        from nets.machine.device import device_facts
+        from nets.machine.visible import first_gpu_facts
+        from nets.measuring.cell import session_setting
+
+        look = first_gpu_facts if self.has_workers and self.device.type == "cuda" else device_facts
+        return session_setting(self.options.pipeline, look(self.device))
+
+    def captions(self) -> list[str]:
+        """How and on what the cells run, said once there is a cell: to know the device is to import torch."""
+        device = self.setting.device
+        lines = [
+            f"nets: protocol {self.options.protocol}, pipeline {self.options.pipeline}, {device.type}: {device.name}"
+        ]
+        if device.type == "cpu":
+            lines.append(f"nets: no figure of a GPU: {self.setting.gpu_missing_because}")
+        return lines
 
 
 class Ledger:
@@ -63,6 +142,8 @@ class Ledger:
 
     def closed(self) -> Harness:
         """The whole up to now."""
+        from nets.records.run import Harness
+
         wall_s = _process_age_s()
         parts = {f"{part}_s": self._seconds.get(part, 0.0) for part in ("import", "data", "setup", "soak", "trace")}
         other_s = wall_s - self._timed_s - sum(parts.values())
@@ -76,13 +157,19 @@ def _process_age_s() -> float:
     return max(0.0, time.time() - psutil.Process().create_time())
 
 
-CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
-"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
-
-
 def cell_of(item: pytest.Item) -> Cell | None:
     """The cell that a test measures; None for any other test."""
     if "cell_run" not in getattr(item, "fixturenames", ()):
         return None
     cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
     return cell if isinstance(cell, Cell) else None
+
+
+SESSION: pytest.StashKey[Session] = pytest.StashKey()
+"""In the configuration's stash."""
+RUN: pytest.StashKey[CellRun] = pytest.StashKey()
+"""In a test's stash, while its cell is run."""
+PROGRESS: pytest.StashKey[ProgressLine] = pytest.StashKey()
+"""In a test's stash, where somebody is watching."""
+RESULT: pytest.StashKey[Result] = pytest.StashKey()
+"""In a test's stash, once its cell was judged."""

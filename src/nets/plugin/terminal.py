@@ -1,16 +1,21 @@
-"""One line on a terminal while a cell trains; nothing anywhere else."""
+"""What the terminal shows: a line while a cell trains, where somebody is watching; the tables at the end."""
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets.cells.catalog import Cell
-from nets.records.cell import Protocol
-from nets.training.trainer import Pass
+if TYPE_CHECKING:
+    from nets.cells.catalog import Cell
+    from nets.plugin.recorder import Recorder
+    from nets.plugin.session import Session
+    from nets.records.cell import Protocol
+    from nets.records.durable import Entry
+    from nets.training.trainer import Pass
 
 EVERY_S = 0.2
 
@@ -69,3 +74,45 @@ def progress_text(cell: Cell, protocol: Protocol, n_round: int, n_epoch: int, tr
         f"{cell.id}  round {n_round + 1}/{protocol.rounds}  epoch {n_epoch + 1}/{protocol.epochs}  "
         f"loss {trained.loss:.4f}  accuracy {trained.accuracy:.4f}  left {minutes}:{seconds:02d}"
     )
+
+
+class Summary:
+    """The section `nets` at a session's end: the article's table, what went wrong, and what did not run."""
+
+    def __init__(self, session: Session, recorder: Recorder) -> None:
+        self._session = session
+        self._recorder = recorder
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write it, where there is anything to tell."""
+        session, recorder = self._session, self._recorder
+        if session.runs_nothing or not (session.planned or session.side_by_side or session.growth):
+            return
+        from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
+
+        terminalreporter.section("nets")
+        width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
+        entries = recorder.entries()
+        lines = [
+            *run_lines([entry.result for entry in entries], width=width, color=color),
+            *_several_tests(entries),
+            *side_by_side_lines(session.side_by_side),
+            *growth_lines(session.growth),
+            *not_run_lines(recorder.missing()),
+        ]
+        lines += [str(recorder.harness)] if recorder.harness is not None else []
+        lines += [f"records: {recorder.json}"] if recorder.json is not None else []
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def _several_tests(entries: list[Entry]) -> list[str]:
+    """A line for each cell that several tests measured: which record is whose, in the table's order."""
+    tests: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        tests[entry.result.id].append(entry.nodeid)
+    return [
+        f"{cell} was measured by {len(these)} tests, each with a record of its own: {', '.join(these)}"
+        for cell, these in tests.items()
+        if len(these) > 1
+    ]

@@ -6,20 +6,19 @@ The controller puts what a worker gets into its environment when it is started, 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 from execnet import XSpec
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadGroupScheduling, LoadScopeScheduling
 
-from nets.cells.catalog import CELLS
+from nets.cells.catalog import Cell
 from nets.machine.cpu import cores
 from nets.machine.device import choose_device
-from nets.machine.visible import VISIBLE, usable_gpus
-from nets.plugin.session import CORES, DEVICE, REFUSAL, cell_of
-
-DATASET_OF = {cell.id: cell.dataset for cell in CELLS}
+from nets.machine.visible import VISIBLE, may_have_gpu, usable_gpus
+from nets.plugin.session import CORES, DEVICE, REFUSAL, PlannedCell, Session, cell_of
 
 
 def shares(n_workers: int, of: Sequence[int]) -> tuple[tuple[int, ...], ...]:
@@ -41,11 +40,14 @@ def refusal(n_workers: int, wanted: str, gpus: Sequence[str]) -> str | None:
 
 
 class Workers:
-    """Starts and feeds xdist's workers; registered on the controller and on each worker."""
+    """Starts and feeds xdist's workers; registered on the controller and on each worker.
 
-    def __init__(self, config: pytest.Config, device: str) -> None:
-        self._config = config
-        self._device = device
+    xdist tells the controller a test's node id alone. So a worker adds to the id of each test that measures a cell
+    which one, and the controller takes that off again before anybody else reads it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     # --- on the controller
 
@@ -53,43 +55,83 @@ class Workers:
     def pytest_xdist_setupnodes(self, specs: list[XSpec]) -> None:
         """Give each worker on this machine its environment; one that replaces it gets the same."""
         local = [spec for spec in specs if spec.popen]
-        device = choose_device(self._device)
-        _give(local, DEVICE, [device.type if self._device == "auto" else self._device] * len(local))
-        if device.type == "cpu":
+        wanted = self._session.options.device
+        if wanted == "cpu" or not may_have_gpu() or choose_device(wanted).type == "cpu":
+            _give(local, DEVICE, ["cpu"] * len(local))
             _give(local, CORES, [",".join(map(str, share)) for share in shares(len(local), cores())])
             return
+        _give(local, DEVICE, ["cuda" if wanted == "auto" else wanted] * len(local))
         gpus = usable_gpus()
-        if because := refusal(len(local), self._device, gpus):
+        if because := refusal(len(local), wanted, gpus):
             _give(local, REFUSAL, [because] * len(local))
-        elif ":" not in self._device:
+        elif ":" not in wanted:
             _give(local, VISIBLE, gpus)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
         """Keep a data set's cells together, where xdist would deal out single tests."""
-        return Together(config, log) if config.getoption("dist") in ("load", "worksteal", "loadgroup") else None
+        deals_out_tests = config.getoption("dist") in ("load", "worksteal", "loadgroup")
+        return Together(config, log, self._session.planned) if deals_out_tests else None
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note which tests measure which cells; say, once, on what they run."""
+        planned = self._session.planned
+        is_first = not planned
+        for i, told in enumerate(ids):
+            nodeid, *cell = told.split(_SEPARATOR)
+            if cell:
+                ids[i], planned[nodeid] = nodeid, PlannedCell(*cell)
+        if len(planned) == len(ids):
+            self._session.benchmarks.xdist_benchmark_found = False
+        reporter = self._session.config.pluginmanager.get_plugin("terminalreporter")
+        if is_first and planned and reporter is not None:
+            reporter.write_line("")
+            for line in self._session.captions():
+                reporter.write_line(line)
 
     # --- on a worker
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Keep to this worker's cores once there is a cell to measure."""
-        share = os.environ.get(CORES)
-        if not share or not hasattr(self._config, "workerinput") or not hasattr(os, "sched_setaffinity"):
+        """Keep to this worker's cores once there is a cell to measure, and tell the controller of the cells."""
+        cells = {item.nodeid: cell for item in session.items if (cell := cell_of(item)) is not None}
+        if not cells or not self._session.is_worker:
             return
-        if any(cell_of(item) for item in session.items):
+        share = os.environ.get(CORES)
+        if share and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {int(core) for core in share.split(",")})
+        for plugin in self._session.config.pluginmanager.get_plugins():
+            if hasattr(plugin, "sendevent"):  # xdist's end of the line to the controller
+                plugin.sendevent = partial(_send, plugin.sendevent, cells)
 
 
-class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
-    """The cells of a data set, its depth reference among them, on one worker; every other test by itself.
+_SEPARATOR = "\x1f"
+
+
+def _send(send: Callable[..., None], cells: Mapping[str, Cell], event: str, **values: Any) -> None:
+    """Send an event to the controller; with the ids of collected tests go the cells that they measure."""
+    if event == "collectionfinish":
+        values["ids"] = [
+            _SEPARATOR.join((nodeid, cells[nodeid].id, cells[nodeid].dataset)) if nodeid in cells else nodeid
+            for nodeid in values["ids"]
+        ]
+    send(event, **values)
+
+
+class Together(LoadGroupScheduling):  # type: ignore[misc]  # xdist ships no types
+    """The cells of a data set, its depth reference among them, on one worker; other tests as with `--dist loadgroup`.
 
     They share the loaded data, and the cost-aware verdict compares times of one worker.
     """
 
+    def __init__(self, config: pytest.Config, log: Any, planned: Mapping[str, PlannedCell]) -> None:
+        super().__init__(config, log)
+        self._planned = planned
+
     def _split_scope(self, nodeid: str) -> str:
-        parameter = nodeid.partition("[")[2].removesuffix("]")
-        dataset = next((dataset for cell, dataset in DATASET_OF.items() if f"-{cell}-" in f"-{parameter}-"), None)
-        return nodeid if dataset is None else f"{nodeid.partition('[')[0]}[{dataset}]"
+        cell = self._planned.get(nodeid)
+        return super()._split_scope(nodeid) if cell is None else f"data set {cell.dataset}"
 
     def remove_node(self, node: Any) -> str | None:
         """Leave what a crashed worker had not begun to another; the test that crashed it is not run again.

@@ -158,7 +158,7 @@ class _Machine(BaseModel):
 
 
 class _MachineInfo(BaseModel):
-    nets: _Machine
+    nets: _Machine = _Machine()
 
 
 class _NotRun(BaseModel):
