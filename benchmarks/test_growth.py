@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.cells.catalog import Cell
-from nets.datasets.data import Data
-from nets.measuring.comparisons import Sweep, sweep
-from nets.plugin.options import Options
-from nets.records.cell import Protocol
-from nets.records.comparisons import Growth
-from nets.training.pipelines import Pipeline
+from nets.typing import Cell, Data, Growth, Options, Pipeline, Protocol, SizeSweep
+
+if TYPE_CHECKING:
+    import torch
+
 
 TURNS = 5
 
@@ -28,9 +26,11 @@ def test_growth(
     data: Data,
     device: torch.device,
     nets_options: Options,
-    growth: Callable[[Sweep], Growth],
+    growth: Callable[[SizeSweep], Growth],
 ) -> None:
     """Time steps at batch sizes from 4 to 4096 and epochs of growing sets, in turns with a large matrix product."""
-    with sweep(cell, protocol, pipeline, data, device) as turns:
+    from nets.measuring.comparisons import size_sweep
+
+    with size_sweep(cell, protocol, pipeline, data, device) as turns:
         benchmark.pedantic(turns.round, rounds=nets_options.rounds or TURNS, iterations=1)
         growth(turns)

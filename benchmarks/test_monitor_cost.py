@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.cells.catalog import Cell
-from nets.datasets.data import Data
-from nets.gpu.monitor import GpuMonitor
-from nets.machine import nvml
-from nets.measuring.comparisons import TimedRound, Turns
-from nets.plugin.options import Options
-from nets.records.cell import Protocol
-from nets.records.comparisons import SideBySide
-from nets.training.pipelines import Pipeline
-from nets.training.run import CellRun
-from nets.training.trainer import Loaders
+from nets.typing import Cell, Data, GpuMonitor, Loaders, Options, Pipeline, Protocol, SideBySide, Turns
+
+if TYPE_CHECKING:
+    import torch
+
 
 PAIRS = 10
 LIMIT = 1.01
@@ -30,6 +24,9 @@ def monitor(gpu_monitor: GpuMonitor | None) -> GpuMonitor:
     """The cell's own monitor; on a CPU one of any GPU that a driver knows, whose watching costs the same."""
     if gpu_monitor is not None:
         return gpu_monitor
+    from nets.gpu.monitor import GpuMonitor
+    from nets.machine import nvml
+
     try:
         return GpuMonitor(nvml.gpu_uuids()[0])
     except (nvml.NoDriver, nvml.NvmlRefused, IndexError) as error:
@@ -50,6 +47,9 @@ def test_monitor_cost(
     side_by_side: Callable[[Turns, str], SideBySide],
 ) -> None:
     """The timed region of a round that is watched is at most 1 % longer: the interval may not lie above that."""
+    from nets.measuring.comparisons import TimedRound, Turns
+    from nets.training.run import CellRun
+
     watched = CellRun(cell, protocol, pipeline, data, loaders, device, watch=monitor.watch)
     plain = CellRun(cell, protocol, pipeline, data, loaders, device, watch=nullcontext)
     plain.round()  # the process's first round is slower

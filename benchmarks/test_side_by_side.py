@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.cells.catalog import Cell
-from nets.datasets.data import Data
-from nets.measuring.comparisons import Turns, block, steps_of_a_block
-from nets.plugin.options import Options
-from nets.records.cell import Protocol
-from nets.records.comparisons import SideBySide
-from nets.training.pipelines import PIPELINES
-from nets.training.run import CellRun
+from nets.typing import Cell, Data, Options, Protocol, SideBySide, Turns
+
+if TYPE_CHECKING:
+    import torch
+
 
 PAIRS = 12
 
@@ -32,6 +29,10 @@ def test_side_by_side(
     side_by_side: Callable[[Turns, str], SideBySide],
 ) -> None:
     """Time blocks of steps of each pipeline in turns; the ratio is the article's step over the resident one's."""
+    from nets.measuring.comparisons import Turns, block, steps_of_a_block
+    from nets.training.pipelines import PIPELINES
+    from nets.training.run import CellRun
+
     n_steps = steps_of_a_block(protocol.batch_size)
     with ExitStack() as stack:
         sides = {}

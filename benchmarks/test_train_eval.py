@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.records.cell import Result
-from nets.training.run import CellRun
+from nets.typing import CellRun, Result
 
 
 def test_train_eval(benchmark: BenchmarkFixture, cell_run: CellRun, judge: Callable[[CellRun], Result]) -> None:

@@ -14,22 +14,8 @@ from nets.cells.catalog import protocol_for
 from nets.datasets import load
 from nets.datasets.data import DataError, DataMissing, DoesNotFit, fingerprint
 from nets.training.pipelines import ArticlePipeline
+from tests.pictures import tree
 from tests.test_datasets import assert_same_images
-
-MODES = ("RGB", "L", "RGBA", "P", "1", "LA")
-
-
-def tree(root: Path, parts: Mapping[str, Mapping[str, int]]) -> Path:
-    """Folders of so many noisy images a class, of many sizes and all of Pillow's usual modes."""
-    rng = np.random.default_rng(0)
-    for part, classes in parts.items():
-        for label, n in classes.items():
-            (root / part / label).mkdir(parents=True, exist_ok=True)
-            for index in range(n):
-                height, width = rng.integers(20, 200, size=2)
-                image = Image.fromarray(rng.integers(256, size=(height, width, 3), dtype=np.uint8))
-                image.convert(MODES[index % len(MODES)]).save(root / part / label / f"{index}.png")
-    return root
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from nets.cells.catalog import CELLS, protocol_for
 from nets.cli.app import app
 from nets.datasets.load import load_data
-from nets.measuring.comparisons import sweep
+from nets.measuring.comparisons import size_sweep
 from nets.records.cell import CellFacts, Device, Where
 from nets.records.comparisons import Growth, ThroughputPoint
 from nets.records.run import read_run
@@ -48,7 +48,7 @@ def test_throughput_worked_out() -> None:
 def test_operations_of_a_training_step() -> None:
     """SNN500's step costs what its matrices say: forward, and backward to the weights and the hidden layer."""
     cell, data, device = CELLS[5], load_data("digits", Path()), torch.device("cpu")
-    with sweep(cell, protocol_for("quick", "digits"), PIPELINES["resident"], data, device) as found:
+    with size_sweep(cell, protocol_for("quick", "digits"), PIPELINES["resident"], data, device) as found:
         assert found.training_flop_per_image == 2 * (2 * 784 * 500 + 3 * 500 * 10)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from nets.machine.cpu import cores
-from nets.plugin import recorder
 from nets.records import durable
 from tests.suite import Suite
 
@@ -156,7 +155,7 @@ def test_resume_under_another_torch(
 ) -> None:
     """A cell that was made with another torch is run again: one file says one version."""
     leave("digits-snn500")
-    monkeypatch.setattr(recorder, "versions", lambda: {"torch": "0"})
+    monkeypatch.setattr("nets.machine.device.versions", lambda: {"torch": "0"})
     only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
     suite.run(*only, "--resume").assert_outcomes(passed=1)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nets.machine.visible import visible_gpus
 from nets.plugin import workers
+from nets.plugin.session import PlannedCell
 from tests.stub_driver import environment
 from tests.suite import Suite
 
@@ -135,12 +136,14 @@ def test_more_workers_than_gpus(four_gpus: Suite, monkeypatch: pytest.MonkeyPatc
 
 
 def test_cells_of_a_data_set_stay_together() -> None:
-    """A cell's scope is its data set in its test; any other test is its own, whatever its parameter."""
-    split = workers.Together._split_scope
+    """The tests of a data set's cells are one scope, by what the worker said of them; any other test is its own."""
     scheduler = workers.Together.__new__(workers.Together)
-    assert split(scheduler, "b/t.py::test[mnist-lenet5]") == split(scheduler, "b/t.py::test[mnist-snn500]")
-    assert split(scheduler, "b/t.py::test[mnist-lenet5]") != split(scheduler, "b/t.py::test[digits-lenet5]")
-    assert split(scheduler, "b/t.py::test[mnist-lenet5-1]") == split(scheduler, "b/t.py::test[2-mnist-snn500]")
-    assert split(scheduler, "b/t.py::test[kmnist-lenet5]") == "b/t.py::test[kmnist-lenet5]"
-    assert split(scheduler, "b/t.py::test[x]") == "b/t.py::test[x]"
-    assert split(scheduler, "b/t.py::test") == "b/t.py::test"
+    scheduler._planned = {
+        "t.py::test[x]": PlannedCell("mnist-x", "mnist"),
+        "t.py::test[2-\\xe4]": PlannedCell("mnist-ä", "mnist"),
+        "t.py::test[y]": PlannedCell("digits-y", "digits"),
+    }
+    split = scheduler._split_scope
+    assert split("t.py::test[x]") == split("t.py::test[2-\\xe4]") != split("t.py::test[y]")
+    assert split("t.py::test[mnist-lenet5]") == "t.py::test[mnist-lenet5]"
+    assert split("t.py::test") == "t.py::test"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nets.cells.catalog import Cell
-from nets.datasets.data import Data
-from nets.measuring.comparisons import Turn, Turns, block, steps_of_a_block
-from nets.plugin.options import Options
-from nets.records.cell import Protocol
-from nets.records.comparisons import SideBySide
-from nets.training.pipelines import PIPELINES
-from nets.training.run import CellRun
+from nets.typing import Cell, CellRun, Data, Options, Protocol, SideBySide, Turns
+
+if TYPE_CHECKING:
+    import torch
+
+    from nets.measuring.comparisons import Turn
+
 
 PAIRS = 12
 
@@ -52,6 +51,10 @@ def test_peers(
     side_by_side: Callable[[Turns, str], SideBySide],
 ) -> None:
     """Time blocks of steps of a peer and of ours in turns; the ratio is the peer's step over ours."""
+    from nets.measuring.comparisons import Turns, block, steps_of_a_block
+    from nets.training.pipelines import PIPELINES
+    from nets.training.run import CellRun
+
     n_steps = steps_of_a_block(protocol.batch_size)
     pipeline = PIPELINES["resident"]
     run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device)

@@ -128,7 +128,7 @@ class TimedEpoch(Turn):
             return (perf_counter() - started) / n_steps
 
 
-class Sweep:
+class SizeSweep:
     """Turns of every point, and of a large matrix product."""
 
     def __init__(self, blocks: Sequence[Turn], epochs: Sequence[Turn], device: torch.device) -> None:
@@ -179,7 +179,9 @@ class Sweep:
 
 
 @contextmanager
-def sweep(cell: Cell, protocol: Protocol, pipeline: Pipeline, data: Data, device: torch.device) -> Iterator[Sweep]:
+def size_sweep(
+    cell: Cell, protocol: Protocol, pipeline: Pipeline, data: Data, device: torch.device
+) -> Iterator[SizeSweep]:
     """The batch sizes at the whole set, then the set sizes at the protocol's; those that the set has images for."""
 
     def run(batch_size: int, n_train: int) -> CellRun:
@@ -194,7 +196,7 @@ def sweep(cell: Cell, protocol: Protocol, pipeline: Pipeline, data: Data, device
         ]
         sets = sorted({*(size for size in SET_SIZES if size < n), n})
         epochs = [TimedEpoch(run(protocol.batch_size, size), stack) for size in sets]
-        yield Sweep(blocks, epochs, device)
+        yield SizeSweep(blocks, epochs, device)
 
 
 def _training_flop_per_image(run: CellRun) -> int:
@@ -231,7 +233,7 @@ def side_by_side_record(
     )
 
 
-def growth_record(cell: Cell, data: Data, protocol: Protocol, setting: Setting, sweep: Sweep) -> Growth:
+def growth_record(cell: Cell, data: Data, protocol: Protocol, setting: Setting, sweep: SizeSweep) -> Growth:
     """The record of a cell's sweep."""
     by_batch_size, by_set_size = sweep.points()
     return Growth(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nets.cells.catalog import Cell
     from nets.datasets.data import Data
     from nets.gpu.monitor import GpuMonitor
-    from nets.measuring.comparisons import Sweep, Turns
+    from nets.measuring.comparisons import SizeSweep, Turns
     from nets.plugin.options import Options
     from nets.plugin.session import Ledger
     from nets.records.cell import Protocol, Result
@@ -207,13 +207,13 @@ def side_by_side(
 @pytest.fixture
 def growth(
     request: pytest.FixtureRequest, cell: Cell, data: Data, protocol: Protocol, benchmark: Any
-) -> Callable[[Sweep], Growth]:
+) -> Callable[[SizeSweep], Growth]:
     """Makes the record of a sweep over batch sizes and set sizes."""
     from nets.measuring.comparisons import growth_record
 
     _demand_one_process()
 
-    def recorded(sweep: Sweep) -> Growth:
+    def recorded(sweep: SizeSweep) -> Growth:
         session = request.config.stash[SESSION]
         record = growth_record(cell, data, protocol, session.setting, sweep)
         session.growth.append(record)
