@@ -17,8 +17,8 @@ import torchvision  # noqa: F401
 import nets
 from nets.machine.cpu import cores
 from nets.plugin.workers import shares
-from tests.stub_driver import NoCompiler, build
-from tests.suite import REPOSITORY, Suite
+from tests.support.stub_driver import NoCompiler, build
+from tests.support.suite import REPOSITORY, Suite
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # as the suite's own workers do: side by side, threads on each other's cores wait for one another
@@ -38,7 +38,7 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what starts processes: begun last, it would leave the other workers idle."""
-    items.sort(key=lambda item: item.path.stem not in ("test_interrupt", "test_workers"))
+    items.sort(key=lambda item: item.path.stem not in ("test_interrupt", "test_workers", "test_identity"))
 
 
 @pytest.fixture(scope="session")

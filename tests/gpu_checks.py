@@ -22,7 +22,7 @@ from nets.records.run import read_run
 from nets.training.eager import ResidentTrainer
 from nets.training.pipelines import PIPELINES
 from nets.training.run import CellRun
-from tests.suite import Suite
+from tests.support.suite import Suite
 
 DIGITS = [cell for cell in CELLS if cell.dataset == "digits"]  # the article's three MNIST networks, no file needed
 BUSY_S = MIN_WINDOW_S + 1

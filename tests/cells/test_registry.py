@@ -1,0 +1,202 @@
+"""Networks of one's own: declared, found, run beside the suite's, and refused with a sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nets.cells import registry
+from nets.cells.catalog import CELLS
+from nets.cells.registry import Undeclared
+from tests.support.suite import REPOSITORY, Suite
+
+EXAMPLE = REPOSITORY / "examples" / "my_nets.py"
+HEAD = "from torch import nn\nfrom nets import network\n"
+SMALL = "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))"
+
+
+def declared(tmp_path: Path, text: str) -> str:
+    """A file with declarations."""
+    path = tmp_path / "own.py"
+    path.write_text(HEAD + text)
+    return str(path)
+
+
+def test_the_example_s_cells() -> None:
+    """The example's networks become cells after the suite's own, by the names of their builders."""
+    found = registry.known_cells([str(EXAMPLE)])
+    assert found[: len(CELLS)] == CELLS
+    assert [cell.id for cell in found[len(CELLS) :]] == ["digits-mlp4", "mnist-mlp4", "shapes-Residual"]
+
+
+def test_a_new_data_set_has_its_reference(tmp_path: Path) -> None:
+    """A data set that only one's own network uses gets LeNet-5 beside it, once."""
+    source = declared(
+        tmp_path,
+        f'@network(dataset=["fashion_mnist", "kmnist"])\ndef a(): return {SMALL}\n'
+        f'@network(dataset="kmnist", name="b")\ndef c(): return {SMALL}\n',
+    )
+    found = [cell.id for cell in registry.known_cells([source])[len(CELLS) :]]
+    assert found == ["fashion_mnist-a", "kmnist-a", "kmnist-b", "fashion_mnist-lenet5", "kmnist-lenet5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "it declares no network: decorate a builder with @nets.network"),
+        ('@network(dataset="mnits")\ndef a(): ...', "a: unknown data set 'mnits'; known: mnist, "),
+        ("@network(dataset=[])\ndef a(): ...", "a: no data set is named"),
+        ('@network(dataset="mnist", name="a-b")\ndef a(): ...', "the name 'a-b' has characters other than"),
+        ('@network(dataset="mnist")\ndef lenet5(): ...', "the cell mnist-lenet5 is there already"),
+        ('@network(dataset="mnist")\ndef a(): ...\n' * 2, "the cell mnist-a is there already"),
+        ('@network(dataset="mnist", name=3)\ndef a(): ...', "the name 3 has characters other than"),
+        ('@network(dataset="mnist", layers="two")\ndef a(): ...', "a: layers is 'two', not a whole number"),
+        ('@network(dataset="mnist", classical="odd")\ndef a(): ...', "a: classical is 'odd', neither 'shallow' nor"),
+        ('@network(dataset="folder:a,b")\ndef a(): ...', "a: 'folder:a,b' has a comma, which --cells takes"),
+        ('network(dataset="mnist")(3)', "@network decorates a function or a class, not a int"),
+        ("import no_such_module", "importing it raised ModuleNotFoundError: No module named 'no_such_module'"),
+        ("1/0", "importing it raised ZeroDivisionError: division by zero"),
+        ("raise SystemExit", "importing it raised SystemExit: no reason given"),
+    ],
+)
+def test_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    """What is wrong with a declaration is one sentence that names the file."""
+    source = declared(tmp_path, text)
+    with pytest.raises(Undeclared) as raised:
+        registry.known_cells([source])
+    assert sentence in str(raised.value)
+    assert str(raised.value).startswith(source)
+
+
+def test_in_the_suite(suite: Suite) -> None:
+    """`--nets FILE --cells ...` trains one's own network beside the reference and judges it by both definitions."""
+    result = suite.run("--nets", str(EXAMPLE), "--cells", "digits-mlp4,digits-lenet5", "--epochs", "1", "--rounds", "2")
+    result.assert_outcomes(passed=2)
+    records = {b["extra_info"]["cell"]["model"]: b["extra_info"] for b in suite.content()["benchmarks"]}
+    assert records["mlp4"]["network"]["layers"] == 4
+    assert records["mlp4"]["depth"]["classical"] == "deep"
+    assert records["mlp4"]["depth"]["reference"] == "digits-lenet5"
+    assert records["mlp4"]["depth"]["criteria"]["demand"]["state"] == "fails"
+    result.stdout.fnmatch_lines([" digits*mlp4*4*111,146*deep*"])
+
+
+def test_an_expectation_that_fails(suite: Suite, tmp_path: Path) -> None:
+    """What a declaration expects is checked, and what it doesn't say is not."""
+    source = declared(tmp_path, f'@network(dataset="digits", layers=3)\ndef a(): return {SMALL}')
+    result = suite.run("--nets", source, "--cells", "digits-a", "--epochs", "1", "--rounds", "1")
+    result.assert_outcomes(failed=1)
+    assert suite.outcomes()["digits-a"] == ("failed", ["digits-a: layers: expected 3, found 1"])
+
+
+@pytest.mark.parametrize(
+    ("builder", "sentence"),
+    [
+        ("def a(x): ...", "a needs x: what builds a network takes no argument, or the image's shape"),
+        ("def a(): return 1", "a returned a int, not a torch.nn.Module"),
+        (f"def a(): return {SMALL}.requires_grad_(False)", "digits-a: the network has no trainable parameter"),
+        ("def a(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 3))", "has the shape (100, 3), not (100, 10)"),
+        ("def a(): 1/0", "digits-a: building it raised ZeroDivisionError: division by zero"),
+        (f"def a(): return {SMALL}.double()", "digits-a: a training step raised RuntimeError: "),
+        (
+            "class a(nn.Module):\n"
+            "    def __init__(self): super().__init__(); self.of = nn.Embedding(2, 3, sparse=True); "
+            "self.out = nn.Linear(2352, 10)\n"
+            "    def forward(self, x): return self.out(self.of((x > 0.5).long()).flatten(1))",
+            "digits-a: a training step raised RuntimeError: Adam does not support sparse gradients",
+        ),
+        (
+            f"def a(once=[]): return once[0] if once else once.append({SMALL}) or once[0]",
+            "what builds it returned weights that it returned before",
+        ),
+        (
+            "class a(nn.Linear):\n    def __init__(self): super().__init__(784, 10)\n"
+            "    def forward(self, x): return super().forward(x.mul_(0.5).flatten(1))",
+            "digits-a: the network writes into its input",
+        ),
+        (
+            "class a(nn.LSTM):\n    def __init__(self): super().__init__(28, 10)\n"
+            "    def forward(self, x): return super().forward(x[:, 0].transpose(0, 1))[0][-1]",
+            "digits-a: the layers inside the fused operation mkldnn_rnn_layer can't be counted",
+        ),
+    ],
+)
+def test_a_network_that_can_t_be_trained(suite: Suite, tmp_path: Path, builder: str, sentence: str) -> None:
+    """A builder that gives no fit network fails its cell with a sentence, without a traceback."""
+    source = declared(tmp_path, f'@network(dataset="digits")\n{builder}')
+    result = suite.run("--nets", source, "--cells", "digits-a", "--rounds", "1")
+    result.assert_outcomes(failed=1)
+    ((status, failures),) = suite.outcomes().values()
+    assert (status, sentence in failures[0]) == ("error", True), failures
+    assert suite.content()["nets"]["unfinished"][0]["rounds"] == []
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_lazy_modules(suite: Suite, tmp_path: Path) -> None:
+    """Lazy modules get their sizes before they are counted and trained."""
+    source = declared(
+        tmp_path,
+        '@network(dataset="digits", layers=2, parameters=39_760)\n'
+        "def lazy(): return nn.Sequential(nn.Flatten(), nn.LazyLinear(50), nn.ReLU(), nn.LazyLinear(10))",
+    )
+    suite.run("--nets", source, "--cells", "digits-lazy", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=1)
+
+
+def test_complex_weights(suite: Suite, tmp_path: Path) -> None:
+    """A network with complex weights is trained as any other."""
+    source = declared(
+        tmp_path,
+        "import torch\n"
+        '@network(dataset="digits", layers=1)\n'
+        "class spectral(nn.Linear):\n"
+        "    def __init__(self): super().__init__(784, 10, dtype=torch.complex64)\n"
+        "    def forward(self, x): return super().forward(x.flatten(1).to(torch.complex64)).abs()\n",
+    )
+    result = suite.run("--nets", source, "--cells", "digits-spectral", "--epochs", "1", "--rounds", "1")
+    result.assert_outcomes(passed=1)
+
+
+def test_a_bad_source_ends_pytest(suite: Suite) -> None:
+    """`--nets` with a file that isn't there is a usage error, before anything is collected."""
+    result = suite.run("--nets", "nowhere.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --nets: nowhere.py: there is no such file"])
+
+
+def test_from_an_installed_wheel(tmp_path: Path) -> None:
+    """Another repository, with nets installed from its wheel and a package that declares networks by an entry point.
+
+    There the one line in conftest, the copied benchmark and a module of its own networks are all it takes.
+    """
+    site, there = tmp_path / "site", tmp_path / "there"
+    run = {"check": True, "capture_output": True, "text": True}
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=REPOSITORY, **run
+    )  # type: ignore[call-overload]  # a dict of options
+    (wheel,) = tmp_path.glob("nets-*.whl")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(site), str(wheel)],
+        **run,  # type: ignore[call-overload]
+    )
+    (site / "vendor_nets.py").write_text(f'{HEAD}@network(dataset="digits")\ndef vendored(): return {SMALL}\n')
+    facts = site / "vendor-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: vendor\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text("[nets.networks]\nvendor = vendor_nets\n")
+    (there / "benchmarks").mkdir(parents=True)
+    (there / "conftest.py").write_text('pytest_plugins = ["nets.plugin"]\n')
+    (there / "own_nets.py").write_text(f'{HEAD}@network(dataset="digits")\ndef own(): return {SMALL}\n')
+    (there / "benchmarks" / "test_train_eval.py").write_text(
+        (REPOSITORY / "benchmarks" / "test_train_eval.py").read_text()
+        + f"\n\ndef test_where() -> None:\n    import nets\n    assert nets.__file__.startswith({str(site)!r})\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks", "--device", "cpu", "--nets", "own_nets", "--rounds", "1",
+         "--epochs", "1", "--cells", "digits-own,digits-vendored", "--benchmark-json", "out.json"],
+        cwd=there, env={**environment, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "3 passed" in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,231 @@
+"""`nets ab` as it is called: a real A/B of two commits, what it refuses, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nets.cli.app import app
+from tests.ab.test_interleave import BENCHMARK, CONFTEST, INI
+from tests.support.records import record
+
+
+def git(*arguments: str) -> str:
+    """Run git here, as somebody."""
+    command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def commit(files: dict[str, str]) -> None:
+    """Write files, and commit them."""
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    git("add", "-A")
+    git("commit", "--quiet", "-m", "x")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository that one stands in, worktrees and all in a folder of the test's own; no network data."""
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.chdir(tmp_path / "repository")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.delenv("NETS_DATA", raising=False)
+    git("init", "--quiet", "-b", "main")
+    return tmp_path / "repository"
+
+
+RECORDING = """
+def finished(benchmark, n):
+    one, data = RECORD["rounds"][0], benchmark.stats.stats.data
+    rounds = [{**one, "seed": SEED + i, "train_s": s, "eval_s": 1e-4} for i, s in enumerate(data)]
+    cell = {**RECORD["cell"], "model": "cnn3l" if benchmark.params["cell"] == "b" else "lenet5"}
+    protocol = {**RECORD["protocol"], "seed": SEED}
+    benchmark.extra_info.update({**RECORD, "cell": cell, "protocol": protocol, "rounds": rounds})
+
+def pytest_configure(config):
+    global SEED
+    SEED = config.getoption("--seed")
+    if not set(config.getoption("--cells").split(",")) <= {"", *CELLS}:
+        raise pytest.UsageError("--cells: there is no such cell")
+
+def pytest_benchmark_update_json(output_json):
+    output_json["nets"] = {"schema": 1}
+
+def pytest_benchmark_update_machine_info(machine_info):
+    machine_info["nets"] = {}
+"""
+
+
+def without_torch(seconds: float = 0.5) -> dict[str, str]:
+    """A repository with a cell that takes so long a round, and has a record that says so."""
+    events = str(Path("..", "events").resolve())
+    head = f"EVENTS, SIDE, CELLS = {events!r}, 'x', ('a',)\nRECORD = {record().to_json()!r}\n"
+    return {
+        "pytest.ini": INI,
+        "conftest.py": head + CONFTEST + RECORDING,
+        ".gitignore": "__pycache__\n",
+        "benchmarks/test_cells.py": f"{head}SECONDS = {seconds}\n{BENCHMARK}\nFAULT = (None, 0, None)\n",
+    }
+
+
+def ran(*arguments: str) -> Result:
+    """Call the command."""
+    return CliRunner().invoke(app, ["ab", *arguments])
+
+
+def nothing_left(repository: Path) -> None:
+    """No worktree is known or left."""
+    assert len(git("worktree", "list").splitlines()) == 1
+    assert not list((repository.parent / "temporary").glob("nets-ab-*"))
+
+
+def test_two_commits(repository: Path) -> None:
+    """A head that takes longer regresses, by sittings that both files name; the worktrees are gone.
+
+    A named cell that head no longer knows is missing, and keeps nothing else from being measured.
+    """
+    commit({name: text.replace("('a',)", "('a', 'b')") for name, text in without_torch(0.01).items()})
+    commit(without_torch(0.05))
+    options = ("--cells", "a,b", "--max-rounds", "12", "--restart-every", "2", "--looks", "2")
+    done = ran("HEAD~1", "HEAD", *options, "--markdown", "x.md", "--json", "x.json")
+    assert done.exit_code == 1, done.output
+    sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
+    pairing = sides[0]["nets"]["pairing"]
+    assert (pairing, pairing["rounds"], pairing["looks"]) == (sides[1]["nets"]["pairing"], 2, 1)
+    assert [side["commit_info"]["id"] for side in sides] == git("rev-parse", "HEAD~1", "HEAD").split()
+    seeds = [[r["seed"] for r in side["benchmarks"][0]["extra_info"]["rounds"]] for side in sides]
+    assert seeds == [list(range(12))] * 2
+    assert [[b["stats"]["rounds"] for b in side["benchmarks"]] for side in sides] == [[12, 2], [12]]
+    found = {(f["cell"], f["metric"]): f for f in json.loads(Path("x.json").read_bytes())["findings"]}
+    total = found["mnist-lenet5", "total_s"]
+    assert total["status"] == "regressed"
+    assert total["effect"] > 1
+    assert "6 sittings" in total["because"]
+    assert found["mnist-cnn3l", "cell"]["status"] == "missing"
+    assert "head doesn't know b\n" in done.output
+    assert "regressed" in Path("x.md").read_text()
+    assert "a after 6 sittings: +" in done.output
+    nothing_left(repository)
+
+
+def test_a_subfolder_against_the_working_tree(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run from a subfolder, a revision is run in the same one; `.` has changes that no commit has, which is its use."""
+    commit({f"sub/{name}": text for name, text in without_torch(0.01).items()})
+    monkeypatch.chdir("sub")
+    Path("benchmarks/test_cells.py").write_text(without_torch(0.05)["benchmarks/test_cells.py"])
+    done = ran("HEAD", ".", "--max-rounds", "5", "--restart-every", "1", "--looks", "1")
+    assert "a after 5 sittings: +" in done.output, done.output
+    assert done.exit_code == 1
+    nothing_left(repository)
+
+
+def test_a_cell_that_neither_knows(repository: Path) -> None:
+    """A mistyped cell is refused, and nothing is measured."""
+    commit(without_torch())
+    done = ran("HEAD", "HEAD", "--cells", "a,z")
+    assert done.exit_code == 2
+    assert "--cells: there is no such cell" in done.stderr
+    assert "looks after" not in done.output
+    nothing_left(repository)
+
+
+def test_two_tests_of_one_cell(repository: Path) -> None:
+    """Two tests that measure one cell can't be told apart later, which the first sitting shows."""
+    files = without_torch(0.01)
+    commit({name: text.replace("('a',)", "('a', 'c')") for name, text in files.items()})
+    done = ran("HEAD", "HEAD")
+    assert done.exit_code == 2
+    assert "name one test with --tests" in done.stderr
+    assert "sitting 2" not in done.output
+    nothing_left(repository)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGTERM]])
+def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
+    """Once, Ctrl-C ends it after the round; twice, and a SIGTERM, at once. The worktrees are removed, rounds kept."""
+    commit(without_torch())
+    events = repository.parent / "events"
+    command = [sys.executable, "-m", "nets", "ab", "HEAD", "HEAD", "--out", "nets-ab"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("looks after" in line for line in process.stdout)
+        while not events.is_file() or events.read_text().count("end") < 2:  # a round of each
+            assert process.poll() is None
+            time.sleep(0.01)
+        for i, each in enumerate(signals):
+            assert len(git("worktree", "list").splitlines()) == 3
+            process.send_signal(each)
+            if i + 1 < len(signals):
+                assert process.stderr is not None
+                assert "stopping after the round" in process.stderr.readline()
+        _, stderr = process.communicate(timeout=60)
+    nothing_left(repository)
+    assert "Traceback" not in stderr, stderr
+    if signals == [signal.SIGINT]:
+        assert process.returncode == 130
+        sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
+        n_rounds = [len(side["benchmarks"][0]["stats"]["data"]) for side in sides]
+        assert n_rounds in ([1, 1], [1, 2], [2, 2])
+        assert [len(side["benchmarks"][0]["extra_info"]["rounds"]) for side in sides] == n_rounds
+    else:
+        assert process.returncode == (130 if signals[0] == signal.SIGINT else 143)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+def refused(*arguments: str) -> str:
+    """Why a call is refused: exit 2, one line, no traceback."""
+    done = ran(*arguments)
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    return done.stderr
+
+
+def test_refused_revisions(repository: Path) -> None:
+    """A revision that does not exist, that is an option, or that the working tree has changes to."""
+    commit(without_torch())
+    assert "there is no revision nosuch here" in refused("nosuch", "HEAD")
+    assert "there is no revision --upload-pack=x here" in refused("HEAD", "--", "--upload-pack=x")
+    assert "the same working tree" in refused(".", ".")
+    Path("conftest.py").write_text("x")
+    assert "changes that HEAD has not (conftest.py)" in refused("HEAD", "HEAD")
+    nothing_left(repository)
+
+
+def test_refused_options(repository: Path) -> None:
+    """Interpreters that are none or lack nets, folders that are none, pytest's options that it sets itself."""
+    commit(without_torch())
+    assert "No such file or directory" in refused("HEAD", "HEAD", "--python-a", "nosuch")
+    bare = Path("bare")
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    assert "can't import what it needs: ModuleNotFoundError" in refused("HEAD", "HEAD", "--python-b", "./bare")
+    for data_dir in ("nosuch", "~nosuch/x"):
+        assert f"--data-dir: {data_dir} is not a folder" in refused("HEAD", "HEAD", "--data-dir", data_dir)
+    assert "--rounds: not for pytest within nets ab" in refused("HEAD", "HEAD", "--", "--rounds=3")
+    assert "--out: " in refused("HEAD", "HEAD", "--out", "conftest.py")
+    assert "nosuch/x.md: the folder nosuch does not exist" in refused("HEAD", "HEAD", "--markdown", "nosuch/x.md")
+    assert "would be written over" in refused("HEAD", "HEAD", "--json", "nets-ab/base.json")
+    assert "--allow speed: unknown" in refused("HEAD", "HEAD", "--allow", "speed")
+    assert "5 starts of both sides can't decide one cell" in refused("HEAD", "HEAD", "--max-rounds", "17")
+    nothing_left(repository)
+
+
+def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Revisions need a repository."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert "not a git repository" in refused("main", "HEAD")

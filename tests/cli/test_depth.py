@@ -1,0 +1,128 @@
+"""`nets depth`: a verdict for one network, and one sentence for what is none."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nets.cli.app import app
+from nets.networks.build import target_builder
+from tests.support.suite import REPOSITORY
+
+runner = CliRunner()
+EXAMPLE = f"{REPOSITORY / 'examples' / 'my_nets.py'}"
+
+TARGETS = """
+from torch import nn
+def needy(a): ...
+def text(): return "x"
+def boom(): raise KeyError("k")
+def several():
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(784, 10)
+        def forward(self, images): return self.out(images.flatten(1)), 1
+    return Several()
+def wide(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 11))
+def narrow(): return nn.Sequential(nn.Flatten(), nn.Linear(7, 10))
+def unweighted(): return nn.Flatten()
+network = nn.Linear(1, 1)
+number = 3
+"""
+
+
+def test_structure_alone() -> None:
+    """Torchvision's resnet18 has 18 layers, its published parameters, and is deep; nothing is trained."""
+    result = runner.invoke(app, ["depth", "torchvision:resnet18", "--input", "3x32x32", "--structure-only"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "18 layers, 17 of them hidden, 11,689,512 trainable parameters" in result.stdout
+    assert "Classical definition: deep." in result.stdout
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "googlenet"])
+def test_torchvision_s_warnings(name: str) -> None:
+    """What torchvision has to say of its own initialisation doesn't reach who asks for a network."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        network = target_builder(f"torchvision:{name}")((3, 75, 75), 10)
+        warnings.warn("another", FutureWarning, stacklevel=1)
+    assert isinstance(network, torch.nn.Module)
+    assert [str(warning.message) for warning in told] == ["another"]
+
+
+def test_by_cost() -> None:
+    """With a data set the network is trained in turns with LeNet-5, and all three criteria are said."""
+    result = runner.invoke(app, ["depth", f"{EXAMPLE}:mlp4", "--dataset", "digits", "--rounds", "2", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    order = [line.split(",")[0].strip() for line in lines if ", seed " in line]
+    assert order == ["mlp4", "lenet5", "lenet5", "mlp4"]
+    assert "Classical definition: deep." in lines
+    for part in ("By cost, on cpu: ", "  layers: holds (3 hidden)", "  time: ", "  demand: fails, 0.27 (exact) of "):
+        assert any(line.startswith(part) for line in lines), part
+
+
+def test_as_json() -> None:
+    """`--json` prints one object and nothing else: the structure, both verdicts, every round of both."""
+    arguments = ["depth", f"{EXAMPLE}:mlp4", "--dataset", "digits", "--rounds", "1", "--device", "cpu", "--json"]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["kind"], found["network"]["layers"], found["depth"]["classical"]) == ("depth", 4, "deep")
+    assert [len(side["rounds"]) for side in found["sides"]] == [1, 1]
+    assert found["depth"]["criteria"]["time"]["because"] == "an interval needs two rounds of both"
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("nowhere", "'nowhere' is no target: package.module:callable, path/to/file.py:callable or torchvision:NAME"),
+        ("no_such_module:f", "importing it raised ModuleNotFoundError: No module named 'no_such_module'"),
+        ("nowhere.py:f", "nowhere.py: there is no such file"),
+        ("torchvision:resnet19", "torchvision has no classification model 'resnet19'; did you mean resnet18"),
+        ("own.py:nedy", "own.py has no 'nedy'; did you mean needy?"),
+        ("own.py:needy", "needy needs a: what builds a network takes no argument, or the image's shape"),
+        ("own.py:text", "text returned a str, not a torch.nn.Module"),
+        ("own.py:boom", "building it raised KeyError: 'k'"),
+        ("own.py:network", "is a network, and every round needs a fresh one"),
+        ("own.py:number", "is a int, not a function or class that builds a network"),
+        ("own.py:several", "the network returned a tuple, not one tensor (100, 10)"),
+        ("own.py:wide", "the network's output has the shape (100, 11), not (100, 10)"),
+        ("own.py:narrow", "mat1 and mat2 shapes cannot be multiplied"),
+        ("own.py:unweighted", "no convolution or matrix product with a weight leads from the input to the output"),
+    ],
+)
+def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, sentence: str) -> None:
+    """What can't be judged is refused with one sentence, no traceback, and exit 2."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(TARGETS)
+    result = runner.invoke(app, ["depth", target, "--dataset", "digits", "--device", "cpu", "--rounds", "1"])
+    assert result.exit_code == 2, result.output
+    assert sentence in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "give --input, one image's shape (3x32x32), or a --dataset"),
+        (["--input", "3x32"], "--input '3x32' is not one image's channels, height and width, as in 3x32x32"),
+        (["--input", "3x0x3"], "is not one image's channels"),
+        (["--dataset", "mnits"], "unknown data set 'mnits'"),
+        (["--dataset", "digits", "--protocol", "slow"], "unknown protocol 'slow'"),
+        (["--dataset", "digits", "--input", "3x32x32"], "contradicts digits, whose images are (1, 28, 28)"),
+        (["--dataset", "digits", "--device", "cuda:99"], "--device cuda:99: "),
+    ],
+)
+def test_wrong_options(arguments: list[str], sentence: str) -> None:
+    """Options that don't fit are one sentence."""
+    result = runner.invoke(app, ["depth", f"{EXAMPLE}:mlp4", *arguments])
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

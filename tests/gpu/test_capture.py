@@ -1,0 +1,270 @@
+"""The untimed passes after the rounds: the soak, the profile, and that neither touches a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import accumulate, islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from nets.cells.catalog import CELLS, Cell, protocol_for
+from nets.datasets.load import load_data
+from nets.gpu import capture, kineto
+from nets.gpu.monitor import GpuMonitor
+from nets.gpu.window import MIN_WINDOW_S, Window, gpu_record
+from nets.machine.cpu import cores
+from nets.machine.device import threaded
+from nets.records.cell import Protocol
+from nets.training.pipelines import PIPELINES, pipeline_named
+from nets.training.run import CellRun
+from tests.support.suite import Suite
+
+CPU = torch.device("cpu")
+CELL = next(cell for cell in CELLS if cell.id == "digits-snn500")
+
+
+@pytest.fixture(scope="module")
+def make_run() -> Callable[..., CellRun]:
+    """Makes runs of digits-snn500, one epoch a round."""
+    data = load_data("digits", Path())
+
+    def made(name: str = "resident", **changes: Any) -> CellRun:
+        protocol: Protocol = protocol_for("quick", "digits").changed(epochs=1, **changes)
+        cell: Cell = CELL
+        way = pipeline_named(name)
+        return CellRun(cell, protocol, way, data, way.loaders(data, protocol, CPU), CPU)
+
+    return made
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_steps_go_on_over_epochs(make_run: Callable[..., CellRun], name: str) -> None:
+    """An epoch that ends is followed by the next, and the steps so far are given after each."""
+    run = make_run(name, batch_size=600)  # three steps an epoch
+    with run.scratch() as trainer:
+        assert list(islice(trainer.steps(), 5)) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("name", ["resident", "article"])
+def test_passes_change_no_round(make_run: Callable[..., CellRun], tmp_path: Path, name: str) -> None:
+    """A round after a soak and a profile gives to the bit what it gives without them, and torch's generator too."""
+    plain, between = make_run(name), make_run(name)
+    expected = [plain.round() for _ in range(2)]
+    after = torch.get_rng_state()
+    found = [between.round()]
+    with threaded(torch.device("cpu"), len(cores()) + 1):
+        assert capture.soak(between, nullcontext(), seconds=0.05) > 0
+        capture.profiled(between, tmp_path)
+        assert torch.get_num_threads() == len(cores()) + 1
+    found.append(between.round())
+    assert [(r.accuracy, r.loss, r.train_loss) for r in found] == [(r.accuracy, r.loss, r.train_loss) for r in expected]
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+def test_a_soak_lasts_and_counts(make_run: Callable[..., CellRun]) -> None:
+    """A soak goes on over the epoch's end until its time is up, within its watch alone, and counts its steps."""
+    run = make_run()
+    inside: list[bool] = []
+
+    @contextmanager
+    def watch() -> Iterator[None]:
+        inside.append(True)
+        yield
+        inside.append(False)
+
+    n_steps = capture.soak(run, watch(), seconds=0.3)
+    assert n_steps > len(run.loaders.train)
+    assert inside == [True, False]
+    assert run.rounds == []
+
+
+@pytest.mark.parametrize("batch_size", [100, 5_000])
+def test_the_article_s_schedule(make_run: Callable[..., CellRun], tmp_path: Path, batch_size: int) -> None:
+    """Two traces of three steps each, whatever the epoch's length; the first step of each cycle waits, one warms up."""
+    profile = capture.profiled(make_run(batch_size=batch_size), tmp_path)
+    files = profile.files
+    assert profile.training_steps_per_step == 1
+    assert [file.name for file in files] == ["digits-snn500-resident-0.json.gz", "digits-snn500-resident-1.json.gz"]
+    names = [[step.name for step in kineto.read_trace(file).steps] for file in files]
+    assert names == [[f"ProfilerStep#{i}" for i in cycle] for cycle in ((2, 3, 4), (7, 8, 9))]
+
+
+def test_training_steps_of_the_recorded_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where replays hold different numbers of steps, those of the six recorded ones are averaged, and no others."""
+
+    class Trainer:
+        def steps(self) -> Iterator[int]:
+            yield from accumulate([50, 50, 1, 2, 3, 50, 50, 4, 5, 6, 50])
+
+    run = SimpleNamespace(
+        cell=CELL, pipeline=PIPELINES["resident"], device=CPU, scratch=lambda: nullcontext(Trainer())
+    )  # fmt: skip
+    assert capture.profiled(run, tmp_path).training_steps_per_step == 3.5  # type: ignore[arg-type]
+
+
+class Driver(GpuMonitor):
+    """A monitor whose driver answers and whose timed windows were too short."""
+
+    def __init__(self, seconds: float) -> None:
+        self._no_driver_because = ""
+        self.timed = [Window(seconds=seconds)]
+        self._driver: Any = object()
+
+    @contextmanager
+    def watch(self, into: list[Window] | None = None) -> Iterator[None]:
+        """A window that lasted long enough."""
+        yield
+        assert into is not None
+        into.append(Window(seconds=4.0, energy_j=400.0))
+
+
+def observed(run: CellRun, monitor: GpuMonitor | None = None, **changes: Any) -> capture.Captured:
+    """What is seen beside the rounds, without a trace."""
+    asked: dict[str, Any] = {"take_trace": False, "keep_traces": None, "no_gpu_because": None}
+    return capture.capture(run, monitor, **{**asked, **changes})
+
+
+def test_a_short_cell_is_soaked(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timed regions below the driver's window lead to a soak, and its joules are counted a step; longer ones don't."""
+    monkeypatch.setattr(capture, "soak", lambda run, watch: watch.__enter__() or watch.__exit__(None, None, None) or 50)
+    gpu = observed(make_run(), Driver(seconds=1.0)).gpu
+    assert gpu is not None
+    assert (gpu.window, gpu.n_steps, gpu.energy_per_step_j, gpu.power_w) == ("soak", 50, 8.0, 100.0)
+    gpu = observed(make_run(), Driver(seconds=5.0)).gpu
+    assert gpu is not None
+    assert (gpu.window, gpu.n_steps) == ("timed", None)
+
+
+def test_a_soak_that_fails(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A soak that runs out of memory costs its figures, not the cell."""
+
+    def fail(*_: object) -> int:
+        raise torch.OutOfMemoryError("CUDA out of memory\nTried to allocate")
+
+    monkeypatch.setattr(capture, "soak", fail)
+    gpu = observed(make_run(), Driver(seconds=1.0)).gpu
+    assert gpu is not None
+    assert not gpu.valid
+    assert gpu.reasons[0].endswith("no soak: CUDA out of memory")
+
+
+def test_a_trace_that_fails(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profiler that fails, or sees no kernel, costs the trace, and the record says why."""
+    run = make_run()
+    assert observed(run).trace_missing_because == "--no-trace"
+    assert observed(run, take_trace=True, no_gpu_because="ran on the CPU").trace_missing_because == "ran on the CPU"
+    assert "no kernel ran on a GPU" in str(observed(run, take_trace=True).trace_missing_because)
+
+    def fail(*_: object) -> capture.Profile:
+        raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
+
+    monkeypatch.setattr(capture, "profiled", fail)
+    because = observed(run, take_trace=True).trace_missing_because
+    assert because == "the profiler failed: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES"
+
+
+def test_peak_memory_is_the_rounds(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cell's peak resident memory is read before the passes, which are not the cell's."""
+    run = make_run()
+    order: list[str] = []
+
+    def noted(name: str, call: Callable[[], object]) -> Callable[..., object]:
+        def noting(*_: object) -> object:
+            order.append(name)
+            return call()
+
+        return noting
+
+    monkeypatch.setattr(run, "cpu", noted("cpu", run.cpu))
+    monkeypatch.setattr(capture, "soak", noted("soak", lambda: 0))
+    observed(run, Driver(seconds=1.0))
+    assert order == ["cpu", "soak"]
+
+
+def test_keep_traces(suite: Suite) -> None:
+    """--keep-traces leaves a gzipped trace a cycle, on a CPU too, where the record says why it has no figures."""
+    arguments = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", "--keep-traces", "a/b")
+    suite.run(*arguments).assert_outcomes(passed=1)
+    assert [path.suffixes for path in (suite.path / "a" / "b").iterdir()] == [[".json", ".gz"]] * 2
+    (benchmark,) = suite.content()["benchmarks"]
+    record = benchmark["extra_info"]
+    assert record["trace"] is record["gpu"] is None
+    assert record["trace_missing_because"] == record["gpu_missing_because"]
+    assert record["gpu_missing_because"].startswith("ran on the CPU: ")
+    json.dumps(record, allow_nan=False)
+
+
+def test_no_trace(suite: Suite) -> None:
+    """--no-trace takes none and says so, and contradicts --keep-traces; a folder that can't be one is refused."""
+    arguments = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", "--no-trace")
+    suite.run(*arguments).assert_outcomes(passed=1)
+    (benchmark,) = suite.content()["benchmarks"]
+    assert benchmark["extra_info"]["trace_missing_because"] == "--no-trace"
+    result = suite.run(*arguments, "--keep-traces", "here")
+    result.stderr.fnmatch_lines(["ERROR: --keep-traces contradicts --no-trace"])
+    result = suite.run("--keep-traces", "benchmarks/test_train_eval.py")
+    result.stderr.fnmatch_lines(["ERROR: --keep-traces: *test_train_eval.py can't be written to: *"])
+
+
+def test_a_soak_is_long_enough() -> None:
+    """A soak outlasts the driver's window, which is three seconds."""
+    assert capture.SOAK_S > MIN_WINDOW_S >= 3
+
+
+WATCHING = """
+import pytest
+from contextlib import contextmanager
+from nets.gpu.monitor import GpuMonitor
+from nets.gpu.window import Window
+
+class Watching(GpuMonitor):
+    def __init__(self):
+        self.timed, self._driver = [], object()
+    @contextmanager
+    def watch(self, into=None):
+        window = Window(seconds=4.0, energy_j=100.0)
+        yield
+        (self.timed if into is None else into).append(window)
+
+@pytest.fixture
+def gpu_monitor():
+    return Watching()
+"""
+
+
+def test_every_round_is_watched(suite: Suite) -> None:
+    """The suite's own run of a cell hands each timed region to the monitor, and what it saw into the record."""
+    suite.conftest(WATCHING)
+    suite.run("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2").assert_outcomes(passed=1)
+    (benchmark,) = suite.content()["benchmarks"]
+    gpu = benchmark["extra_info"]["gpu"]
+    assert (gpu["window"], gpu["window_s"], gpu["energy_j"], gpu["power_w"]) == ("timed", 8.0, 100.0, 25.0)
+
+
+def test_what_is_summed() -> None:
+    """Two timed windows: means weighted by their lengths, energy a round, power over both, peaks over all."""
+    first = Window(seconds=4.0, energy_j=200.0, memory_peak_bytes=5, memory_used_bytes=[7, 9], sm_clock_mhz=[1_000])
+    first.samples = [(0.5, 90.0), *[(i / 2, 50.0) for i in range(2, 9)]]
+    second = Window(seconds=8.0, energy_j=1_000.0, memory_peak_bytes=6, memory_used_bytes=[8], sm_clock_mhz=[1_300])
+    second.samples = [(i / 2, 80.0) for i in range(1, 17)]
+    gpu = gpu_record([first, second])
+    assert gpu.valid
+    assert gpu.utilization_pct == pytest.approx((4 * 50 + 8 * 80) / 12)  # the first sample reaches back before
+    assert (gpu.energy_j, gpu.power_w) == (600.0, 100.0)
+    assert (gpu.memory_peak_bytes, gpu.memory_used_peak_bytes, gpu.sm_clock_mhz) == (6, 9, 1_150)
+    assert gpu.window_s == 12.0
+    soaked = gpu_record([first, second], Window(seconds=4.0, memory_peak_bytes=99, memory_used_bytes=[99]), 7)
+    assert (soaked.memory_peak_bytes, soaked.memory_used_peak_bytes) == (6, 9)  # the cell's, not the soak's
+    second.spoilt.add("another process is on the GPU")
+    assert gpu_record([first, second], Window(seconds=4.0), 7).reasons == ("another process is on the GPU",)
+    second.spoilt.clear()
+    second.energy_j = None
+    assert gpu_record([first, second]).energy_j is None
+    second.samples = [sample for sample in second.samples if not 2 < sample[0] < 5]
+    assert gpu_record([first, second]).reasons == ("the driver gave no utilization for 3.0 s",)

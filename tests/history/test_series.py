@@ -1,0 +1,239 @@
+"""`nets history`: stored files in; table, JSON, exports and exit code out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nets.records.cell import Accuracy, Outcome
+from tests.support.gating import GPU
+from tests.support.histories import EPOCH, NETWORK, commit, found, line, ran, stepped, store, taking
+from tests.support.hostile import FULL
+from tests.support.records import one_round, record, seen_of_gpu
+from tests.support.suite import Suite
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_slowdown() -> None:
+    """A slowdown is told with its effect, the commit where it begins and the last before, in table and JSON; exit 0."""
+    stepped()
+    (change,) = line(found(), "total_s")["changes"]
+    assert (change["begins"], change["since"], change["index"]) == (commit(10), commit(9), 10)
+    assert change["effect"] == pytest.approx(0.1, abs=0.02)
+    assert (change["direction"], change["time"]) == ("worse", "2026-10-11T00:00:00+00:00")
+    assert 0 < change["p"] <= 0.004
+    result = ran("runs")
+    assert result.exit_code == 0
+    assert f"{100 * change['effect']:+.1f} % at {commit(10)[:7]} (2026-10-11)" in result.output
+    assert "20 result files of 20 commits, 2026-10-01 to 2026-10-20, in the order of their times" in result.output
+    (row,) = [row for row in result.output.splitlines() if "total_s" in row]
+    assert "▁" in row
+    assert "█" in row
+
+
+@pytest.mark.usefixtures("folder")
+def test_accuracy_and_exact_figures() -> None:
+    """Accuracies are compared by their difference; another number of parameters is a change without a test."""
+    for i in range(16):
+        accuracy = (0.95 if i < 9 else 0.93) + 0.001 * (i % 3)
+        network = NETWORK if i < 14 else NETWORK.model_copy(update={"parameters": 61_707})
+        rounds = tuple(one_round(seed=j, accuracy=accuracy) for j in range(2))
+        store(f"runs/{i}.json", i, record(rounds=rounds, network=network))
+    everything = found()
+    (change,) = line(everything, "accuracy")["changes"]
+    assert change["index"] == 9
+    assert change["effect"] == pytest.approx(-0.02, abs=0.002)
+    assert change["direction"] == "worse"
+    (change,) = line(everything, "parameters")["changes"]
+    assert (change["index"], change["before"], change["after"], change["p"]) == (14, 61_706, 61_707, None)
+    assert line(everything, "total_s")["state"] == "constant"
+    output = ran("runs").output
+    assert "-2.00 points at" in output
+    assert f"61,706 → 61,707 at {commit(14)[:7]}" in output
+
+
+@pytest.mark.usefixtures("folder")
+def test_every_metric() -> None:
+    """Times, accuracy, the gate's figures and the network's each have a line with the record's value and its unit."""
+    store("runs/a.json", 0, FULL)
+    lines = {each["metric"]: each for each in found()["lines"]}
+    assert {name: (each["points"][0]["value"], each["unit"]) for name, each in lines.items()} == {
+        "total_s": (2.0, "s"), "train_s": (1.5, "s"), "eval_s": (0.5, "s"),
+        "accuracy": (pytest.approx(0.91), "fraction"),
+        "core_s": (pytest.approx(1.9 / 3), "s"), "rss_peak_bytes": (1_000_000, "bytes"),
+        "memory_peak_bytes": (1, "bytes"), "energy_j": (1.0, "J"), "utilization_pct": (10.0, "%"),
+        "trace_gpu_utilization_pct": (40.0, "%"), "trace_sm_efficiency_pct": (30.0, "%"), "parameters": (61_706, ""),
+        "layers": (5, ""),
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("folder")
+def test_only_comparable_runs_share_a_line() -> None:
+    """Another torch, device, protocol, thread count or GPU window is another line, told apart in the table."""
+    store("runs/0.json", 0, record())
+    store("runs/1.json", 1, record(), torch="2.13.0")
+    store("runs/2.json", 2, record(device=record().device.model_copy(update={"name": "another"})))
+    store("runs/3.json", 3, record(execution=record().execution.model_copy(update={"threads": 2})))
+    store("runs/4.json", 4, record(protocol=record().protocol.model_copy(update={"epochs": 2, "name": "custom"})))
+    store("runs/5.json", 5, record())
+    times = [each for each in found()["lines"] if each["metric"] == "total_s"]
+    assert sorted(len(each["points"]) for each in times) == [1, 1, 1, 1, 2]
+    output = ran("runs").output
+    assert "torch 2.13.0" in output
+    assert "threads 2 (passive)" in output
+    for i, window in enumerate(("timed", "soak")):
+        gpu = seen_of_gpu(window, utilization_pct=10.0, memory_peak_bytes=1)  # type: ignore[arg-type]  # both are windows
+        store(f"runs/gpu/{i}.json", i, record(model="cnn3l", device=GPU, gpu=gpu))
+    of_gpu = [each for each in found()["lines"] if each["cell"] == "mnist-cnn3l"]
+    assert [len(each["points"]) for each in of_gpu if each["metric"] == "utilization_pct"] == [1, 1]
+    assert [len(each["points"]) for each in of_gpu if each["metric"] == "memory_peak_bytes"] == [2]
+
+
+@pytest.mark.usefixtures("folder")
+def test_runs_of_one_commit() -> None:
+    """Runs of a commit become one point, the median of all their rounds; the same run in two files counts once."""
+    store("runs/a.json", 0, taking([1.0, 2.0, 9.5]))
+    store("runs/b.json", 0, taking([1.5, 2.5]))
+    store("runs/.benchmarks/m/0001.json", 0, taking([1.5, 2.5]))
+    everything = found()
+    (point,) = line(everything, "total_s")["points"]
+    assert (point["value"], point["n_runs"], point["n_values"]) == (2.5, 2, 5)
+    assert everything["notes"] == ["one record in a second file, and counted once"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_dirty_and_unversioned_runs() -> None:
+    """A run with uncommitted changes follows its commit as a point of its own, as does one of no commit at its time."""
+    for i, dirty in enumerate((False, True, True)):
+        store(f"runs/{i}.json", 0, taking([1.0 + i]), dirty=dirty)
+        text = Path(f"runs/{i}.json").read_text()
+        Path(f"runs/{i}.json").write_text(text.replace("T01:00", f"T0{i + 1}:00"))
+    store("runs/z.json", -1, taking([9.0]), id="unversioned", time=None)
+    points = line(found(), "total_s")["points"]
+    assert [(point["commit"][:7], point["dirty"]) for point in points] == [
+        ("unversi", False), (commit(0)[:7], False), (commit(0)[:7], True), (commit(0)[:7], True),
+    ]  # fmt: skip
+    assert [point["value"] for point in points] == [9.5, 1.5, 2.5, 3.5]
+    assert "2 runs with uncommitted changes" in ran("runs").output
+
+
+def git(folder: Path, *arguments: str, when: datetime = EPOCH) -> str:
+    """Run git as somebody, at some time."""
+    stamp = when.isoformat()
+    return subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x@y", "-c", "commit.gpgsign=false", *arguments],
+        cwd=folder, check=True, capture_output=True, text=True,
+        env={**os.environ, "GIT_COMMITTER_DATE": stamp, "GIT_AUTHOR_DATE": stamp, "GIT_CONFIG_GLOBAL": os.devnull},
+    ).stdout.strip()  # fmt: skip
+
+
+def test_the_repository_s_order(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the repository knows all commits, parents come first, whatever the clocks say; elsewhere time rules."""
+    git(folder, "init", "-q")
+    ids = []
+    for i in range(3):  # each commit's clock is behind its parent's
+        when = EPOCH - timedelta(days=i)
+        git(folder, "commit", "-q", "--allow-empty", "-m", str(i), when=when)
+        ids.append(git(folder, "rev-parse", "HEAD"))
+        store(f"runs/{i}.json", i, record(), id=ids[i], time=when.isoformat())
+    everything = found()
+    assert everything["topological"]
+    assert [point["commit"] for point in line(everything, "total_s")["points"]] == ids
+    assert "in the repository's order" in ran("runs").output
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert "in the order of their times" in ran(str(folder / "runs")).output
+    os.chdir(folder)
+    store("runs/x.json", 5, record())
+    everything = found()
+    assert not everything["topological"]
+    assert [point["commit"] for point in line(everything, "total_s")["points"]] == [*ids[::-1], commit(5)]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_same_bytes() -> None:
+    """Two runs on the same files give the same bytes: on the terminal, in the JSON, in the exports."""
+    stepped()
+    arguments = ("runs", "--all", "--json", "runs/h.json", "--export", "runs/export")
+    first = ran(*arguments)
+    files = ("runs/h.json", "runs/export/smaller-is-better.json", "runs/export/bigger-is-better.json")
+    before = [Path(name).read_bytes() for name in files]
+    second = ran(*arguments)
+    assert first.output == second.output
+    assert [Path(name).read_bytes() for name in files] == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_too_few_commits() -> None:
+    """Eleven commits are too few to tell, and the table says so; a figure that never varied simply has no change."""
+    stepped(11, at=6)
+    output = ran("runs").output
+    assert "too few commits to tell: 12 at least" in output
+    assert output.splitlines()[-1].startswith("no change on ")
+
+
+@pytest.mark.usefixtures("folder")
+def test_filters() -> None:
+    """`--cells` and `--metric` leave others out; by default total time, accuracy and what changed are shown."""
+    for i in range(3):
+        store(f"runs/{i}.json", i, taking([1.0 + i]), record(model="cnn3l"))
+    output = ran("runs").output
+    assert "train_s" not in output
+    assert "lines without a change are not shown: --all" in output
+    assert "train_s" in ran("runs", "--all").output
+    lines = found("--cells", "mnist-cnn3l", "--metric", "layers,total_s")["lines"]
+    assert [(each["cell"], each["metric"]) for each in lines] == [("mnist-cnn3l", "total_s"), ("mnist-cnn3l", "layers")]
+
+
+@pytest.mark.usefixtures("folder")
+def test_export() -> None:
+    """The newest commit's figures, in the action's fields: what is better smaller and bigger apart, names unique."""
+    stepped()
+    rounds = tuple(one_round(seed=i, accuracy=a) for i, a in enumerate((0.9, 0.92)))
+    accuracy = Accuracy(mean=0.91, std=0.01, min=0.9, max=0.92)
+    store("runs/new.json", 30, record(rounds=rounds, accuracy=accuracy), torch="2.13.0", dirty=True)
+    assert ran("runs", "--export", "out/new").exit_code == 0
+    smaller = json.loads(Path("out/new/smaller-is-better.json").read_text())
+    bigger = json.loads(Path("out/new/bigger-is-better.json").read_text())
+    assert [entry["name"].split(" (")[0] for entry in smaller] == [
+        f"mnist-lenet5 {metric}" for metric in ("total_s", "train_s", "eval_s", "core_s", "rss_peak_bytes")
+    ]
+    (entry,) = bigger
+    assert entry.keys() == {"name", "unit", "value", "range", "extra"}
+    assert entry["name"].startswith("mnist-lenet5 accuracy (device cpu: a CPU, torch 2.13.0, cuda none, data SHA-256 0")
+    assert (entry["unit"], entry["value"], entry["range"]) == ("fraction", pytest.approx(0.91), "± 0.01414")
+    assert entry["extra"].startswith(f"commit {commit(30)}, with uncommitted changes, 2026-10-31")
+    assert all(
+        isinstance(entry["value"], float | int) and "data SHA-256 000000000000," in entry["name"] for entry in smaller
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_left_out() -> None:
+    """A cell that broke off gives no point; a figure that is unfit is left out, and a note says why, and how often."""
+    spoilt = seen_of_gpu(reasons=("another process",), utilization_pct=10.0)
+    store("runs/0.json", 0, record(outcome=Outcome(status="error", failures=("x",))), record(model="cnn3l"))
+    store("runs/1.json", 1, record(model="cnn3l", device=GPU, gpu=spoilt))
+    everything = found()
+    assert {each["cell"] for each in everything["lines"]} == {"mnist-cnn3l"}
+    assert "utilization_pct" not in {each["metric"] for each in everything["lines"]}
+    assert "left out once: mnist-cnn3l utilization_pct: another process" in everything["notes"]
+
+
+def test_a_real_file(suite: Suite) -> None:
+    """What the suite wrote with --benchmark-json and stored with --benchmark-autosave is read as one run."""
+    suite.run(
+        "--cells", "digits-snn500", "--epochs", "1", "--rounds", "2", "--benchmark-autosave",
+        f"--benchmark-storage=file://{suite.path / 'stored'}",
+    )  # fmt: skip
+    assert list((suite.path / "stored").rglob("0001_*.json"))
+    result = ran(str(suite.path), "--json", str(suite.path / "all.json"))
+    assert result.exit_code == 0, result.stderr
+    everything = json.loads((suite.path / "all.json").read_text())
+    total = line(everything, "total_s", "digits-snn500")
+    assert (len(total["points"]), total["points"][0]["n_values"]) == (1, 2)
+    assert "in a second file, and counted once" in everything["notes"][-1]

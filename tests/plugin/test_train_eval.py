@@ -1,0 +1,320 @@
+"""The benchmark end to end, on small cells: what is in the file, and what each broken expectation looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nets.networks.builtin import snn500
+from tests.support.suite import Suite
+
+Replace = Callable[[str, Callable[..., nn.Module]], None]
+QUICK = ("--cells", "digits-snn500")
+SHORT = (*QUICK, "--epochs", "1", "--rounds", "2")
+
+
+def test_the_record(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell's record tells what was run, on what, how it went, and why what is null was not measured."""
+    for name in ("nets.training.pipelines.cores", "nets.measuring.cell.cores"):
+        monkeypatch.setattr(name, lambda: (0, 1, 2))
+    suite.bands("digits-snn500", [0.94, 0.95, 0.96, 0.97, 0.98])
+    result = suite.run(*QUICK, "--seed", "7")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*digits*snn500*397,510*shallow*passed*"])
+    content = suite.content()
+    (benchmark,) = content["benchmarks"]
+    record = benchmark["extra_info"]
+    assert record["cell"]["dataset"] == "digits"
+    assert (record["cell"]["n_train"], record["cell"]["n_test"]) == (1_437, 360)
+    assert record["protocol"] == {
+        "name": "quick", "epochs": 10, "batch_size": 100, "optimizer": "adam", "lr": 1e-3, "rounds": 3, "seed": 7,
+    }  # fmt: skip
+    assert [r["seed"] for r in record["rounds"]] == [7, 8, 9]
+    assert all(len(r["train_loss"]) == len(r["train_accuracy"]) == 10 for r in record["rounds"])
+    assert record["network"] == {"parameters": 397_510, "layers": 2, "hidden_layers": 1, "macs_per_image": 397_000}
+    assert record["depth"]["classical"] == "shallow"
+    assert (record["band"]["n"], record["band"]["verdict"]) == (5, "inside")
+    assert record["gpu"] is None
+    assert "ran on the CPU" in record["gpu_missing_because"]
+    assert record["where"]["worker"] is None
+    assert record["outcome"] == {"status": "passed", "failures": []}
+    assert content["nets"]["unfinished"] == content["nets"]["not_run"] == []
+    facts = content["machine_info"]["nets"]
+    assert facts["versions"]["torch"] == torch.__version__
+    assert record["execution"]["threads"] == record["where"]["n_cores"] == 3  # a large batch
+
+
+def test_the_clock_is_pytest_benchmark_s(suite: Suite) -> None:
+    """Training and evaluation add up to what pytest-benchmark timed, round by round; setup is in neither."""
+    suite.run(*SHORT, "--rounds", "3")
+    (benchmark,) = suite.content()["benchmarks"]
+    timed = benchmark["stats"]["data"]
+    assert len(timed) == benchmark["stats"]["rounds"] == 3
+    for seconds, r in zip(timed, benchmark["extra_info"]["rounds"], strict=True):
+        assert 0 <= seconds - (r["train_s"] + r["eval_s"]) < 0.01
+        assert r["setup_s"] > 0
+
+
+def test_same_seed_same_accuracy(suite: Suite) -> None:
+    """A run can be repeated: the same seeds give the same accuracies, whatever ran before them."""
+    suite.run(*SHORT, "--seed", "5", "--rounds", "2")
+    first = [r["accuracy"] for r in suite.content()["benchmarks"][0]["extra_info"]["rounds"]]
+    suite.run(*SHORT, "--seed", "6", "--rounds", "1")
+    again = [r["accuracy"] for r in suite.content()["benchmarks"][0]["extra_info"]["rounds"]]
+    assert again == first[1:]
+
+
+def test_custom_protocols_have_no_band(suite: Suite) -> None:
+    """Other epochs than the protocol's make it custom, and no band is held against it."""
+    suite.bands("digits-snn500", [0.1, 0.11, 0.12])
+    suite.run(*SHORT).assert_outcomes(passed=1)
+    record = suite.content()["benchmarks"][0]["extra_info"]
+    assert record["protocol"]["name"] == "custom"
+    assert record["band"] is None
+    assert record["band_missing_because"] == "a custom protocol has no reference runs"
+
+
+@pytest.mark.parametrize(
+    ("reference", "side", "meaning"),
+    [
+        ([0.998, 0.999, 0.9985], "below", "broken training"),
+        ([0.5, 0.51, 0.505], "above", "test images in the training"),
+    ],
+)
+def test_accuracy_outside_its_band(suite: Suite, reference: list[float], side: str, meaning: str) -> None:
+    """An accuracy on either side of its band fails the cell, and the file and the summary say so."""
+    suite.bands("digits-snn500", reference)
+    result = suite.run(*QUICK, "--rounds", "1")
+    result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    status, failures = suite.outcomes()["digits-snn500"]
+    assert status == "failed"
+    assert f"is {side} its band" in failures[0]
+    assert meaning in failures[0]
+    result.stdout.fnmatch_lines([f"*failed: digits-snn500: mean accuracy *is {side} its band*"])
+    assert suite.content()["benchmarks"][0]["extra_info"]["band"]["verdict"] == side
+
+
+def test_another_depth_and_size(suite: Suite, models: Replace) -> None:
+    """A network that isn't the published one fails by layers, parameters and classical depth, each by name."""
+
+    def deeper(image: tuple[int, int, int], n_classes: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), *(nn.Linear(784, 784) for _ in range(3)), nn.Linear(784, n_classes))
+
+    models("snn500", deeper)
+    suite.run(*SHORT).assert_outcomes(failed=1)
+    assert suite.outcomes()["digits-snn500"] == (
+        "failed",
+        [
+            "digits-snn500: layers: expected 2, found 4",
+            "digits-snn500: parameters: expected 397,510, found 1,854,170",
+            "digits-snn500: classical depth: expected shallow, found deep",
+        ],
+    )
+
+
+def test_one_parameter_too_many(suite: Suite, models: Replace) -> None:
+    """A bias more is found."""
+
+    def wider(image: tuple[int, int, int], n_classes: int) -> nn.Module:
+        model = snn500(image, n_classes)
+        model.extra = nn.Parameter(torch.zeros(1))
+        return model
+
+    models("snn500", wider)
+    suite.run(*SHORT).assert_outcomes(failed=1)
+    assert suite.outcomes()["digits-snn500"][1] == ["digits-snn500: parameters: expected 397,510, found 397,511"]
+
+
+class _Odd(nn.Module):
+    """SNN500 with something done to its output, which may depend on the mode."""
+
+    def __init__(self, image: tuple[int, int, int], n: int, change: Callable[[Tensor, bool], object]) -> None:
+        super().__init__()
+        self.model = snn500(image, n)
+        self.change = change
+
+    def forward(self, images: Tensor) -> object:
+        return self.change(self.model(images), self.training)
+
+
+class _First(nn.Module):
+    """The first step of what an LSTM returns."""
+
+    def forward(self, outputs: tuple[Tensor, object]) -> Tensor:
+        return outputs[0][:, 0]
+
+
+class _NotANumber(nn.Module):
+    def __init__(self, image: tuple[int, int, int], n_classes: int) -> None:
+        super().__init__()
+        self.model = snn500(image, n_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        return logits * float("nan")
+
+
+def test_a_loss_that_is_not_finite(suite: Suite, models: Replace) -> None:
+    """NaN is a failure of its own, "diverged", and never reaches the file."""
+    models("snn500", _NotANumber)
+    suite.bands("digits-snn500", [0.1, 0.11, 0.12])
+    suite.run(*QUICK, "--rounds", "2").assert_outcomes(failed=1)
+    assert suite.outcomes()["digits-snn500"] == (
+        "failed",
+        ["digits-snn500: diverged: a loss was not finite with seed 0, 1"],
+    )
+    record = suite.content()["benchmarks"][0]["extra_info"]
+    assert record["band"]["verdict"] == "diverged"
+    assert record["rounds"][0]["loss"] is None
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        (lambda image, n: nn.Sequential(nn.Flatten(), nn.Linear(784, 7)), "has the shape (100, 7), not (100, 10)"),
+        (lambda image, n: nn.Linear(28, 10), "has the shape (100, 1, 28, 10), not (100, 10)"),
+        (
+            lambda image, n: nn.Sequential(nn.Flatten(), nn.Linear(784, 10).requires_grad_(False)),
+            "has no trainable parameter",
+        ),
+        (lambda image, n: _Odd(image, n, lambda logits, training: (logits,)), "returned a tuple, not one tensor"),
+        (lambda image, n: _Odd(image, n, lambda logits, training: logits.long()), "is torch.int64, not a floating"),
+        (
+            lambda image, n: _Odd(image, n, lambda logits, training: logits if training else logits.repeat(1, 2)),
+            "has the shape (360, 20), not (360, 10)",
+        ),
+        (lambda image, n: nn.Sequential(nn.Flatten(2), nn.LSTM(784, 10), _First()), "fused operation"),
+    ],
+)
+def test_a_wrong_output(suite: Suite, models: Replace, builder: Callable[..., nn.Module], message: str) -> None:
+    """A network whose output has the wrong shape is an error of its cell, in a sentence; the others go on."""
+    models("snn500", builder)
+    suite.run("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(
+        passed=1, failed=1
+    )
+    outcomes = suite.outcomes()
+    assert outcomes["digits-snn500"][0] == "error"
+    assert message in outcomes["digits-snn500"][1][0]
+    assert outcomes["digits-lenet5"] == ("passed", [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 99 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory(suite: Suite, models: Replace, error: BaseException) -> None:
+    """A cell that runs out of memory in mid-training fails alone; the rounds it had finished are kept."""
+
+    class Greedy(nn.Module):
+        steps = 0
+
+        def __init__(self, image: tuple[int, int, int], n_classes: int) -> None:
+            super().__init__()
+            self.model = snn500(image, n_classes)
+
+        def forward(self, images: Tensor) -> Tensor:
+            Greedy.steps += self.training and len(images) == 37  # the short batch that ends an epoch
+            if Greedy.steps == 4:  # the second round's; its warm-up has one, too
+                raise error
+            logits: Tensor = self.model(images)
+            return logits
+
+    models("snn500", Greedy)
+    result = suite.run("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "2")
+    result.assert_outcomes(passed=1, failed=1)
+    status, failures = suite.outcomes()["digits-snn500"]
+    assert status == "error"
+    assert failures[0].startswith("digits-snn500: out of memory")
+    (record,) = suite.content()["nets"]["unfinished"]
+    assert len(record["rounds"]) == 1
+    assert [b["params"]["cell"] for b in suite.content()["benchmarks"]] == ["digits-lenet5"]
+
+
+def test_a_finished_cell_is_let_go(suite: Suite) -> None:
+    """When a cell begins, nothing of the cells before it is in memory: its data set, batches and networks are gone."""
+    suite.conftest(
+        "import gc\n"
+        "from nets.training.run import CellRun\n"
+        "def pytest_runtest_logstart(nodeid):\n"
+        "    gc.collect()\n"
+        "    with open('alive', 'a') as alive:\n"
+        "        alive.write(f'{sum(type(each) is CellRun for each in gc.get_objects())}\\n')\n"
+    )
+    suite.run("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=2)
+    before, between = (suite.path / "alive").read_text().split()
+    assert between == before  # other tests of this process may have left one
+
+
+@pytest.mark.usefixtures("no_network")
+def test_missing_data_skips_or_fails(suite: Suite) -> None:
+    """Missing data skips its cell with the reason, or fails it with --require-data; embedded cells run all the same."""
+    cells = ("--cells", "mnist-snn500,digits-snn500", "--epochs", "1", "--rounds", "1")
+    result = suite.run(*cells)
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.OK
+    (missing,) = suite.content()["nets"]["not_run"]
+    assert missing["cell"] == "mnist-snn500"
+    result.stdout.fnmatch_lines(["not run: mnist-snn500: mnist: not in data, and it could not be downloaded: *"])
+    assert "could not be downloaded: " in missing["because"]
+    result = suite.run(*cells, "--require-data")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    status, failures = suite.outcomes()["mnist-snn500"]
+    assert status == "error"
+    assert "no network in this test" in failures[0]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_nothing_ran_is_no_pass(suite: Suite) -> None:
+    """A session whose every cell was skipped doesn't end with 0."""
+    result = suite.run("--cells", "mnist-snn500")
+    result.assert_outcomes(skipped=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["not run: mnist-snn500: *"])
+    assert suite.content()["benchmarks"] == []
+
+
+def test_altered_data_fails(suite: Suite, data_root: Path) -> None:
+    """Altered data is never skipped: the cell fails, and says which file."""
+    raw = suite.path / "real" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in (data_root / "MNIST" / "raw").iterdir():
+        (raw / path.name).write_bytes(path.read_bytes()[:-1] if path.name.startswith("t10k-images") else b"short")
+    suite.run("--cells", "mnist-snn500", "--data-dir", str(suite.path / "real")).assert_outcomes(errors=1)
+    status, failures = suite.outcomes()["mnist-snn500"]
+    assert status == "error"
+    assert "is not the published file" in failures[0]
+
+
+def test_both_pipelines(suite: Suite) -> None:
+    """The article's pipeline gives a record of the same kind."""
+    suite.run(*SHORT, "--pipeline", "article").assert_outcomes(passed=1)
+    record = suite.content()["benchmarks"][0]["extra_info"]
+    assert record["pipeline"] == "article"
+    assert record["accuracy"]["mean"] > 0.6
+
+
+def test_no_progress_in_a_log(suite: Suite) -> None:
+    """Where no person watches there is no progress line."""
+    assert "\x1b[K" not in suite.run(*SHORT).stdout.str()
+
+
+def test_data_that_does_not_fit_the_device(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set that is larger than the device fails its cells with a sentence that names both sizes."""
+    monkeypatch.setattr("nets.datasets.data.free_bytes", lambda device: 2**20)
+    result = suite.run("--cells", "digits-snn500")
+    result.assert_outcomes(errors=1)
+    ((status, failures),) = suite.outcomes().values()
+    assert status == "error"
+    assert (
+        "takes 11 MiB as float32, and 1 MiB are free there; --pipeline article loads it batch by batch" in failures[0]
+    )
+    assert "Traceback" not in result.stdout.str()

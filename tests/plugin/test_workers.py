@@ -1,0 +1,149 @@
+"""Who runs where under xdist: a GPU or a share of the cores each, and a data set's cells together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nets.machine.visible import visible_gpus
+from nets.plugin import workers
+from nets.plugin.session import PlannedCell
+from tests.support.stub_driver import environment
+from tests.support.suite import Suite
+
+UUIDS = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(4)]
+
+# CUDA is not there: the controller's torch is told that it is, and no test here puts it to use
+CONFTEST = """
+import os
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    import torch
+    torch.cuda.is_available = lambda: True
+    torch.cuda.device_count = lambda: 4
+"""
+LOOK = """
+import json, os, pathlib, pytest
+@pytest.mark.parametrize("i", range(8))
+def test_look(i, pytestconfig):
+    from nets.machine import nvml
+    entry = os.environ["CUDA_VISIBLE_DEVICES"]
+    uuid = nvml.NvmlDevice(nvml.gpu_uuids()[int(entry)] if entry.isdigit() else entry).facts().uuid
+    seen = pathlib.Path(f"seen-{os.environ['PYTEST_XDIST_WORKER']}")
+    seen.write_text(json.dumps([entry, uuid]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, ("a", "b")),
+        ("2,3", ("2", "3")),
+        (" GPU-x , MIG-y", ("GPU-x", "MIG-y")),
+        ("0,-1,1", ("0",)),
+        ("", ()),
+        ("1,1,0", ("1", "0")),
+    ],
+)
+def test_visible_gpus(visible: str | None, expected: tuple[str, ...]) -> None:
+    """The caller's entries as they are written, once each, up to the first that hides the rest; else all UUIDs."""
+    assert visible_gpus(visible, ["a", "b"]) == expected
+
+
+@given(n_workers=st.integers(1, 40), cores=st.lists(st.integers(0, 500), min_size=1, max_size=64, unique=True))
+def test_shares(n_workers: int, cores: list[int]) -> None:
+    """Every worker has a core; with enough of them none is shared, none is idle, and shares differ by one at most."""
+    dealt = workers.shares(n_workers, cores)
+    assert len(dealt) == n_workers
+    assert all(share and set(share) <= set(cores) for share in dealt)
+    if n_workers <= len(cores):
+        assert [core for share in dealt for core in share] == cores
+        assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+
+
+@pytest.fixture
+def four_gpus(suite: Suite, stub_driver: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """A suite on a machine whose driver, the stub, knows four GPUs."""
+    for name, value in environment(stub_driver).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NVML_STUB", "gpus=4")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    suite.conftest(CONFTEST)
+    (suite.path / "benchmarks" / "test_look.py").write_text(LOOK)
+    (suite.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
+    return suite
+
+
+def run(suite: Suite, *arguments: str) -> pytest.RunResult:
+    """Run the look on every worker, then cells if asked to, as a child process: its driver is found when it starts."""
+    return suite.pytester.runpytest_subprocess("benchmarks/test_look.py", "--no-loadscope-reorder", *arguments)
+
+
+CELLS = ("benchmarks/test_cells.py", "--cells", "digits-snn500,digits-lenet5")
+
+
+def seen(suite: Suite) -> Mapping[str, Any]:
+    """Worker -> its CUDA_VISIBLE_DEVICES, and that GPU's UUID."""
+    return {path.name.removeprefix("seen-"): json.loads(path.read_text()) for path in suite.path.glob("seen-*")}
+
+
+def test_one_gpu_each(four_gpus: Suite) -> None:
+    """Four workers get four different GPUs, by UUID, and -n auto starts four.
+
+    Where the controller found GPUs, a worker on which none works fails its cells; it does not take the CPU.
+    """
+    result = run(four_gpus, *CELLS, "-n", "auto")
+    result.assert_outcomes(passed=8, errors=2)
+    result.stdout.fnmatch_lines(["*cuda: Stub H100*"])
+    result.stdout.fnmatch_lines(["*--device cuda: no GPU works here: *"])
+    assert seen(four_gpus) == {f"gw{i}": [UUIDS[i], UUIDS[i]] for i in range(4)}
+
+
+def test_within_the_caller_s_list(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under CUDA_VISIBLE_DEVICES=2,3 two workers get GPUs 2 and 3, as the caller wrote them."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    run(four_gpus, "-n", "2").assert_outcomes(passed=8)
+    assert seen(four_gpus) == {"gw0": ["2", UUIDS[2]], "gw1": ["3", UUIDS[3]]}
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "wanted", "gpus", "message"),
+    [
+        (4, "auto", UUIDS, None),
+        (5, "auto", UUIDS, f"-n 5: 5 workers, but 4 GPUs ({', '.join(UUIDS)}): each worker has one to itself"),
+        (2, "cuda", ["3"], "-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"),
+        (2, "cuda:1", UUIDS, "--device cuda:1 names one GPU, and -n 2 wants one for each worker"),
+        (1, "cuda:1", UUIDS, None),
+    ],
+)
+def test_refusals(n_workers: int, wanted: str, gpus: list[str], message: str | None) -> None:
+    """More workers than GPUs, and one named GPU for several, are refused with the numbers and the GPUs."""
+    assert workers.refusal(n_workers, wanted, gpus) == message
+
+
+def test_more_workers_than_gpus(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell on more workers than GPUs is refused before it begins, without a traceback; other tests may run."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    result = run(four_gpus, *CELLS, "-n", "2")
+    result.assert_outcomes(passed=8, errors=2)
+    result.stdout.fnmatch_lines(["-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_cells_of_a_data_set_stay_together() -> None:
+    """The tests of a data set's cells are one scope, by what the worker said of them; any other test is its own."""
+    scheduler = workers.Together.__new__(workers.Together)
+    scheduler._planned = {
+        "t.py::test[x]": PlannedCell("mnist-x", "mnist"),
+        "t.py::test[2-\\xe4]": PlannedCell("mnist-ä", "mnist"),
+        "t.py::test[y]": PlannedCell("digits-y", "digits"),
+    }
+    split = scheduler._split_scope
+    assert split("t.py::test[x]") == split("t.py::test[2-\\xe4]") != split("t.py::test[y]")
+    assert split("t.py::test[mnist-lenet5]") == "t.py::test[mnist-lenet5]"
+    assert split("t.py::test") == "t.py::test"

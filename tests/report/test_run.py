@@ -1,0 +1,147 @@
+"""What the person sees at the end, and while a cell trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nets.cells.catalog import CELLS, protocol_for
+from nets.plugin.terminal import progress_text
+from nets.records.cell import Accuracy, Device, Outcome
+from nets.records.gpu import Gpu
+from nets.report.run import not_run_lines, run_lines
+from nets.training.trainer import Pass
+from tests.support.records import one_round, record, seen_of_gpu, traced
+
+
+def rendered(*results: object) -> str:
+    """The summary without colours."""
+    return "\n".join(run_lines(results, width=80, color=False))  # type: ignore[arg-type]  # records
+
+
+def test_the_article_s_table() -> None:
+    """A row has the article's columns, with the article's own figures beside ours for its own cells alone."""
+    text = rendered(
+        record(
+            rounds=(one_round(), one_round(1)),
+            accuracy=Accuracy(mean=0.98, std=0.001, min=0.9, max=1.0),
+            trace=traced(),
+        ),
+        record(dataset="digits"),
+    )
+    ours, embedded = (line.split() for line in text.splitlines() if "lenet5" in line)
+    assert ours[:4] == ["mnist", "lenet5", "5", "61,706"]
+    assert ours[4:] == [
+        "2.00",
+        "0.9800",
+        "±",
+        "0.0010",
+        "deep",
+        "–",
+        "61.23",
+        "%",
+        "passed",
+        "199.33",
+        "0.9891",
+        "2.39",
+        "%",
+    ]
+    assert embedded[-1] == "passed"
+    assert "article:" in text
+
+
+def test_failures_are_listed() -> None:
+    """What failed stands below the table in full, and a cell without rounds has dashes, not zeros."""
+    broken = record(
+        rounds=(), accuracy=None, network=None, depth=None, outcome=Outcome(status="error", failures=("out of memory",))
+    )
+    text = rendered(broken)
+    row = next(line for line in text.splitlines() if "lenet5" in line)
+    assert " 0" not in row.partition("199.33")[0]
+    assert "error: out of memory" in text
+
+
+def test_disturbed_cells_are_named() -> None:
+    """A cell that was disturbed while it was timed is named."""
+    assert "disturbed by other processes while timed: mnist-lenet5" in rendered(
+        record(rounds=(one_round(disturbed=True),))
+    )
+    assert "disturbed" not in rendered(record())
+
+
+def test_cells_that_did_not_run() -> None:
+    """Cells that did not run for the same reason share a line; without any result there is no table."""
+    missing = [("mnist-a", "no data"), ("mnist-b", "no data"), ("digits-c", "interrupted")]
+    assert not_run_lines(missing) == ["not run: mnist-a, mnist-b: no data", "not run: digits-c: interrupted"]
+    assert run_lines([], width=80, color=False) == []
+
+
+def test_markup_in_a_record_is_text() -> None:
+    """A record's text can't colour the terminal."""
+    assert "[red]x[/red]" in rendered(record(outcome=Outcome(status="failed", failures=("[red]x[/red]",))))
+
+
+def test_progress() -> None:
+    """The line says round, epoch, loss, accuracy and the time left, from what has passed so far."""
+    protocol = protocol_for("article", "mnist")
+    line = progress_text(CELLS[0], protocol, n_round=1, n_epoch=9, trained=Pass(loss=0.25, accuracy=0.5), elapsed_s=60)
+    assert line == "mnist-snn500  round 2/3  epoch 10/20  loss 0.2500  accuracy 0.5000  left 1:00"
+
+
+H200 = Device(type="cuda", name="NVIDIA H200", memory_total_bytes=140 * 2**30, compute_capability="9.0", n_sms=132)
+
+
+def on_gpu(seen: Gpu, **changes: Any) -> dict[str, Any]:
+    """The parts of a record of a cell on a GPU."""
+    return {"device": H200, "gpu": seen, "gpu_missing_because": None, **changes}
+
+
+def test_the_gpu_summary() -> None:
+    """Like the article's: GPU, memory, capability, the three figures, a column a network, and the article's own."""
+    seen = seen_of_gpu("soak", utilization_pct=93.0, energy_per_step_j=0.0123, power_w=150.0)
+    of: dict[str, Any] = {
+        "device": H200,
+        "gpu": seen,
+        "trace": traced(),
+        "gpu_missing_because": None,
+        "trace_missing_because": None,
+    }
+    lines = rendered(record(model="snn500", **of), record(**of)).splitlines()
+    rows = {" ".join(line.split()[:4]): line.split() for line in lines}
+    start = next(i for i, line in enumerate(lines) if "GPU summary: mnist" in line)
+    assert lines[start].split()[-2:] == ["snn500", "lenet5"]
+    after = "\n".join(lines[start:])
+    for expected in (
+        "NVIDIA H200",
+        "140.00 GiB",
+        "9.0",
+        "61.23 %",
+        "7.50 %",
+        "0.46 %",
+        "93.00 %",
+        "0.0123 J",
+        "7.4 J",
+        "soak",
+    ):
+        assert expected in after
+    assert rows["the article's, Tesla K80"][-4:] == ["0.84", "%", "2.39", "%"]
+    assert "DRAM" not in after  # a row that no cell has a figure for
+
+
+def test_figures_that_are_not_fit() -> None:
+    """A spoilt figure is marked wherever it stands, and the reason and what is absent are said once for all cells."""
+    spoilt = seen_of_gpu(reasons=("another process is on the GPU",), utilization_pct=93.0)
+    of: dict[str, Any] = {
+        "device": H200,
+        "gpu": spoilt,
+        "gpu_missing_because": None,
+        "trace_missing_because": "--no-trace",
+    }
+    text = rendered(record(model="snn500", **of), record(**of))
+    assert text.count("93.00 % !") == 2
+    assert "! not fit for comparison: another process is on the GPU (mnist-snn500, mnist-lenet5)" in text
+    assert "no trace: --no-trace (mnist-snn500, mnist-lenet5)" in text
+
+
+def test_no_gpu_no_summary() -> None:
+    """On a CPU there is no GPU summary."""
+    assert "GPU summary" not in rendered(record())

@@ -1,0 +1,62 @@
+"""The rooms' borders, as pyproject.toml has them for import-linter, and what a start of the plug-in loads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.suite import REPOSITORY
+
+
+def linted(folder: Path) -> str:
+    """What import-linter says of the copy in a folder."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("planted", "broken"),
+    [
+        ({}, ""),
+        ({"records/base.py": "import nets.gate.judge"}, "Imports go down BROKEN"),
+        ({"gate/findings.py": "import nets.gate.judge"}, "No circle, at any depth BROKEN"),
+        ({"history/series.py": "def f():\n    import torch"}, "know neither torch nor pytest nor the driver BROKEN"),
+        ({"gpu/window.py": "import pynvml"}, "machine.nvml alone imports pynvml BROKEN"),
+        ({"attic.py": "import json"}, "Imports go down"),
+    ],
+    ids=["as it is", "upward", "circle", "torch in the judging wing", "pynvml", "a room that no storey has"],
+)
+def test_the_rules_hold(tmp_path: Path, planted: dict[str, str], broken: str) -> None:
+    """import-linter passes the tree as it is, and refuses what is planted in a copy."""
+    shutil.copytree(REPOSITORY / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    for file, line in planted.items():
+        path = tmp_path / "src" / "nets" / file
+        before = path.read_text() if path.is_file() else ""
+        path.write_text(f"{before}\n{line}\n")
+    told = linted(tmp_path)
+    if broken:
+        assert broken in told
+        assert "0 broken" not in told
+    else:
+        assert "0 broken" in told
+
+
+def test_a_start_loads_nothing_heavy() -> None:
+    """The plug-in's start imports neither torch nor scipy nor what comes with them."""
+    heavy = ("torch", "torchvision", "scipy", "sklearn", "numpy", "rich", "tomlkit", "filelock")
+    code = f"import sys, nets.plugin.hooks, nets.plugin.fixtures; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_few_entries() -> None:
+    """A stranger sees fewer than twenty rooms and files on the top floor."""
+    entries = [path.name for path in (REPOSITORY / "src" / "nets").iterdir() if not path.name.startswith("__")]
+    assert len(entries) < 20
