@@ -394,3 +394,16 @@ def test_the_article_s_workers() -> None:
         protocol = protocol_for("article", name)
         loaders = ArticlePipeline().loaders(replace(data, name=name), protocol, torch.device("cpu"))
         assert loaders.train.num_workers == workers  # type: ignore[attr-defined]  # a DataLoader
+
+
+def test_digits_are_scikit_learn_s() -> None:
+    """The digits are scikit-learn's own, in the order and by the split that its `train_test_split` makes."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    theirs, ours = load_digits(), load.load_data("digits", Path())
+    images, labels = enlarge(theirs.images.astype(np.int64)), theirs.target
+    places = train_test_split(np.arange(len(labels)), test_size=360, stratify=labels, random_state=0)
+    for part, chosen in zip((ours.train, ours.test), places, strict=True):
+        assert np.array_equal(part.images[:, 0].numpy(), images[chosen])
+        assert np.array_equal(part.labels.numpy(), labels[chosen])

@@ -109,7 +109,6 @@ def finished_result(run: CellRun, rounds: int, setting: Setting, observed: Captu
     accuracy = Accuracy.of(r.accuracy for r in finished)
     diverged = any(r.diverged for r in finished)
     band, band_missing = band_of(run.cell.id, protocol, accuracy, diverged=diverged, known=bands)
-    network = run.structure
     return Result(
         cell=cell_facts(run.cell, run.data),
         protocol=protocol,
@@ -117,12 +116,7 @@ def finished_result(run: CellRun, rounds: int, setting: Setting, observed: Captu
         execution=execution(run, setting),
         device=setting.device,
         where=setting.where,
-        network=Network(
-            parameters=network.parameters,
-            layers=network.layers,
-            hidden_layers=network.hidden_layers,
-            macs_per_image=network.macs_per_image,
-        ),
+        network=network_record(run.structure),
         rounds=finished,
         accuracy=accuracy,
         band=band,
@@ -132,7 +126,7 @@ def finished_result(run: CellRun, rounds: int, setting: Setting, observed: Captu
         trace=observed.trace,
         trace_missing_because=observed.trace_missing_because,
         cpu=observed.cpu,
-        depth=classical_depth(network.hidden_layers),
+        depth=classical_depth(run.structure.hidden_layers),
         outcome=Outcome(status="passed"),
     )
 

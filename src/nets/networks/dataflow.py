@@ -7,7 +7,7 @@ by one that descends from parameters alone is a weight operation. What could hid
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -65,13 +65,21 @@ class Dataflow(TorchDispatchMode):
 
     Origins are kept a storage, which views share; once a part of a storage is written, a byte. `overwritten` holds the
     storages of parameters that the pass has written to, each with a copy of what it held before; `refusal` is
-    what the pass was stopped for.
+    what the pass was stopped for. `flops`: what the operations with a formula in `formulas` come to, as
+    torch.utils.flop_counter has them.
     """
 
     supports_higher_order_operators = True  # else torch refuses them, in its own words
 
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled inside; else torch imports its compiler for the first operation, which takes seconds."""
+        return False
+
+    def __init__(self, parameters: Iterable[Tensor], formulas: Mapping[Any, Callable[..., int]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
+        self.flops = 0
+        self._formulas = formulas
         # a weak reference keeps the address from being given out again, but not the memory
         self._origins: dict[StorageWeakRef, int | Tensor] = {}
         self._parameters = {_storage(parameter) for parameter in parameters}
@@ -111,6 +119,8 @@ class Dataflow(TorchDispatchMode):
         self._keep(written)
         operands = {_storage(tensor) for tensor in _tensors((args, kwargs))}
         out = func(*args, **kwargs)
+        if (formula := self._formulas.get(func.overloadpacket)) is not None:
+            self.flops += formula(*args, **kwargs, out_val=out)
         fresh = [tensor for tensor in _tensors(out) if _storage(tensor) not in operands]
         if fresh or written:  # else a view, or a question
             origin = self._origin(func, args, read, written)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from nets.cells.catalog import ImageShape
 from nets.networks.dataflow import Dataflow, UnknownStructure, memory
@@ -82,26 +82,25 @@ def network_structure(model: nn.Module, image: ImageShape) -> Structure:
         raise UnknownStructure(f"a network is a torch.nn.Module, and this is a {type(model).__name__}")
     if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
         model = _copied(model)
-    flops = FlopCounterMode(display=False, custom_mapping=dict(_FLOPS))
     with _left_as_it_was(model), _transparent(), torch.no_grad():
-        layers = _layers(model, image, flops)
+        layers, flops = _layers(model, image)
     if layers == 0:
         raise UnknownStructure("no convolution or matrix product with a weight leads from the input to the output")
     return Structure(
         parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         layers=layers,
-        macs_per_image=flops.get_total_flops() // 2,
+        macs_per_image=flops // 2,
     )
 
 
-def _layers(model: nn.Module, image: ImageShape, flops: FlopCounterMode) -> int:
-    """Pass one image through the network; the weight operations behind the deepest of its outputs."""
+def _layers(model: nn.Module, image: ImageShape) -> tuple[int, int]:
+    """Pass one image through the network; the weight operations behind the deepest output, and all operations."""
     parameters = _initialised(model.parameters())
-    descent = Dataflow(parameters)
+    descent = Dataflow(parameters, flop_registry | {packet: shape_wrapper(f) for packet, f in _FLOPS.items()})
     try:
         images = _zeros(parameters, image)
         descent.enter(images)
-        with _restored(descent), flops, descent:
+        with _restored(descent), descent:
             output = model(images)
     except (UnknownStructure, MemoryError, torch.OutOfMemoryError):
         raise
@@ -115,7 +114,7 @@ def _layers(model: nn.Module, image: ImageShape, flops: FlopCounterMode) -> int:
     outputs = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     if not outputs:
         raise UnknownStructure(f"the network returned a {type(output).__name__}, in which there is no tensor")
-    return max(descent.depth(leaf) or 0 for leaf in outputs)
+    return max(descent.depth(leaf) or 0 for leaf in outputs), descent.flops
 
 
 def _copied(model: nn.Module) -> nn.Module:

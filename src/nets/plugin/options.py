@@ -98,24 +98,20 @@ def add_options(parser: pytest.Parser) -> None:
     add("--require-data", action="store_true", help="fail, not skip, a cell whose data is missing")
 
 
+_AS_GIVEN = (
+    *("protocol", "pipeline", "device", "rounds", "epochs", "batch_size", "lr", "seed"),
+    *("require_gpu", "require_data", "resume"),
+)
+
+
 def read_options(config: pytest.Config) -> Options:
     """Check the options. Raises pytest.UsageError, one sentence."""
     option = config.getoption
     options = Options(
-        protocol=option("--protocol"),
-        pipeline=option("--pipeline"),
-        device=option("--device"),
+        **{name: option(name) for name in _AS_GIVEN},
         nets=tuple(option("--nets")),
         cell_ids=option("--cells"),
         data_dir=_data_dir(option("--data-dir")),
-        rounds=option("--rounds"),
-        epochs=option("--epochs"),
-        batch_size=option("--batch-size"),
-        lr=option("--lr"),
-        seed=option("--seed"),
-        require_gpu=option("--require-gpu"),
-        require_data=option("--require-data"),
-        resume=option("--resume"),
         trace=not option("--no-trace"),
         keep_traces=_writable(option("--keep-traces")),
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim import Adam
 
 from nets.datasets.data import Data
 from nets.networks.build import UnfitNetwork, as_unfit
 from nets.records.cell import Protocol
+from nets.training.eager import FusedAdam
 from nets.training.trainer import Loaders
 
 WARM_UP_STEPS = 3
@@ -21,8 +21,9 @@ def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, prot
     The images are those of the test set, for which no shuffling was drawn. `network` is on its device, and is worth
     nothing afterwards. Raises UnfitNetwork, one sentence, for a network that can't be trained on these batches.
     """
-    optimizer = Adam(network.parameters(), lr=protocol.lr)
-    device = next(network.parameters()).device
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = FusedAdam(trained, lr=protocol.lr)
+    device = trained[0].device
 
     def step(images: torch.Tensor, labels: torch.Tensor) -> None:
         outputs = network(images)
