@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_SIZE, Change, Values, change_points
+from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_SIZE, ChangePoint, Values, change_points
 from nets.stats.inference import rate_interval
 
 STEP = 0.05
@@ -54,29 +54,29 @@ STEPPED: Values = np.repeat([0.0, np.log1p(STEP)], SIDE)
 BUMP: Values = np.concatenate([FLAT[:SIDE], np.full(SIDE // 2, np.log1p(STEP)), FLAT[:SIDE]])
 
 
-def is_flat(found: tuple[Change, ...]) -> bool:
+def is_flat(found: tuple[ChangePoint, ...]) -> bool:
     """Nothing was found."""
     return not found
 
 
-def is_placed(found: tuple[Change, ...]) -> bool:
+def is_placed(found: tuple[ChangePoint, ...]) -> bool:
     """A slowdown was found within two commits of the step."""
     return any(abs(change.index - SIDE) <= WITHIN and change.shift > 0 for change in found)
 
 
-def is_alone(found: tuple[Change, ...]) -> bool:
+def is_alone(found: tuple[ChangePoint, ...]) -> bool:
     """The step was found, and nothing besides."""
     return is_placed(found) and len(found) == 1
 
 
-def is_bump(found: tuple[Change, ...]) -> bool:
+def is_bump(found: tuple[ChangePoint, ...]) -> bool:
     """A slowdown and its mending were found, each within two commits."""
     return [change.shift > 0 for change in found] == [True, False] and all(
         abs(change.index - true) <= WITHIN for change, true in zip(found, (SIDE, SIDE + SIDE // 2), strict=True)
     )
 
 
-Verdict = Callable[[tuple[Change, ...]], bool]
+Verdict = Callable[[tuple[ChangePoint, ...]], bool]
 
 
 def rates(shape: Values, n: int, verdicts: tuple[Verdict, ...], noise: float, n_rounds: int) -> tuple[Rate, ...]:

@@ -1,4 +1,4 @@
-"""The base of every error that a person sees, and the exit codes of all commands.
+"""The base of every error that a person sees, the exit codes of all commands, and the wording of counts.
 
 A message says what was wrong, where, and what to do next; no traceback is needed.
 """
@@ -41,3 +41,8 @@ class UnknownName(NetsError):
 
 class Unusable(NetsError):
     """A file, a record or an option that is not what it should be; the message names it, and the field."""
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with its noun, for a message: `one cell`, `2 cells`."""
+    return f"one {noun}" if n == 1 else f"{n} {noun}s"

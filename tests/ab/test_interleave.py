@@ -18,7 +18,7 @@ import pytest
 
 from nets.ab import child_plugin
 from nets.ab.child import PLUGIN, Child, ChildSpec, child_environment
-from nets.ab.interleave import Sitting, Stop
+from nets.ab.interleave import Sitting, StopRequest
 from nets.errors import Unusable
 from nets.machine import cpu
 
@@ -92,7 +92,7 @@ class Repository:
         fault: str = "(None, 0, None)",
         setup: str = "",
         arguments: tuple[str, ...] = (),
-        not_from: tuple[Path, Path] | None = None,
+        isolated_from: tuple[Path, Path] | None = None,
     ) -> Child:
         """Start a side; `fault`: (cell, round, what is called in it); `setup`: what its conftest does first."""
         folder = self.path / name
@@ -104,19 +104,19 @@ class Repository:
         every = (".", f"--rounds={N_ROUNDS}", "-p", "no:cacheprovider", *arguments)
         shutil.copy(child_plugin.__file__, self.path / f"{PLUGIN}.py")
         files = (self.path / f"{name}.json", self.path / f"{name}.log")
-        return Child(ChildSpec(name, Path(sys.executable), folder, every, *files, not_from), self.path)
+        return Child(ChildSpec(name, Path(sys.executable), folder, every, *files, isolated_from), self.path)
 
     def run(self, base: Child, head: Child, *, head_first: bool = False, stop_after: int | None = None) -> Sitting:
         """One sitting; somebody asks to stop when a cell has had `stop_after` rounds."""
-        stop = Stop()
+        stop = StopRequest()
         if stop_after is not None:
-            say = base.say
+            say = base.answer
 
-            def stopping(answer: str) -> None:
-                say(answer)
-                stop.asked |= base.at is not None and base.at.n_done == stop_after
+            def stopping(step: str) -> None:
+                say(step)
+                stop.is_made |= base.at is not None and base.at.n_done == stop_after
 
-            base.say = stopping  # type: ignore[method-assign]
+            base.answer = stopping  # type: ignore[method-assign]
         sitting = Sitting(base, head, N_ROUNDS, stop)
         try:
             sitting.run(sitting.collect(), alone=True, head_first=head_first)
@@ -200,14 +200,14 @@ def test_a_side_that_dies(repository: Repository) -> None:
 def test_a_waiting_side_that_is_killed(repository: Repository) -> None:
     """A side that dies while it waits (for memory, say) is told of as one that dies in its turn."""
     base, head = repository.side("base"), repository.side("head")
-    say = base.say
+    say = base.answer
 
-    def killing(answer: str) -> None:
-        say(answer)
+    def killing(step: str) -> None:
+        say(step)
         if head._process.poll() is None:
             head._process.kill()
 
-    base.say = killing  # type: ignore[method-assign]
+    base.answer = killing  # type: ignore[method-assign]
     with pytest.raises(Unusable, match=r"head: its pytest left no JSON file \(exit -9\)"):
         repository.run(base, head)
 
@@ -274,7 +274,7 @@ def test_a_module_of_another_revision_is_refused(repository: Repository, importe
     setup = f"import sys; sys.path += [{str(folder)!r}, {str(installed)!r}]; import installed\n"
     setup += "" if imported_late else "import networks\n"
     fault, apart = "('a', 1, lambda: __import__('networks'))", (repository.path, repository.path / "base")
-    base = repository.side("base", fault=fault, setup=setup, not_from=apart)
+    base = repository.side("base", fault=fault, setup=setup, isolated_from=apart)
     head = repository.side("head")
     with pytest.raises(Unusable, match=r"base: it imported .*tree/networks.py, which is not of its revision"):
         repository.run(base, head)

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from studies.history_error_rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
 
-from nets.stats.changepoints import ALPHA_STEP, LEAST, MIN_COMMITS, MIN_SIZE, Change, change_points
+from nets.stats.changepoints import ALPHA_STEP, MIN_COMMITS, MIN_SHIFT, MIN_SIZE, ChangePoint, change_points
 
 SERIES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=0, max_size=40)
 
@@ -23,7 +23,7 @@ def noisy(*levels: tuple[int, float], noise: float = 0.01, seed: int = 0) -> lis
     return [float(level + noise * rng.standard_normal()) for n, level in levels for _ in range(n)]
 
 
-def places(found: tuple[Change, ...]) -> list[int]:
+def places(found: tuple[ChangePoint, ...]) -> list[int]:
     """Where changes begin."""
     return [change.index for change in found]
 
@@ -133,7 +133,7 @@ def test_what_is_found_is_a_segmentation(values: list[float]) -> None:
     edges = [0, *places(found), len(values)]
     if found:
         assert min(b - a for a, b in pairwise(edges)) >= MIN_SIZE
-    assert all(abs(change.shift) >= LEAST for change in found)
+    assert all(abs(change.shift) >= MIN_SHIFT for change in found)
 
 
 @settings(max_examples=30, deadline=None)
@@ -159,7 +159,7 @@ def test_the_reverse_mirrors(seed: int, n: int, step: float) -> None:
 
 def test_the_proposal_is_the_best_segmentation() -> None:
     """Of all segmentations the proposed one has the least squared error, and the gain is what it saves."""
-    from nets.stats.changepoints import MIN_SIZE, _gains, _proposed
+    from nets.stats.changepoints import MIN_SIZE, _best_breaks, _gains
 
     def error(values: np.ndarray, breaks: tuple[int, ...]) -> float:
         return sum(float(piece.var() * piece.size) for piece in np.split(values, breaks))
@@ -174,7 +174,7 @@ def test_the_proposal_is_the_best_segmentation() -> None:
                 if all(later - earlier >= MIN_SIZE for earlier, later in pairwise(breaks))
             }
             best = min(errors, key=lambda breaks: errors[breaks])
-            assert tuple(_proposed(values, n_breaks)) == best
+            assert tuple(_best_breaks(values, n_breaks)) == best
             assert _gains(values[np.newaxis], n_breaks)[0] == pytest.approx(error(values, ()) - errors[best])
 
 

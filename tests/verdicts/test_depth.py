@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nets.cells.catalog import CELLS, protocol_for
 from nets.records.cell import CostAware, Network, Result, State
 from nets.report.run import disagreements
-from nets.verdicts.depth import Cost, classical, classical_depth, depth_against, rule, time_ratio, with_depth
+from nets.verdicts.depth import Cost, classical, classical_depth, depth_against, majority, time_criterion, with_depth
 from tests.support.records import one_round, record, traced
 
 HIDDEN = {"snn500": 1, "cnn3l": 2, "lenet5": 4}
@@ -60,7 +60,7 @@ def test_the_whole_truth_table() -> None:
     states: tuple[State, ...] = ("holds", "fails", "undecided")
     assert len(table) == 27
     for three in itertools.product(states, repeat=3):
-        assert rule(*three) == table[three]
+        assert majority(*three) == table[three]
 
 
 def test_the_article_s_own_table() -> None:
@@ -95,11 +95,11 @@ def test_the_article_s_own_table() -> None:
 
 def test_a_ratio_worked_out() -> None:
     """Times of e and e³ over times of 1 and e²: log means 2 and 1, so the ratio is e; Welch with two degrees."""
-    found = time_ratio(Cost(1, (math.e, math.e**3)), Cost(1, (1.0, math.e**2)))
+    found = time_criterion(Cost(1, (math.e, math.e**3)), Cost(1, (1.0, math.e**2)))
     assert found.ratio == pytest.approx(math.e)
-    assert found.bounds is not None
+    assert None not in (found.low, found.high)
     half = 4.302653 * math.sqrt(2 / 2 + 2 / 2)  # t(0.975, 2); each variance is 2
-    assert found.bounds == pytest.approx((math.exp(1 - half), math.exp(1 + half)), rel=1e-5)
+    assert (found.low, found.high) == pytest.approx((math.exp(1 - half), math.exp(1 + half)), rel=1e-5)
 
 
 def test_one_round_has_no_interval() -> None:
@@ -155,11 +155,11 @@ def test_intervals_narrow_as_rounds_grow() -> None:
     rng = random.Random(3)
 
     def width(n: int) -> float:
-        bounds = [
-            time_ratio(*(Cost(1, tuple(rng.lognormvariate(0, 0.05) for _ in range(n))) for _ in range(2))).bounds
+        found = [
+            time_criterion(*(Cost(1, tuple(rng.lognormvariate(0, 0.05) for _ in range(n))) for _ in range(2)))
             for _ in range(200)
         ]
-        return sum(high - low for low, high in filter(None, bounds)) / 200
+        return sum(each.high - each.low for each in found if each.high is not None and each.low is not None) / 200
 
     widths = [width(n) for n in (2, 4, 8, 16, 32)]
     assert widths == sorted(widths, reverse=True)
@@ -171,9 +171,10 @@ def test_the_interval_covers_the_truth() -> None:
     held = 0
     for _ in range(2_000):
         network = Cost(1, tuple(1.3 * rng.lognormvariate(0, 0.05) for _ in range(3)))
-        bounds = time_ratio(network, Cost(1, tuple(rng.lognormvariate(0, 0.03) for _ in range(3)))).bounds
-        assert bounds is not None
-        held += bounds[0] <= 1.3 <= bounds[1]
+        found = time_criterion(network, Cost(1, tuple(rng.lognormvariate(0, 0.03) for _ in range(3))))
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 1.3 <= found.high
     assert 0.935 < held / 2_000 < 0.98  # Welch's interval is a little wide for so few rounds
 
 

@@ -1,1 +1,1 @@
-"""Base and head measured in turns on this machine: a process a side, a round of each, then the next."""
+"""Two revisions measured in turns in child processes: `sittings.measure` writes one result file for each."""

@@ -1,4 +1,4 @@
-"""One side of an A/B: a pytest session in a process of its own, which waits whenever it is not its turn."""
+"""A child process that runs the pytest session of one side, base or head, and waits whenever it is not its turn."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from nets.machine.cpu import callers_environment
 
 PLUGIN = "nets_ab_side"
 USAGE_ERROR = 4
-"""Pytest's exit code for an option that it can't take."""
-PATIENCE_S = 30.0
-"""How long a side that was interrupted may take to write its file."""
+"""Pytest's exit code for an option that it doesn't accept."""
+INTERRUPT_TIMEOUT_S = 30.0
+"""How long a child that was interrupted may take to write its file."""
 
 
 class CellsRefused(Unusable):
-    """A side's pytest took --cells for a mistake."""
+    """A child's pytest rejected the names in --cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A side is about to begin round `n_done` of a test, from 0; `seconds`: what the round before took."""
+    """A child is about to begin round `n_done` of a test, from 0; `seconds`: what the round before took."""
 
     test: str
     n_done: int
@@ -39,10 +39,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What a side runs: an interpreter, in a folder, pytest's arguments.
+    """What a child runs: an interpreter, the folder to run it in, pytest's arguments.
 
-    `json`: the file that its pytest writes; what it prints is added to `log`. `not_from`: a folder of another revision,
-    and one of its own, which may lie in it.
+    `json`: the file that its pytest writes; what it prints is added to `log`. `isolated_from`: a folder from which
+    nothing may be imported, and the child's own worktree, which may lie in that folder.
     """
 
     name: str
@@ -51,29 +51,24 @@ class ChildSpec:
     arguments: tuple[str, ...]
     json: Path
     log: Path
-    not_from: tuple[Path, Path] | None = None
+    isolated_from: tuple[Path, Path] | None = None
 
 
 def child_environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, str]:
-    """Our caller's, with the folder's own sources before what is installed; without a hook's git, or xdist's worker."""
+    """Our caller's variables, the folder's `src` first on the path; without those that a git hook or xdist has set."""
     sources = folder / "src"
-    first = [plugin_folder, sources if sources.is_dir() else None]
-    paths = [str(path) for path in first if path is not None]
-    inherited = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([*paths, *([inherited] if inherited else [])])
-    ours = ("GIT_", "PYTEST_XDIST_")
-    kept = {name: value for name, value in callers_environment().items() if not name.startswith(ours)}
+    paths = [plugin_folder, sources if sources.is_dir() else None, os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(str(each) for each in paths if each)
+    removed = ("GIT_", "PYTEST_XDIST_")
+    kept = {name: value for name, value in callers_environment().items() if not name.startswith(removed)}
     return {**kept, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
 
 
 class Child:
-    """A side's process.
-
-    `collected`: its tests, each with its cell's id. `at`: where it waits for its turn, None when it has ended.
-    """
+    """A child process. `collected`: the id of each test's cell. `at`: where it waits, None when it has ended."""
 
     def __init__(self, spec: ChildSpec, plugin_folder: Path) -> None:
-        """Start it, with the plug-in of that folder. Raises Unusable if its interpreter can't be run."""
+        """Start it, with the plug-in in that folder. Raises Unusable if its interpreter can't be run."""
         self.spec = spec
         self.collected: dict[str, str] = {}
         self.at: Waiting | None = None
@@ -81,7 +76,7 @@ class Child:
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
         variables = {**child_environment(spec.folder, plugin_folder), child_plugin.SOCKET: str(theirs.fileno())}
-        variables[child_plugin.NOT_FROM] = os.pathsep.join(map(str, spec.not_from or ()))
+        variables[child_plugin.ISOLATED_FROM] = os.pathsep.join(map(str, spec.isolated_from or ()))
         with theirs, spec.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
@@ -92,7 +87,7 @@ class Child:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # Ctrl-C is ours to hand on
+                    start_new_session=True,  # Ctrl-C reaches the parent alone, which passes it on
                 )
             except OSError as error:
                 ours.close()
@@ -101,93 +96,99 @@ class Child:
             self._lines = ours.makefile("rw", encoding="utf-8", newline="\n")
 
     def collect(self) -> None:
-        """Wait until it has collected its cells. Raises Unusable if it ended before, with its last words, or Refused.
+        """Wait until it has collected its cells. Raises Unusable, or CellsRefused, with its error if it ended before.
 
-        As `begin` and `say` do, too, if it imported something of another revision.
+        Like `begin` and `answer`, it also raises Unusable if the child imported something of another revision.
         """
-        said = self._read()
-        if said is None:
-            words = self._last_words("ended before it had collected a cell")
-            is_about_cells = self._process.returncode == USAGE_ERROR and "--cells" in words
-            raise CellsRefused(words) if is_about_cells else Unusable(words)
-        self.collected = dict(said["collected"])
+        message = self._read()
+        if message is None:
+            because = self._why_it_ended("ended before it had collected a cell")
+            is_about_cells = self._process.returncode == USAGE_ERROR and "--cells" in because
+            raise CellsRefused(because) if is_about_cells else Unusable(because)
+        self.collected = dict(message["collected"])
 
     def begin(self, order: Sequence[str]) -> None:
-        """Have it run these cells in this order, up to where it waits first."""
-        self._go_on(list(order))
+        """Have it run these tests in this order, up to where it waits first."""
+        self._send(list(order))
 
-    def say(self, answer: str) -> None:
-        """Let it go on by `go`, `enough` or `skip`, to where it waits next."""
-        self._go_on(answer)
+    def answer(self, step: str) -> None:
+        """Let it continue with `go`, `enough` or `skip`, up to where it waits next."""
+        self._send(step)
+
+    def waits_in(self, test: str) -> bool:
+        """Whether it waits for its turn in this test."""
+        return self.at is not None and self.at.test == test
 
     def end(self) -> None:
-        """Wait for its end. Raises Unusable if it left no JSON file, or waits for what nobody will say."""
+        """Wait for its end. Raises Unusable if it left no JSON file, or waits in a test that is not its turn."""
         if self.at is not None:
             raise Unusable(f"{self.spec.name}: it came to {self.at.test} out of turn; does a plug-in reorder tests?")
         self._process.wait()
         if not self.spec.json.is_file():
-            raise Unusable(self._last_words("left no JSON file"))
+            raise Unusable(self._why_it_ended("left no JSON file"))
 
     def interrupt(self) -> None:
         """Have it end now, as by Ctrl-C, its finished rounds kept; by force if it takes too long."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(PATIENCE_S)
+                self._process.wait(INTERRUPT_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self.kill()
 
     def kill(self) -> None:
-        """End it, and what it started, at once."""
+        """Kill it, and the processes that it started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        with suppress(OSError):  # what could not be said is of no use now
+        with suppress(OSError):  # it flushes what could not be sent
             self._lines.close()
 
-    def _go_on(self, answer: object) -> None:
+    def _send(self, message: object) -> None:
+        """Answer it, and wait until it asks again or ends."""
         try:
-            self._lines.write(json.dumps(answer) + "\n")
+            self._lines.write(json.dumps(message) + "\n")
             self._lines.flush()
         except OSError:
             self.at = None
             return
-        said = self._read()
-        if said is None:
-            self._process.wait()  # its end, with the GPU's context, is a turn as well
-        self.at = None if said is None else Waiting(**said)
+        question = self._read()
+        if question is None:
+            self._process.wait()  # its end, which frees the GPU's context, must not overlap the other's turn
+        self.at = None if question is None else Waiting(**question)
 
     def _read(self) -> dict[str, Any] | None:
         try:
             line = self._lines.readline()
         except OSError:
             line = ""
-        said: dict[str, Any] | None = json.loads(line) if line.endswith("\n") else None
-        stranger = None if said is None else said.pop("stranger", None)
-        if stranger is not None:
+        message: dict[str, Any] | None = json.loads(line) if line.endswith("\n") else None
+        foreign = None if message is None else message.pop("foreign", None)
+        if foreign is not None:
             raise Unusable(
-                f"{self.spec.name}: it imported {stranger}, which is not of its revision; only what lies in src/ or in "
+                f"{self.spec.name}: it imported {foreign}, which is not of its revision; only what lies in src/ or in "
                 f"the folder of the call is imported from a revision: add its folder to `pythonpath` in pytest.ini"
             )
-        return said
+        return message
 
-    def _last_words(self, what: str) -> str:
+    def _why_it_ended(self, what: str) -> str:
+        """A sentence with the last error in its log."""
         status = self._process.wait()
         lines = [line for line in self.spec.log.read_text(errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR") and "usage:" not in line]
-        told = [*lines, *errors][-1] if lines else "nothing"
-        return f"{self.spec.name}: its pytest {what} (exit {status}): {told} (all of it: {self.spec.log})"
+        last = [*lines, *errors][-1] if lines else "nothing"
+        return f"{self.spec.name}: its pytest {what} (exit {status}): {last} (all of it: {self.spec.log})"
 
 
-def takes(spec: ChildSpec, option: str) -> bool:
-    """Whether that side's pytest takes one more option."""
+def accepts_option(spec: ChildSpec, option: str) -> bool:
+    """Whether the pytest of that child accepts one more option."""
     command = [str(spec.python), "-m", "pytest", *spec.arguments, option, "--collect-only", "-q"]
     done = subprocess.run(command, cwd=spec.folder, env=child_environment(spec.folder), capture_output=True)
     return done.returncode != USAGE_ERROR
 
 
 def demand_nets(python: Path, folder: Path, option: str) -> None:
-    """Refuse an interpreter that can't import what a side needs. Raises Unusable."""
+    """Refuse an interpreter that can't import what a child needs. Raises Unusable."""
     code = "import pytest, pytest_benchmark, torch, nets.plugin"
     try:
         done = subprocess.run(

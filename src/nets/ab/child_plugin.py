@@ -1,8 +1,8 @@
-"""Lets a pytest session take its rounds in turns with another one; loaded into both sides of `nets ab` by `-p`.
+"""A pytest plug-in that makes a session take its rounds in turns with another one; `nets ab` loads it by `-p`.
 
 It is copied into a folder of its own, and so works with any revision whose cells are timed by `benchmark.pedantic`:
-it must import nothing of nets. The session says over a socket what it is about to do, one JSON line each, and does
-nothing until it is answered, so that the other side has the machine to itself.
+it must import nothing of nets. The session sends what it is about to do over a socket, one JSON line each, and waits
+for the answer, so that the other session has the machine to itself.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from typing import Any
 import pytest
 
 SOCKET = "NETS_AB_SOCKET"
-"""The number of the socket's descriptor, which this process inherits."""
-NOT_FROM = "NETS_AB_NOT_FROM"
-"""Where this side is a worktree: the repository's own working tree, what is imported from which is of no revision, and
-the worktree itself, which may lie in it."""
+"""Names the variable with the number of the socket's descriptor, which this process inherits."""
+ISOLATED_FROM = "NETS_AB_ISOLATED_FROM"
+"""Names the variable with two folders, if this session runs in a worktree: the repository's own working tree, from
+which nothing may be imported, and the worktree, which may lie in it."""
 
 
-class Enough(BaseException):
-    """No further round of this cell; not an Exception, which pytest-benchmark would take for an error."""
+class NoMoreRounds(BaseException):
+    """Ends a cell's rounds; not an Exception, which pytest-benchmark would take for an error."""
 
 
-class Turns:
-    """This side of the conversation."""
+class ParentConnection:
+    """The hooks that ask `nets ab`, the parent process, before every step."""
 
     def __init__(self, descriptor: int) -> None:
         self._lines = socket.socket(fileno=descriptor).makefile("rw", encoding="utf-8", newline="\n")
 
-    def ask(self, **said: Any) -> Any:
-        """Say something, and wait for the answer."""
+    def ask(self, **question: Any) -> Any:
+        """Send a question, and wait for the answer."""
         try:
-            self._lines.write(json.dumps(said) + "\n")
+            self._lines.write(json.dumps(question) + "\n")
             self._lines.flush()
             line = self._lines.readline()
         except OSError:
@@ -49,21 +49,21 @@ class Turns:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Keep the cells, in the order that both sides have them."""
+        """Keep the tests that measure cells, in the order that the parent answers."""
         cells: dict[str, Any] = {
             item.nodeid: item
             for item in items
             if "cell_run" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec")
         }
         collected = {nodeid: str(item.callspec.params.get("cell")) for nodeid, item in cells.items()}
-        order: list[str] = self.ask(collected=collected, stranger=_stranger())
+        order: list[str] = self.ask(collected=collected, foreign=_foreign_import())
         kept = [cells[nodeid] for nodeid in order]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Have the cell's rounds wait for their turn."""
+        """Make each of the cell's rounds wait for its turn."""
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
         if benchmark is not None:
             benchmark.pedantic = self._in_turns(item.nodeid, benchmark)
@@ -82,9 +82,9 @@ class Turns:
 
             def wait() -> Any:
                 if seconds:
-                    stranger = _stranger() if len(seconds) == 1 else None  # a network's module may be imported late
-                    if self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1], stranger=stranger) == "enough":
-                        raise Enough
+                    foreign = _foreign_import() if len(seconds) == 1 else None  # the network's module is imported late
+                    if self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1], foreign=foreign) == "enough":
+                        raise NoMoreRounds
                 return setup() if setup is not None else None
 
             def timed(*args: Any, **kwargs: Any) -> Any:
@@ -94,20 +94,20 @@ class Turns:
                 return result
 
             try:
-                # one more, so that after the last round, too, it is asked what is next
+                # one round more, so that the parent is asked after the last one as well
                 pedantic(timed, setup=wait, rounds=rounds + 1, **others)
-            except Enough:
+            except NoMoreRounds:
                 return
 
         return in_turns
 
 
-def _stranger() -> str | None:
-    """The file of a module that was imported from the repository's own working tree, but for what is installed there.
+def _foreign_import() -> str | None:
+    """The file of a module imported from the repository's own working tree, except for packages installed there.
 
-    The other side would have imported the same file, and the two revisions would have been one.
+    The other session would import the same file, so that one revision would be compared with itself.
     """
-    given = os.environ.get(NOT_FROM)
+    given = os.environ.get(ISOLATED_FROM)
     if not given:
         return None
     tree, own = given.split(os.pathsep)
@@ -121,12 +121,12 @@ def _stranger() -> str | None:
 
 
 def _is_installed(file: Path) -> bool:
-    """Whether an environment that lies in the tree holds it: a package, or Python's own library."""
+    """Whether it belongs to an environment that lies in the tree: an installed package, or Python's own library."""
     return "site-packages" in file.parts or file.is_relative_to(sys.base_prefix) or file.is_relative_to(sys.prefix)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Join in. Raises UsageError if workers are to run rounds at the same time."""
+    """Register the hooks. Raises UsageError if workers are to run rounds at the same time."""
     if config.getoption("dist", "no") != "no":
         raise pytest.UsageError("nets ab measures one round at a time: run it without -n")
-    config.pluginmanager.register(Turns(int(os.environ[SOCKET])), "nets-ab-turns")
+    config.pluginmanager.register(ParentConnection(int(os.environ[SOCKET])), "nets-ab-turns")

@@ -1,13 +1,13 @@
-"""When to look at a cell's sittings, and whether they are enough; pure.
+"""When to look at a cell's sittings, and whether they are enough to decide it; pure.
 
-A process keeps what its start dealt it: where its memory lies makes it some per cent faster or slower than the next
-process of the same code, for as long as it lives. So rounds of one pair of processes are no independent evidence, and
-a sitting, one start of both sides, counts once, however many pairs it has.
+A process keeps the memory layout of its start, which makes it some per cent faster or slower than the next process of
+the same code, for as long as it runs. So rounds of one pair of processes are no independent evidence, and a sitting,
+one start of both sides, counts once, however many pairs it has.
 
 Looking after every sitting would find a difference where there is none far more often than `alpha` says. So the numbers
 of sittings at which to look are fixed before the first, and each look gets an equal share of `alpha` (Bonferroni):
-whatever decides at which of them a cell stops, no cell is called changed by mistake with a chance above `alpha`. The
-gate tests the files by the same share (`nets.gate.timing`); it needs no knowledge of when and why a cell stopped.
+however a cell's stopping is decided, the chance that any cell is called changed by mistake is at most `alpha`. The
+gate tests the files by the same share (`nets.gate.timing`); it need not know when and why a cell stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nets.errors import NetsError
+from nets.errors import NetsError, counted
 from nets.gate.limits import Limits
 from nets.stats.inference import Shift, paired_shift, pairs_needed, sign_flip
 
@@ -25,7 +25,7 @@ Verdict = Literal["slower", "faster", "the same", "open"]
 
 
 class TooFewRounds(NetsError):
-    """So few rounds that no look could decide anything."""
+    """Too few rounds for any look to decide a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Plan:
     limits: Limits
 
     def verdict(self, log_ratios: Sequence[float]) -> tuple[Verdict, Shift]:
-        """What a cell's sittings say at a look: `log_ratios` are those of head over base, at least one.
+        """The verdict on a cell at a look; `log_ratios`: head over base of each sitting so far, at least one.
 
         `the same`: the effect's 95 % interval lies within the limit. Stopping for that costs no false alarm, and
         misses a true effect beyond the limit with a chance of 2.5 % a look (3.1 % with five sittings) at most.
@@ -53,17 +53,15 @@ class Plan:
 
 
 def plan(n_cells: int, max_sittings: int, n_looks: int, limits: Limits) -> Plan:
-    """Looks from the fewest sittings that can decide every cell to `max_sittings`, each so many times the last.
+    """Looks in geometric steps from the fewest sittings that can decide every cell to `max_sittings`.
 
-    Raises TooFewRounds.
+    Raises TooFewRounds if even all sittings could not decide a cell.
     """
     first = max(limits.min_pairs, pairs_needed(max(n_cells, 1) * n_looks, limits.alpha))
     if first > max_sittings:
-        cells = "one cell" if n_cells == 1 else f"{n_cells} cells"
-        looks = "one look" if n_looks == 1 else f"{n_looks} looks"
         raise TooFewRounds(
-            f"{max_sittings} starts of both sides can't decide {cells} at {looks}: it takes at least {first}; "
-            f"give more --max-rounds, or fewer cells or --looks"
+            f"{max_sittings} starts of both sides can't decide {counted(n_cells, 'cell')} at "
+            f"{counted(n_looks, 'look')}: it takes at least {first}; give more --max-rounds, or fewer cells or --looks"
         )
     step = (max_sittings / first) ** (1 / max(1, n_looks - 1))
     looks_at = sorted({*(round(first * step**i) for i in range(n_looks - 1)), max_sittings})

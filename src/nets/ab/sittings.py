@@ -1,4 +1,4 @@
-"""Measures base against head, sitting by sitting: starts both sides anew, gives them turns, looks, goes on."""
+"""Measures base against head, sitting by sitting: start both children, let them take turns, look at the ratios."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 from nets.ab import child_plugin
-from nets.ab.child import PLUGIN, CellsRefused, Child, ChildSpec, takes
-from nets.ab.interleave import Sitting, Stop
+from nets.ab.child import PLUGIN, CellsRefused, Child, ChildSpec, accepts_option
+from nets.ab.interleave import Sitting, StopRequest
 from nets.ab.looks import Plan, Verdict, plan
-from nets.errors import Unusable
+from nets.errors import Unusable, counted
 from nets.gate.limits import Limits
 from nets.records.run import Pairing, read_run
 from nets.stats.inference import Shift
@@ -23,27 +23,29 @@ from nets.verdicts.bands import Bands
 from nets.verdicts.merge import merge_runs
 
 Say = Callable[[str], None]
+VERDICT_TEXT: dict[Verdict, str] = {"the same": "the same within the limit", "open": "not decided"}
+"""The wording of those verdicts that are not worded as they are named."""
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """One of the two things compared: an interpreter in a folder, and its accuracy bands or why there are none.
+class Variant:
+    """What is compared, base or head: an interpreter in a folder, and its accuracy bands or why there are none.
 
-    `not_from`: a folder from which nothing of it is to be imported, and one in it that is excepted.
+    `isolated_from`: a folder from which it may import nothing, and a folder in it that is an exception.
     """
 
     name: str
     python: Path
     folder: Path
     bands: Bands | str
-    not_from: tuple[Path, Path] | None = None
+    isolated_from: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """How they are compared: the `cells` that were named, or all; a sitting has `n_rounds` of each cell and side.
+class AbSettings:
+    """How the variants are compared: `cells`: those that were named, or none for all.
 
-    `arguments` are the rest of pytest's.
+    A sitting has `n_rounds` rounds of each cell and variant. `arguments`: further ones for pytest.
     """
 
     cells: tuple[str, ...]
@@ -55,152 +57,154 @@ class Course:
     limits: Limits
     out: Path
 
-    def file(self, program: Program) -> Path:
-        """Where a side's rounds end up."""
-        return self.out / f"{program.name}.json"
+    def file(self, variant: Variant) -> Path:
+        """The result file of a variant."""
+        return self.out / f"{variant.name}.json"
 
-    def log(self, program: Program) -> Path:
-        """Where what a side's pytest prints ends up."""
-        return self.out / f"{program.name}.log"
+    def log(self, variant: Variant) -> Path:
+        """The file for what a variant's pytest prints."""
+        return self.out / f"{variant.name}.log"
 
 
-def measure(base: Program, head: Program, course: Course, stop: Stop, say: Say) -> None:
-    """Measure until every cell is decided, the last sitting is over, or somebody asked to stop; write both files.
+def measure(base: Variant, head: Variant, settings: AbSettings, stop: StopRequest, say: Say) -> None:
+    """Measure until every cell is decided, the last sitting is over, or a stop is requested; write both files.
 
-    A second request comes as KeyboardInterrupt: then the sitting under way is left out as far as it isn't written.
+    A second request comes as KeyboardInterrupt: then of the sitting under way only what its files hold is kept.
     Raises Unusable, TooFewRounds.
     """
-    for program in (base, head):
-        course.log(program).unlink(missing_ok=True)
-        course.file(program).unlink(missing_ok=True)
+    for variant in (base, head):
+        settings.log(variant).unlink(missing_ok=True)
+        settings.file(variant).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="nets-ab-sittings-") as folder:
-        run = _Run(base, head, course, stop, say, Path(folder))
+        shutil.copy(child_plugin.__file__, Path(folder) / f"{PLUGIN}.py")
+        cells = {variant.name: settings.cells for variant in (base, head)}
+        measurement = _Measurement((base, head), settings, stop, say, Path(folder), cells)
         try:
-            for k in range(course.max_sittings):
-                run.sit(k)
-                if stop.asked or not run.undecided:
+            for k in range(settings.max_sittings):
+                measurement.sit(k)
+                if stop.is_made or not measurement.undecided:
                     break
         finally:
-            run.write()  # what goes wrong late loses no finished sitting
+            measurement.write()  # an error in a late sitting loses no finished one
 
 
-class _Run:
-    """What the sittings so far have shown."""
+@dataclass(slots=True)
+class _Measurement:
+    """The sittings so far, and the tests whose cells are not decided yet."""
 
-    def __init__(self, base: Program, head: Program, course: Course, stop: Stop, say: Say, folder: Path) -> None:
-        self.undecided: list[str] = []
-        self._programs = (base, head)
-        self._cells = {program.name: course.cells for program in self._programs}
-        self._course = course
-        self._stop = stop
-        self._say = say
-        self._folder = folder
-        self._plan: Plan | None = None
-        self._ratios: dict[str, list[float]] = {}
-        self._files: list[tuple[Path, Path]] = []
-        shutil.copy(child_plugin.__file__, folder / f"{PLUGIN}.py")
+    variants: tuple[Variant, Variant]
+    settings: AbSettings
+    stop: StopRequest
+    say: Say
+    folder: Path
+    cells: dict[str, tuple[str, ...]]
+    plan: Plan | None = None
+    undecided: list[str] = field(default_factory=list)
+    log_ratios: dict[str, list[float]] = field(default_factory=dict)
+    files: list[tuple[Path, Path]] = field(default_factory=list)
 
     def sit(self, k: int) -> None:
         """The `k`-th sitting, from 0, and the look after it."""
         try:
             self._sit(k)
         except CellsRefused:
-            if k > 0 or not self._narrowed():
+            if k > 0 or not self._drop_unknown_cells():
                 raise
             self._sit(k)
 
-    def _narrowed(self) -> bool:
-        """Leave each side the named cells that it knows, if each is known to one and each side knows one.
+    def _drop_unknown_cells(self) -> bool:
+        """Give each variant only the named cells that it knows; False if one knows none, or a cell is known to none.
 
-        What only one side has is the gate's to tell of.
+        The gate reports the cells that only one variant has.
         """
-        cells = self._course.cells
+        named = self.settings.cells
         known = {
-            program.name: tuple(cell for cell in cells if takes(self._spec(program, 0), f"--cells={cell}"))
-            for program in self._programs
+            variant.name: tuple(cell for cell in named if accepts_option(self._spec(variant, 0), f"--cells={cell}"))
+            for variant in self.variants
         }
-        if not all(known.values()) or {cell for these in known.values() for cell in these} != set(cells):
+        if not all(known.values()) or {cell for cells in known.values() for cell in cells} != set(named):
             return False
-        for name, these in known.items():
-            if these != cells:
-                self._say(f"{name} doesn't know {', '.join(cell for cell in cells if cell not in these)}")
-        self._cells = known
-        for program in self._programs:
-            self._course.log(program).unlink(missing_ok=True)  # the last words in it are of the refusal
+        for name, cells in known.items():
+            if cells != named:
+                self.say(f"{name} doesn't know {', '.join(cell for cell in named if cell not in cells)}")
+        self.cells = known
+        for variant in self.variants:
+            self.settings.log(variant).unlink(missing_ok=True)  # it ends with the refusal
         return True
 
     def _sit(self, k: int) -> None:
-        course = self._course
-        head_first = k % 2 == 1  # also at the start, which deals out memory and caches
+        settings = self.settings
+        head_first = k % 2 == 1  # also when they are started, which decides on memory and caches
         with ExitStack() as stack:
-            sides: dict[str, Child] = {}
-            for program in self._programs[:: -1 if head_first else 1]:
-                sides[program.name] = Child(self._spec(program, k), self._folder)
-                stack.callback(sides[program.name].kill)
-            base, head = (sides[program.name] for program in self._programs)
-            sitting = Sitting(base, head, course.n_rounds, self._stop)
+            children: dict[str, Child] = {}
+            for variant in self.variants[:: -1 if head_first else 1]:
+                children[variant.name] = Child(self._spec(variant, k), self.folder)
+                stack.callback(children[variant.name].kill)
+            base, head = (children[variant.name] for variant in self.variants)
+            sitting = Sitting(base, head, settings.n_rounds, self.stop)
             try:
                 common = sitting.collect()
-                if self._plan is None:
-                    self._plan = self._planned(common)
+                if self.plan is None:
+                    self.plan = self._planned(common)
                 tests = [test for test in common if test in self.undecided]
                 sitting.run(tests, alone=k == 0, head_first=head_first)
             except KeyboardInterrupt:
-                for each in sides.values():
-                    each.interrupt()
+                for child in children.values():
+                    child.interrupt()
         files = (base.spec.json, head.spec.json)
         if all(path.is_file() for path in files):
             for path in files:
                 _demand_one_test_a_cell(path)
-            self._files.append(files)
-        for test, ratio in sitting.ratios.items():
-            self._ratios.setdefault(test, []).append(ratio)
-        told = ", ".join(f"{sitting.cell(test)} {_percent(ratio)} %" for test, ratio in sitting.ratios.items())
-        self._say(f"sitting {k + 1} of {course.max_sittings}: {told or 'nothing that both sides finished'}")
+            self.files.append(files)
+        for test, log_ratio in sitting.ratios.items():
+            self.log_ratios.setdefault(test, []).append(log_ratio)
+        ratios = ", ".join(f"{sitting.cell(test)} {_percent(ratio)} %" for test, ratio in sitting.ratios.items())
+        self.say(f"sitting {k + 1} of {settings.max_sittings}: {ratios or 'nothing that both sides finished'}")
         self._look(k + 1, sitting)
 
     def write(self) -> None:
-        """Each side's one file; none where no sitting was finished."""
-        n_looks = len(self._plan.looks) if self._plan is not None else self._course.n_looks
-        pairing = Pairing(id=uuid4().hex, rounds=self._course.n_rounds, looks=n_looks)
-        for program, files in zip(self._programs, zip(*self._files, strict=True), strict=False):
-            merge_runs(files, pairing, program.bands, self._course.file(program))
+        """Write the result file of each variant; none where no sitting was finished."""
+        n_looks = len(self.plan.looks) if self.plan is not None else self.settings.n_looks
+        pairing = Pairing(id=uuid4().hex, rounds=self.settings.n_rounds, looks=n_looks)
+        for variant, files in zip(self.variants, zip(*self.files, strict=True), strict=False):
+            merge_runs(files, pairing, variant.bands, self.settings.file(variant))
 
-    def _spec(self, program: Program, k: int) -> ChildSpec:
-        course = self._course
-        each = [f"--rounds={course.n_rounds}", f"--seed={course.seed + k * course.n_rounds}"]
-        if cells := self._cells[program.name]:
-            each.append(f"--cells={','.join(cells)}")
-        each += ["-o", "nets_bands=none-in-a-sitting"]  # all rounds are held against their band together, at the end
+    def _spec(self, variant: Variant, k: int) -> ChildSpec:
+        settings = self.settings
+        arguments = [f"--rounds={settings.n_rounds}", f"--seed={settings.seed + k * settings.n_rounds}"]
+        if cells := self.cells[variant.name]:
+            arguments.append(f"--cells={','.join(cells)}")
+        arguments += ["-o", "nets_bands=none-in-a-sitting"]  # all rounds together are compared with their band
         if k:
-            each.append("--no-trace")  # one is enough, and the first sitting's is kept
+            arguments.append("--no-trace")  # one is enough, and the first sitting's is kept
         return ChildSpec(
-            program.name,
-            program.python,
-            program.folder,
-            (*course.arguments, *each),
-            json=self._folder / f"{program.name}-{k}.json",
-            log=course.log(program),
-            not_from=program.not_from,
+            variant.name,
+            variant.python,
+            variant.folder,
+            (*settings.arguments, *arguments),
+            json=self.folder / f"{variant.name}-{k}.json",
+            log=settings.log(variant),
+            isolated_from=variant.isolated_from,
         )
 
     def _planned(self, common: Sequence[str]) -> Plan:
-        course = self._course
-        made = plan(len(common), course.max_sittings, course.n_looks, course.limits)
-        cells = "1 cell" if len(common) == 1 else f"{len(common)} cells"
+        settings = self.settings
+        made = plan(len(common), settings.max_sittings, settings.n_looks, settings.limits)
         at = ", ".join(map(str, made.looks))
-        self._say(f"{cells}; {course.n_rounds} pairs of rounds a sitting, looks after {at} sittings")
+        cells = counted(len(common), "cell")
+        self.say(f"{cells}; {settings.n_rounds} pairs of rounds a sitting, looks after {at} sittings")
         self.undecided = list(common)
         return made
 
     def _look(self, n_sittings: int, sitting: Sitting) -> None:
-        """Strike out what is decided, or was not finished on both sides."""
+        """Remove from `undecided` what is decided, or was not finished by both."""
         self.undecided = [test for test in self.undecided if test in sitting.ratios]
-        if self._plan is None or n_sittings not in self._plan.looks:
+        if self.plan is None or n_sittings not in self.plan.looks:
             return
         for test in tuple(self.undecided):
-            verdict, shift = self._plan.verdict(self._ratios[test])
-            self._say(f"{sitting.cell(test)} after {n_sittings} sittings: {_told(shift)}, {_MEANING[verdict]}")
+            verdict, shift = self.plan.verdict(self.log_ratios[test])
+            found = f"{_effect_text(shift)}, {VERDICT_TEXT.get(verdict, verdict)}"
+            self.say(f"{sitting.cell(test)} after {n_sittings} sittings: {found}")
             if verdict != "open":
                 self.undecided.remove(test)
 
@@ -213,15 +217,7 @@ def _demand_one_test_a_cell(path: Path) -> None:
         raise Unusable(f"{error}; name one test with --tests, or -k after `--`") from None
 
 
-_MEANING: dict[Verdict, str] = {
-    "slower": "slower",
-    "faster": "faster",
-    "the same": "the same within the limit",
-    "open": "not decided",
-}
-
-
-def _told(shift: Shift) -> str:
+def _effect_text(shift: Shift) -> str:
     interval = ""
     if shift.low is not None and shift.high is not None:
         interval = f" ({_percent(shift.low)} to {_percent(shift.high)})"

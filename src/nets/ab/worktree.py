@@ -1,4 +1,4 @@
-"""The two things that are compared: revisions of the repository, each in a worktree of its own, or the working tree."""
+"""What is compared: revisions of the repository, each in a worktree of its own, or the working tree."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ WORKING_TREE = "."
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A revision where it can be run: `commit` is None for the working tree, which is run where it is.
+    """A revision, and the folder to run it in; `commit` is None for the working tree, which is run where it is.
 
-    `not_from`: of a worktree, the repository's own working tree, from which nothing is to be imported, and the worktree
-    itself, which may lie in it.
+    `isolated_from`: for a worktree, the repository's own working tree, from which nothing may be imported, and the
+    worktree itself, which may lie in it.
     """
 
     revision: str
     commit: str | None
     folder: Path
-    not_from: tuple[Path, Path] | None
+    isolated_from: tuple[Path, Path] | None
 
     def __str__(self) -> str:
         return f"{self.revision} ({self.commit[:12]})" if self.commit else "the working tree"
@@ -33,10 +33,10 @@ class Checkout:
 
 @contextmanager
 def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
-    """A folder for each; the worktrees are removed at the end, whatever happens.
+    """A folder for each revision; the worktrees are removed at the end, whatever happens.
 
-    Raises Unusable for a revision that does not exist, and for the current one if the working tree differs from it:
-    who names it then would likely not measure what they mean to.
+    Raises Unusable for a revision that does not exist, and for the current one if the working tree differs from it,
+    since the changes are probably meant to be measured.
     """
     commits = [None if revision == WORKING_TREE else _commit(revision) for revision in revisions]
     if any(commits) and WORKING_TREE not in revisions:
@@ -48,18 +48,18 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
         try:
             checkouts = []
             for i, (revision, commit) in enumerate(zip(revisions, commits, strict=True)):
-                folder, not_from = Path.cwd(), None
+                folder, isolated_from = Path.cwd(), None
                 if commit is not None:
                     made.append(Path(parent) / f"{'ab'[i]}-{commit[:12]}")
                     no_hooks = ("-c", "core.hooksPath=/dev/null")
                     _git(*no_hooks, "worktree", "add", "--detach", "--quiet", str(made[-1]), commit)
                     folder = made[-1] / here
-                    not_from = (tree.resolve(), made[-1].resolve())
-                checkouts.append(Checkout(revision, commit, folder, not_from))
+                    isolated_from = (tree.resolve(), made[-1].resolve())
+                checkouts.append(Checkout(revision, commit, folder, isolated_from))
             yield tuple(checkouts)
         finally:
             for folder in made:
-                # not by _git: nothing may keep the others from being removed, nor Ctrl-C reach it
+                # not by _git: a failure must not keep the others from being removed, and Ctrl-C must not reach it
                 command = ["git", "worktree", "remove", "--force", str(folder)]
                 subprocess.run(command, capture_output=True, start_new_session=True)
 
@@ -68,7 +68,7 @@ def _commit(revision: str) -> str:
     try:
         return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except Unusable as error:
-        _git("rev-parse", "--git-dir")  # says so if this is no repository
+        _git("rev-parse", "--git-dir")  # raises git's message if this is no repository
         raise Unusable(f"there is no revision {revision} here; a shallow clone may have to fetch it first") from error
 
 
@@ -85,7 +85,7 @@ def _demand_clean(revisions: tuple[str, ...], commits: list[str | None]) -> None
 
 
 def _git(*arguments: str) -> str:
-    """What git says. Raises Unusable with its own words."""
+    """The output of a git command. Raises Unusable with git's own message."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
     except OSError as error:

@@ -60,13 +60,13 @@ def ab(
     way, then judges what there is, and exits with 130.
     """
     from nets.ab import child, worktree
-    from nets.ab.interleave import Stop
+    from nets.ab.interleave import StopRequest
     from nets.ab.looks import plan
-    from nets.ab.sittings import Course, Program, measure
+    from nets.ab.sittings import AbSettings, Variant, measure
     from nets.records import durable
     from nets.report.text import plain
 
-    stop = Stop()
+    stop = StopRequest()
     interpreters = [option for option in (python_a, python_b) if option is not None]
     try:
         if base == head and len(set(interpreters)) != 2 and base == worktree.WORKING_TREE:
@@ -75,7 +75,7 @@ def ab(
         limits = limits_of(config, limit, [*(allow or []), *purpose])
         out = out.absolute()
         durable.make_writable(out, "--out")
-        course = Course(
+        settings = AbSettings(
             cells=tuple(cells.split(",")) if cells is not None else (),
             arguments=_arguments(tests, pytest_args or [], protocol, pipeline, device, data_dir),
             n_rounds=restart_every,
@@ -85,32 +85,32 @@ def ab(
             limits=limits,
             out=out,
         )
-        demand_apart(course.out / "base.json", course.out / "head.json", markdown, json_file)
-        plan(1, course.max_sittings, looks, limits)  # refused before anything is started
+        demand_apart(settings.out / "base.json", settings.out / "head.json", markdown, json_file)
+        plan(1, settings.max_sittings, looks, limits)  # refused before anything is started
         with ExitStack() as stack:
             stack.enter_context(ended_by_sigterm())
             checkouts = stack.enter_context(worktree.checked_out(base, head))
-            programs: list[Program] = []
+            variants: list[Variant] = []
             for name, option, python, checkout in (
                 ("base", "--python-a", python_a, checkouts[0]),
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
                 typer.echo(f"{name}: {plain(str(checkout))}{f', {python}' if python else ''}")
                 bands = _bands(checkout.folder / tests)
-                programs.append(Program(name, _program(python), checkout.folder, bands, checkout.not_from))
+                variants.append(Variant(name, _interpreter(python), checkout.folder, bands, checkout.isolated_from))
                 if python is not None:
-                    child.demand_nets(programs[-1].python, checkout.folder, option)
+                    child.demand_nets(variants[-1].python, checkout.folder, option)
             stack.enter_context(stopped_by_ctrl_c(stop, partial(typer.echo, err=True)))
-            measure(programs[0], programs[1], course, stop, lambda line: typer.echo(plain(line, 1_000)))
-        files = [course.file(program) for program in programs]
+            measure(variants[0], variants[1], settings, stop, lambda line: typer.echo(plain(line, 1_000)))
+        files = [settings.file(variant) for variant in variants]
         if all(file.is_file() for file in files):
             typer.echo(f"records: {files[0]}, {files[1]}")
         exit_code = judge_files(files[0], files[1], limits, markdown, json_file)
     except NetsError as error:
-        if not stop.asked:
+        if not stop.is_made:
             raise
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
-    raise typer.Exit(Exit.INTERRUPTED if stop.asked else exit_code)
+    raise typer.Exit(Exit.INTERRUPTED if stop.is_made else exit_code)
 
 
 def _arguments(
@@ -138,7 +138,7 @@ def _arguments(
     return (tests, "-p", "no:cacheprovider", *given, *others)
 
 
-def _program(path: Path | None) -> Path:
+def _interpreter(path: Path | None) -> Path:
     """An interpreter by its path, not through links (a virtual environment's is one), or by its name; else this one."""
     from shutil import which
 

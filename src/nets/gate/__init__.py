@@ -1,1 +1,1 @@
-"""Base against head: has anything regressed? judge.judge_runs is the way in."""
+"""Has anything regressed from base to head? `judge.judge_runs` compares two runs and returns a `Gate`."""

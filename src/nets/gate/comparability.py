@@ -1,4 +1,4 @@
-"""A run as the gate takes it, and whether two records of a cell may be compared; pure."""
+"""Whether two records of a cell may be compared, and the rounds of both that belong together; pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nets.records.run import Pairing, Run
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A fact that forbids a comparison, as it was on both sides."""
+    """A fact that forbids a comparison, with its value in both runs."""
 
     fact: Fact
     base: str
@@ -35,9 +35,9 @@ def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> tuple
 
 
 def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
-    """What must be the same in `other`'s record, its own facts in the same order; data is known on both sides or none.
+    """What must be the same in both records for a comparison, as `result` has it, always in the same order.
 
-    With the record itself as `other`: all that is known of it.
+    The data's checksum counts only where both records have one; with the record itself as `other` it always counts.
     """
     device, protocol, execution = result.device, result.protocol, result.execution
     sha256 = result.cell.data_sha256
@@ -53,29 +53,29 @@ def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str |
             f"lr {protocol.lr:g})",
         ),
         ("pipeline", result.pipeline),
-        # measured in turns, each revision has chosen its own policy under one caller's environment
+        # where two revisions were measured in turns, each has chosen its own wait policy in the same environment
         ("threads", f"{execution.threads}{f' ({execution.wait_policy})' if run.pairing is None else ''}"),
         ("workers", str(result.where.n_workers)),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """A cell's records of both runs, comparable; `pairing` where the runs were measured in turns."""
+class ComparableCell:
+    """A cell's records in both runs, comparable; `pairing` where the runs were measured in turns."""
 
     base: Result
     head: Result
     pairing: Pairing | None
 
     @property
-    def cell(self) -> str:
+    def id(self) -> str:
         """The cell's id."""
         return self.base.id
 
     @property
-    def paired(self) -> bool:
-        """Whether the runs were measured in turns."""
-        return self.pairing is not None
+    def results(self) -> tuple[Result, Result]:
+        """The records of base and head."""
+        return self.base, self.head
 
     @property
     def pairs(self) -> tuple[tuple[Round, Round], ...]:
@@ -84,7 +84,7 @@ class Sides:
 
     @property
     def sittings(self) -> tuple[tuple[tuple[Round, Round], ...], ...]:
-        """The pairs that the same processes ran; a sitting that was cut short, or lacks rounds, is left out."""
+        """The pairs that the same two processes ran; a sitting that lacks any of its rounds is left out."""
         if self.pairing is None:
             return ()
         heads = {round_.seed: round_ for round_ in self.head.rounds}

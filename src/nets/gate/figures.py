@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from nets.gate.comparability import Sides
-from nets.gate.findings import Finding, beyond, with_ratio
+from nets.gate.comparability import ComparableCell
+from nets.gate.findings import Finding, ratio_status
 from nets.gate.limits import Limits
 from nets.records.cell import Result
 from nets.records.metrics import METRICS, Figure, Metric
 from nets.stats.inference import Shift
 
-CLOCK_S = 0.05
+MIN_CPU_DIFFERENCE_S = 0.05
 """CPU seconds are counted in ticks of 10 ms: less than five of them are no change."""
 
 
-def figure_findings(sides: Sides, limits: Limits) -> Iterator[Finding]:
-    """One for each figure that either side measured and that can be compared."""
+def figure_findings(cell: ComparableCell, limits: Limits) -> Iterator[Finding]:
+    """A finding for each figure that either run measured and that can be compared."""
+    for metric, base, head in _measured(cell):
+        if _not_comparable_because(base, head) is None:
+            yield _finding(metric, cell, base, head, limits)
+
+
+def incomparable_figures(cells: Iterable[ComparableCell]) -> Iterator[str]:
+    """A sentence for each reason why figures can't be compared, which mostly holds for several cells."""
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        for metric, base, head in _measured(cell):
+            if (because := _not_comparable_because(base, head)) is not None:
+                found.setdefault(because, []).append(f"{cell.id} {metric.name}")
+    for because, figures in found.items():
+        yield f"not compared: {', '.join(figures)}: {because}"
+
+
+def _measured(cell: ComparableCell) -> Iterator[tuple[Metric, Figure, Figure]]:
     for metric in METRICS:
-        base, head = metric.of(sides.base), metric.of(sides.head)
-        if (base.value is not None or head.value is not None) and _why_not(base, head) is None:
-            yield _finding(metric, sides, base, head, limits)
+        base, head = map(metric.of, cell.results)
+        if base.value is not None or head.value is not None:
+            yield metric, base, head
 
 
-def uncompared(sides: Sides) -> Iterator[tuple[str, str]]:
-    """Each figure that was measured and still can't be compared, without a finding, and why."""
-    for metric in METRICS:
-        base, head = metric.of(sides.base), metric.of(sides.head)
-        if (base.value is not None or head.value is not None) and (because := _why_not(base, head)) is not None:
-            yield metric.name, because
-
-
-def _why_not(base: Figure, head: Figure) -> str | None:
-    """Why neither side's figure, or neither against the other's, can be compared, which is no fault of head's."""
+def _not_comparable_because(base: Figure, head: Figure) -> str | None:
+    """Why a figure can't be compared although head is not at fault; None where it can, or head is at fault."""
     if base.window is not None and head.window is not None and base.window != head.window:
         return f"base saw it over its {base.window} window, head over its {head.window} window"
     if base.value is None or head.value is None or base.unfit is None or head.unfit is None:
@@ -42,24 +51,20 @@ def _why_not(base: Figure, head: Figure) -> str | None:
     return f"it is fit for comparison on neither side: {reasons}"
 
 
-def _finding(metric: Metric, sides: Sides, base: Figure, head: Figure, limits: Limits) -> Finding:
-    bare = Finding(cell=sides.cell, metric=metric.name, status="ok", base=base.value, head=head.value)
+def _finding(metric: Metric, cell: ComparableCell, base: Figure, head: Figure, limits: Limits) -> Finding:
+    found = Finding(cell=cell.id, metric=metric.name, status="ok", base=base.value, head=head.value)
     for name, figure in (("head", head), ("base", base)):
         if figure.value is not None and figure.unfit is not None:
-            because = f"{name}'s is not fit for comparison: {figure.unfit}"
-            return bare.model_copy(update={"status": "not measured", "because": because})
+            return found.replace(status="not measured", because=f"{name}'s is not fit for comparison: {figure.unfit}")
     if base.value is None:
-        because = f"base has none: {base.because or 'no reason is given'}"
-        return bare.model_copy(update={"status": "new", "because": because})
+        return found.replace(status="new", because=f"base has none: {base.because or 'no reason is given'}")
     if head.value is None:
-        because = f"head has none: {head.because or 'no reason is given'}"
-        return bare.model_copy(update={"status": "not measured", "because": because})
+        return found.replace(status="not measured", because=f"head has none: {head.because or 'no reason is given'}")
     log_ratio = _log_ratio(base.value, head.value)
-    limit = limits.relative(metric.family, paired=sides.paired)
-    status = beyond(log_ratio, limit, metric.worse)
-    if metric.name == "core_s" and abs(head.value - base.value) < CLOCK_S:
-        status = "ok"
-    return with_ratio(bare.model_copy(update={"status": status}), Shift(log_ratio), limit)
+    limit = limits.relative(metric.family, paired=cell.pairing is not None)
+    is_one_tick = metric.name == "core_s" and abs(head.value - base.value) < MIN_CPU_DIFFERENCE_S
+    status = "ok" if is_one_tick else ratio_status(log_ratio, limit, metric.worse)
+    return found.with_ratio(Shift(log_ratio), limit, status=status)
 
 
 def _log_ratio(base: float, head: float) -> float:
@@ -72,12 +77,12 @@ def _log_ratio(base: float, head: float) -> float:
 
 
 def depth_by_cost(base: Result, head: Result, *, is_slower: bool) -> Finding | None:
-    """Deep by cost where it was shallow has regressed, if it costs more itself; None where a verdict is open.
+    """A cell that was shallow by cost and is deep has regressed if its own cost has grown; None without two verdicts.
 
-    The verdict is relative: a reference that became faster makes others deep, which is no fault of theirs.
+    The verdict is relative: a reference network that became faster makes others deep without a change of theirs.
     """
-    was, is_ = ("undecided" if side.depth is None else side.depth.cost_aware for side in (base, head))
-    if "undecided" in (was, is_) or was is None or is_ is None or head.depth is None:
+    was, is_ = (None if result.depth is None else result.depth.cost_aware for result in (base, head))
+    if {was, is_} & {None, "undecided"} or head.depth is None:
         return None
     found = Finding(cell=head.id, metric="depth_by_cost", status="ok", base=was, head=is_)
     if was == is_:
@@ -85,8 +90,9 @@ def depth_by_cost(base: Result, head: Result, *, is_slower: bool) -> Finding | N
     because = f"{is_} by cost, and {was} in base: {head.depth.because}"
     costs_more = is_slower or (_macs(head) or 0) > (_macs(base) or math.inf)
     if is_ == "deep" and not costs_more:
-        return found.noted(f"{because}; its own cost has not grown, so the reference's fell, or it is at the edge")
-    return found.noted(because).model_copy(update={"status": "regressed" if is_ == "deep" else "improved"})
+        because += "; its own cost has not grown, so the reference's fell, or it is at the edge"
+        return found.replace(because=because)
+    return found.replace(status="regressed" if is_ == "deep" else "improved", because=because)
 
 
 def _macs(result: Result) -> int | None:
@@ -94,24 +100,22 @@ def _macs(result: Result) -> int | None:
 
 
 def network_findings(base: Result, head: Result, limits: Limits) -> Iterator[Finding]:
-    """Parameters, layers, classical depth: another network is another thing that is measured, and has regressed."""
-    for (metric, was), (_, is_) in zip(_network(base), _network(head), strict=True):
+    """Findings on parameters, layers and classical depth: a cell whose network has changed has regressed."""
+    for metric, part, field in (
+        ("parameters", "network", "parameters"),
+        ("layers", "network", "layers"),
+        ("depth", "depth", "classical"),
+    ):
+        was, is_ = (getattr(getattr(result, part), field, None) for result in (base, head))
         found = Finding(cell=head.id, metric=metric, status="ok", base=was, head=is_)
         if was is None and is_ is None:
             continue
         if was is None:
-            yield found.model_copy(update={"status": "new", "because": "base has none"})
+            yield found.replace(status="new", because="base has none")
         elif is_ is None:
-            yield found.model_copy(update={"status": "not measured", "because": "head has none"})
+            yield found.replace(status="not measured", because="head has none")
         elif was == is_:
             yield found
         else:
             status = "ok" if "network" in limits.allow else "regressed"
-            because = f"another network: {metric} {was} in base, {is_} in head"
-            yield found.model_copy(update={"status": status, "because": because})
-
-
-def _network(result: Result) -> Iterator[tuple[str, int | str | None]]:
-    yield "parameters", None if result.network is None else result.network.parameters
-    yield "layers", None if result.network is None else result.network.layers
-    yield "depth", None if result.depth is None else result.depth.classical
+            yield found.replace(status=status, because=f"another network: {metric} {was} in base, {is_} in head")

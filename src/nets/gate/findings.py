@@ -1,4 +1,4 @@
-"""What the gate found: a finding a cell and metric, and what they come to; frozen records."""
+"""What the gate found: one finding for each cell and metric, and the exit code that they give; frozen records."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Status = Literal[
     "regressed", "missing", "incomparable", "not enough data", "not measured", "improved", "new", "ok"
 ]  # the worst first  # fmt: skip
 FAILING: tuple[Status, ...] = ("regressed", "missing")
-THIN: tuple[Status, ...] = ("incomparable", "not enough data", "not measured")
+INCONCLUSIVE: tuple[Status, ...] = ("incomparable", "not enough data", "not measured")
 
 
 class Finding(Record):
     """One metric of one cell, base against head. The metric `cell` is the cell itself.
 
     `effect`: head over base, less 1 (0.1: a tenth more); of accuracy head less base, as a fraction of 1. `low` and
-    `high` hold it with `confidence`, null where there are too few rounds or there is but one figure; of an accuracy
-    that was held against its band, the effect has no interval. `limit`: the least effect that counts. `p`: one-sided
+    `high` bound it with `confidence`, null where there are too few rounds or there is but one figure; the effect of an
+    accuracy that was compared with its band has no interval. `limit`: the least effect that counts. `p`: one-sided
     and adjusted by Holm for a paired time, Welch's two-sided for an accuracy. `because`: a sentence.
     """
 
@@ -42,15 +42,18 @@ class Finding(Record):
     p: float | None = None
     because: str | None = None
 
-    def noted(self, note: str | None) -> Finding:
-        """This finding with one thing more said of it."""
-        if note is None:
-            return self
-        said = note if self.because is None else f"{self.because}; {note}"
-        return self.model_copy(update={"because": said})
+    def with_note(self, note: str | None) -> Finding:
+        """This finding with a note appended to its reason."""
+        return self if note is None else self.replace(because="; ".join(filter(None, (self.because, note))))
+
+    def with_ratio(self, log_ratio: Shift, limit: float, **changes: object) -> Finding:
+        """This finding with a ratio's effect, interval and limit."""
+        effect, low, high = map(_less_one, (log_ratio.point, log_ratio.low, log_ratio.high))
+        interval = {"low": low, "high": high, "confidence": log_ratio.confidence}
+        return self.replace(effect=effect, limit=limit, **interval, **changes)
 
 
-class Compared(Record):
+class ComparedRun(Record):
     """One of the two files, and the versions that it ran under."""
 
     source: str
@@ -62,13 +65,13 @@ class Compared(Record):
 
 
 class Gate(Record):
-    """All findings, by cell and metric; `paired`: both sides were measured interleaved, round by round."""
+    """All findings, by cell and metric; `paired`: the runs were measured interleaved, round by round."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     kind: Literal["gate"] = "gate"
     exit_code: int
-    base: Compared
-    head: Compared
+    base: ComparedRun
+    head: ComparedRun
     paired: bool
     limits: Limits
     notes: tuple[str, ...]
@@ -80,33 +83,20 @@ class Gate(Record):
 
 
 def exit_code(statuses: set[Status]) -> Exit:
-    """What findings of these statuses come to."""
+    """The exit code for findings of these statuses."""
     if statuses & set(FAILING):
         return Exit.REGRESSED
-    return Exit.CANT_TELL if statuses & set(THIN) else Exit.FINE
+    return Exit.CANT_TELL if statuses & set(INCONCLUSIVE) else Exit.FINE
 
 
-def beyond(log_ratio: float, limit: float, worse: Worse = "more") -> Status:
-    """Which side of a relative limit a ratio lies on."""
+def ratio_status(log_ratio: float, limit: float, worse: Worse = "more") -> Status:
+    """Whether a ratio lies beyond a relative limit, and in which direction."""
     worsened = log_ratio if worse == "more" else -log_ratio
     if worsened > math.log1p(limit):
         return "regressed"
     return "improved" if worsened < -math.log1p(limit) else "ok"
 
 
-def with_ratio(finding: Finding, log_ratio: Shift, limit: float) -> Finding:
-    """The finding with a ratio's effect, interval and limit."""
-    return finding.model_copy(
-        update={
-            "effect": _less_one(log_ratio.point),
-            "low": None if log_ratio.low is None else _less_one(log_ratio.low),
-            "high": None if log_ratio.high is None else _less_one(log_ratio.high),
-            "confidence": log_ratio.confidence,
-            "limit": limit,
-        }
-    )
-
-
-def _less_one(log_ratio: float) -> float | None:
-    """A ratio less 1; None where it is too large to be written."""
-    return math.expm1(log_ratio) if log_ratio < 700 else None
+def _less_one(log_ratio: float | None) -> float | None:
+    """A ratio less 1; None where there is none, or where it is too large to be written."""
+    return math.expm1(log_ratio) if log_ratio is not None and log_ratio < 700 else None

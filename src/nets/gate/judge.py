@@ -1,4 +1,4 @@
-"""Base and head runs -> findings, and what they come to; pure.
+"""Base and head runs -> findings and an exit code; pure.
 
 A cell that base has must be in head, and must have passed there. Two records of a cell are compared if nothing but
 the code under test differs (`nets.gate.comparability`); what differs is named, and may be allowed. The network, and an
@@ -7,90 +7,85 @@ accuracy that has a band, are judged in any case. How time is judged, paired or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import asdict
 
 from nets.errors import Unusable
 from nets.gate.accuracy import accuracy_finding
-from nets.gate.comparability import Difference, Sides, differences
-from nets.gate.figures import depth_by_cost, figure_findings, network_findings, uncompared
-from nets.gate.findings import Compared, Finding, Gate, Status, exit_code
+from nets.gate.comparability import ComparableCell, Difference, differences
+from nets.gate.figures import depth_by_cost, figure_findings, incomparable_figures, network_findings
+from nets.gate.findings import ComparedRun, Finding, Gate, Status, exit_code
 from nets.gate.limits import Limits
-from nets.gate.timing import Tested, paired_tests, time_findings
+from nets.gate.timing import PairedTest, paired_tests, time_findings
 from nets.records.cell import Result
 from nets.records.run import Run
 
 
 def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
-    """Hold head against base. Raises Unusable for a base without a cell: there is nothing to hold head against."""
+    """Compare head with base. Raises Unusable for a base without a cell, with which nothing can be compared."""
     for run in (base, head):
         run.demand_one_record_a_cell()
     if not base.cells:
         because = "".join(f"; {cell}: {why}" for cell, why in base.not_run[:1])
         raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with{because}")
     pairing = base.pairing if base.pairing == head.pairing else None
-    paired = pairing is not None
-    both = [
-        (before, after)
-        for cell in sorted({result.id for result in base.cells})
-        if (before := base.cell(cell)) is not None and (after := head.cell(cell)) is not None
-    ]
-    different = {before.id: differences(base, head, before, after) for before, after in both}
+    in_base, in_head = ({result.id: result for result in run.cells} for run in (base, head))
+    both = {cell: (in_base[cell], in_head[cell]) for cell in sorted(in_base.keys() & in_head.keys())}
+    different = {cell: differences(base, head, *results) for cell, results in both.items()}
     comparable = {
-        before.id: Sides(before, after, pairing)
-        for before, after in both
-        if not _refused(different[before.id], limits) and "error" not in (before.outcome.status, after.outcome.status)
+        cell: ComparableCell(*results, pairing)
+        for cell, results in both.items()
+        if not _not_allowed(different[cell], limits) and all(each.outcome.status != "error" for each in results)
     }
-    tested = paired_tests(comparable.values(), limits)
+    tests = paired_tests(comparable.values(), limits)
     found: list[Finding] = []
-    for cell in sorted({result.id for result in (*base.cells, *head.cells)}):
-        before, after = base.cell(cell), head.cell(cell)
-        if after is None:
-            found.append(_missing(cell, head))
-        elif before is None:
-            found += _new(after, limits)
+    for cell in sorted(in_base.keys() | in_head.keys()):
+        if cell in both:
+            found += _in_both(*both[cell], different[cell], comparable.get(cell), tests.get(cell), limits)
+        elif cell in in_head:
+            found += _new(in_head[cell], limits)
         else:
-            found += _both(before, after, different[cell], comparable.get(cell), tested.get(cell), limits)
+            because = head.why_not_run(cell) or "head's file says nothing of it"
+            because = f"in base, not in head: {because}"
+            found.append(Finding(cell=cell, metric="cell", status="missing", because=because))
     return Gate(
         exit_code=exit_code({finding.status for finding in found}),
-        base=_compared(base),
-        head=_compared(head),
-        paired=paired,
+        base=_compared_run(base),
+        head=_compared_run(head),
+        paired=pairing is not None,
         limits=limits,
-        notes=(*_notes(base, head, paired, limits), *_uncompared(comparable.values()), *_nowhere(base, head)),
+        notes=(
+            *_notes(base, head, pairing is not None, limits),
+            *incomparable_figures(comparable.values()),
+            *_not_run_by_either(base, head),
+        ),
         findings=tuple(found),
     )
 
 
-def _refused(different: tuple[Difference, ...], limits: Limits) -> list[Difference]:
+def _not_allowed(different: tuple[Difference, ...], limits: Limits) -> list[Difference]:
     return [difference for difference in different if difference.fact not in limits.allow]
-
-
-def _missing(cell: str, head: Run) -> Finding:
-    because = head.why_not_run(cell) or "head's file says nothing of it"
-    return Finding(cell=cell, metric="cell", status="missing", because=f"in base, not in head: {because}")
 
 
 def _new(head: Result, limits: Limits) -> Iterator[Finding]:
     yield Finding(cell=head.id, metric="cell", status="new", because="in head, not in base")
     if head.outcome.status != "passed":
         yield _outcome(None, head)
-    of_accuracy = accuracy_finding(None, head, limits)
-    if of_accuracy is not None:
+    if (of_accuracy := accuracy_finding(None, head, limits)) is not None:
         yield of_accuracy
 
 
-def _both(
+def _in_both(
     base: Result,
     head: Result,
     different: tuple[Difference, ...],
-    sides: Sides | None,
-    tested: Tested | None,
+    cell: ComparableCell | None,
+    test: PairedTest | None,
     limits: Limits,
 ) -> Iterator[Finding]:
-    refused = _refused(different, limits)
-    if refused:
-        because = "; ".join(str(difference) for difference in refused)
-        yield Finding(cell=head.id, metric="cell", status="incomparable", because=because)
+    """The findings on a cell that both runs have; `cell`: None where the records are not comparable."""
+    if forbidding := _not_allowed(different, limits):
+        yield Finding(cell=head.id, metric="cell", status="incomparable", because="; ".join(map(str, forbidding)))
     yield _outcome(base, head)
     if head.outcome.status == "error":
         return
@@ -98,18 +93,18 @@ def _both(
         because = "base's cell broke off: there is nothing to compare with"
         yield Finding(cell=head.id, metric="total_s", status="not enough data", because=because)
     is_slower = False
-    if sides is not None:
+    if cell is not None:
         allowed = "; ".join(f"compared on purpose across {difference}" for difference in different) or None
-        for finding in time_findings(sides, tested, limits):
+        for finding in time_findings(cell, test, limits):
             is_slower |= (finding.metric, finding.status) == ("total_s", "regressed")
-            yield finding.noted(allowed)
-    of_accuracy = accuracy_finding(None if sides is None else base, head, limits, () if sides is None else sides.pairs)
+            yield finding.with_note(allowed)
+    of_accuracy = accuracy_finding(None if cell is None else base, head, limits, () if cell is None else cell.pairs)
     if of_accuracy is not None:
         yield of_accuracy
-    if sides is not None:
-        yield from figure_findings(sides, limits)
+    if cell is not None:
+        yield from figure_findings(cell, limits)
     yield from network_findings(base, head, limits)
-    if sides is not None and (by_cost := depth_by_cost(base, head, is_slower=is_slower)) is not None:
+    if cell is not None and (by_cost := depth_by_cost(base, head, is_slower=is_slower)) is not None:
         yield by_cost
 
 
@@ -125,16 +120,8 @@ def _outcome(base: Result | None, head: Result) -> Finding:
     return Finding(cell=head.id, metric="outcome", status="regressed", base=was, head=is_, because=because)
 
 
-def _compared(run: Run) -> Compared:
-    versions = run.versions
-    return Compared(
-        source=run.source,
-        n_cells=len(run.cells),
-        torch=versions.torch,
-        cuda=versions.cuda,
-        cudnn=versions.cudnn,
-        python=versions.python,
-    )
+def _compared_run(run: Run) -> ComparedRun:
+    return ComparedRun(source=run.source, n_cells=len(run.cells), **asdict(run.versions))
 
 
 def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
@@ -162,18 +149,8 @@ def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
             yield f"another {name}, which forbids no comparison: base {was}, head {is_}"
 
 
-def _uncompared(comparable: Iterable[Sides]) -> Iterator[str]:
-    """Figures that can't be compared, by the reason, which is mostly that of all cells."""
-    found: dict[str, list[str]] = {}
-    for sides in comparable:
-        for metric, because in uncompared(sides):
-            found.setdefault(because, []).append(f"{sides.cell} {metric}")
-    for because, which in found.items():
-        yield f"not compared: {', '.join(which)}: {because}"
-
-
-def _nowhere(base: Run, head: Run) -> Iterator[str]:
-    """Cells that were asked for, and that neither side ran."""
+def _not_run_by_either(base: Run, head: Run) -> Iterator[str]:
+    """A sentence for each cell that was asked for, and that neither run has."""
     for cell, because in dict([*head.not_run, *base.not_run]).items():
         if base.cell(cell) is None and head.cell(cell) is None:
             yield f"neither side ran {cell}: {because}"

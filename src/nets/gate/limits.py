@@ -1,7 +1,7 @@
-"""The gate's limits: the table `[gate]` of a TOML file, and what the command line sets instead.
+"""The gate's limits: the table `[gate]` of a TOML file, overridden by the command line.
 
-Limits are fractions: 0.1 is a tenth. A relative limit L is passed by a ratio above 1 + L, or below 1 / (1 + L), so that
-exchanging base and head exchanges regressed and improved.
+Limits are fractions: 0.1 is a tenth. A relative limit L is exceeded by a ratio above 1 + L or below 1 / (1 + L), so
+that exchanging base and head exchanges regressed and improved.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Relative = Annotated[float, Field(gt=0, le=10)]
 
 
 class Limits(Record):
-    """How much counts. `time` is the least effect of a paired test; the names in `_unpaired` hold for two stored files.
+    """The least changes that count. `time` is that of a paired test; names in `_unpaired` hold for two stored files.
 
-    Utilization and energy are shares of time or products with it, and so as noisy as time is between two stored files.
+    Utilization and energy are shares of time or products with it, so between two stored files they vary as time does.
     `memory`: of the GPU, `host_memory`: resident. `accuracy`: the least difference of two means without a band,
     `accuracy_alpha` the level of their test. `alpha`: of the paired test, over all cells. `allow`: what may differ.
     """
@@ -48,23 +48,13 @@ class Limits(Record):
     allow: tuple[Fact, ...] = ()
 
     def relative(self, family: Family, *, paired: bool) -> float:
-        """The relative limit of a family of metrics."""
-        match family:
-            case "time":
-                return self.time if paired else self.time_unpaired
-            case "energy":
-                return self.energy if paired else self.energy_unpaired
-            case "utilization":
-                return self.utilization if paired else self.utilization_unpaired
-            case "core_seconds":
-                return self.core_seconds if paired else self.core_seconds_unpaired
-            case "memory":
-                return self.memory
-            case "host_memory":
-                return self.host_memory
+        """The relative limit of a family of metrics; memory has one for both kinds of comparison."""
+        has_two = f"{family}_unpaired" in Limits.model_fields
+        limit: float = getattr(self, family if paired or not has_two else f"{family}_unpaired")
+        return limit
 
     def changed(self, limits: Sequence[str] = (), allow: Sequence[str] = ()) -> Limits:
-        """These with the command line's, `name=value` each, and what may differ too. Raises Unusable, naming which."""
+        """These limits with the command line's `NAME=VALUE` and allowed facts. Raises Unusable, naming a wrong one."""
         known = sorted(set(Limits.model_fields) - {"allow"})
         values = self.model_dump()
         for text in limits:
@@ -86,7 +76,7 @@ class Limits(Record):
 
 
 class _File(BaseModel):
-    """A TOML file; what other tables it has is not the gate's affair."""
+    """A TOML file; the gate ignores its other tables."""
 
     gate: Limits = Limits()
 

@@ -1,1 +1,1 @@
-"""How much of the GPU a cell used: the driver's figures, and those of a profiler trace."""
+"""How much of the GPU a cell used: `monitor` asks the driver, `capture` profiles, `trace` computes from the profile."""

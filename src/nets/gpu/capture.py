@@ -1,6 +1,6 @@
-"""What is captured of a cell beside its rounds: the GPU by its driver and by a trace, and the CPU.
+"""What is measured of a cell beside its rounds: the GPU by its driver and by a profiler trace, and the CPU.
 
-The untimed passes, soak and profile, run after a cell's rounds on a network of their own. No round changes by them.
+The untimed passes, soak and profile, run after a cell's rounds on a network of their own and change no round.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from nets.training.run import CellRun
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The parts of a record that no round holds; what is None has its reason."""
+    """The parts of a record that are not in its rounds; what is None has its reason."""
 
     cpu: Cpu
     gpu: Gpu | None
@@ -49,54 +49,42 @@ def capture(
     no_gpu_because: str | None,
     spent: Callable[[Part], AbstractContextManager[object]] = nullcontext,
 ) -> Captured:
-    """Take the untimed passes of a cell whose rounds are over; `spent` is entered for the time that each takes.
+    """Run the untimed passes of a cell whose rounds are over.
 
-    `keep_traces`: the folder where the trace's files stay; on a CPU they are taken for that folder alone.
-    `no_gpu_because`: None on a GPU.
+    `keep_traces`: the folder where the trace's files are kept; on a CPU traces are taken only for it.
+    `no_gpu_because`: None on a GPU. `spent`: a context manager that is entered around each pass, to time it.
     """
-    cpu = run.cpu()  # before the passes, which are not the cell's
+    cpu = run.cpu()  # before the passes, which don't count
     with spent("soak"):
         gpu = _gpu(run, monitor)
     with spent("trace"):
         traced, no_trace_because = _trace(run, keep_traces, no_gpu_because) if take_trace else (None, "--no-trace")
-    return Captured(
-        cpu=cpu,
-        gpu=gpu,
-        gpu_missing_because=no_gpu_because,
-        trace=traced,
-        trace_missing_because=no_trace_because,
-    )
+    return Captured(cpu, gpu, no_gpu_because, traced, no_trace_because)
 
 
 def _gpu(run: CellRun, monitor: GpuMonitor | None) -> Gpu | None:
-    """What was seen; its peak of memory is the recording's where that was higher, since replays allocate nothing."""
+    """The monitor's record, with the memory peak of recording the CUDA graph if it was higher than the replays'."""
     if monitor is None:
         return None
-    seen = _seen(run, monitor)
-    if seen.memory_peak_bytes is None:
-        return seen
-    return seen.model_copy(
-        update={"memory_peak_bytes": max(seen.memory_peak_bytes, run.execution_log.recorded_peak_bytes)}
-    )
-
-
-def _seen(run: CellRun, monitor: GpuMonitor) -> Gpu:
-    if not monitor.needs_soak():
-        return monitor.use()
     soaked: list[Window] = []
-    try:
-        n_steps = soak(run, monitor.watch(soaked))
-    except RuntimeError as error:  # torch's, of which out of memory is one
-        return monitor.use(no_soak_because=_line(error))
-    return monitor.use(soaked[0], n_steps) if soaked and n_steps else monitor.use()
+    n_steps, because = 0, None
+    if monitor.needs_soak():
+        try:
+            n_steps = soak(run, monitor.watch(soaked))
+        except RuntimeError as error:  # torch's, of which out of memory is one
+            because = _first_line(error)
+    gpu = monitor.use(soaked[0], n_steps) if soaked and n_steps else monitor.use(no_soak_because=because)
+    if gpu.memory_peak_bytes is None:
+        return gpu
+    return gpu.replace(memory_peak_bytes=max(gpu.memory_peak_bytes, run.execution_log.recorded_peak_bytes))
 
 
 def _trace(run: CellRun, keep_in: Path | None, no_gpu_because: str | None) -> tuple[Trace | None, str | None]:
     if no_gpu_because is not None and keep_in is None:
         return None, no_gpu_because
     try:
-        with TemporaryDirectory() as dropped:
-            profile = profiled(run, keep_in or Path(dropped))
+        with TemporaryDirectory() as temporary:
+            profile = profiled(run, keep_in or Path(temporary))
             figures = trace_figures(
                 [read_trace(file) for file in profile.files],
                 device=run.device.index,
@@ -104,28 +92,28 @@ def _trace(run: CellRun, keep_in: Path | None, no_gpu_because: str | None) -> tu
             )
     except (NoKernels, Unreadable) as error:
         return None, no_gpu_because or str(error)
-    except Exception as error:  # of many kinds, and the cell's rounds are done
-        return None, f"the profiler failed: {_line(error)}"
+    except Exception as error:  # of many kinds; none may lose the finished rounds
+        return None, f"the profiler failed: {_first_line(error)}"
     return figures, None
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-# The article's schedule: one step waits, one warms up, three are recorded, twice over.
+# The article's schedule: one step waits, one warms up, three are recorded, and all of it twice.
 WAIT, WARM_UP, ACTIVE, REPEAT = 1, 1, 3, 2
 N_PROFILED = (WAIT + WARM_UP + ACTIVE) * REPEAT
 SOAK_S = 3.5
-"""Above the driver's 3 s by more than its slowest sample may be late."""
+"""More than the driver's 3 s, in case its last sample is late."""
 
 
 def soak(run: CellRun, watch: AbstractContextManager[object], seconds: float = SOAK_S) -> int:
-    """Repeat the cell's training step for at least `seconds`, watched; the number of steps."""
+    """Repeat the cell's training step for at least `seconds` inside of `watch`; returns the number of steps."""
     n_steps = 0
     with run.scratch() as trainer, watch:
         until = perf_counter() + seconds
-        for n_steps in trainer.steps():  # noqa: B007  # the last is wanted
+        for n_steps in trainer.steps():  # noqa: B007  # the last number is returned
             if perf_counter() >= until:
                 break
         run.synchronise()
@@ -134,7 +122,7 @@ def soak(run: CellRun, watch: AbstractContextManager[object], seconds: float = S
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile's trace files, one a repeat, and the mean of training steps in a recorded step: more in a replay."""
+    """Trace files, one a repeat, and the mean number of training steps in a profiler step: several in a replay."""
 
     files: tuple[Path, ...]
     training_steps_per_step: float
@@ -143,25 +131,25 @@ class Profile:
 def profiled(run: CellRun, folder: Path) -> Profile:
     """Profile training steps under the article's schedule; a gzipped trace in `folder` for each of its repeats.
 
-    Neither shapes nor stacks are recorded, which the article's run did: they slow the host, not the GPU.
+    Neither shapes nor stacks are recorded, as in the article's run: they would slow the host, not the GPU.
     """
     paths: list[Path] = []
-    in_units: list[int] = []
+    n_in_step: list[int] = []
 
     def export(profiler: torch.profiler.profile) -> None:
-        name = re.sub(r"[^\w-]", "_", run.cell.id)  # a folder's cell has a path in its name
+        name = re.sub(r"[^\w-]", "_", run.cell.id)  # the name of a folder's data set holds a path
         paths.append(folder / f"{name}-{run.pipeline.name}-{len(paths)}.json.gz")
         profiler.export_chrome_trace(str(paths[-1]))
 
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if run.device.type == "cuda" else [])]
     plan = schedule(wait=WAIT, warmup=WARM_UP, active=ACTIVE, repeat=REPEAT)
     with run.scratch() as trainer, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the profiler's own: that a cycle's events are cleared at its end
+        warnings.simplefilter("ignore")  # torch.profiler warns that a cycle's events are cleared at its end
         with profile(activities=activities, schedule=plan, on_trace_ready=export) as profiler:
             n_before = 0
             for n_steps in islice(trainer.steps(), N_PROFILED):
-                in_units.append(n_steps - n_before)
+                n_in_step.append(n_steps - n_before)
                 n_before = n_steps
                 profiler.step()
-    recorded = [n for i, n in enumerate(in_units) if i % (WAIT + WARM_UP + ACTIVE) >= WAIT + WARM_UP]
+    recorded = [n for i, n in enumerate(n_in_step) if i % (WAIT + WARM_UP + ACTIVE) >= WAIT + WARM_UP]
     return Profile(tuple(paths), training_steps_per_step=fmean(recorded) if recorded else 1.0)

@@ -29,7 +29,7 @@ _DEVICE_OPS = frozenset({"kernel", "gpu_memcpy", "gpu_memset"})
 
 
 class Unreadable(NetsError):
-    """A file that is not a trace; the message names the file and what is wrong with it."""
+    """A file that is no trace; the message names the file and what is wrong with it."""
 
 
 def read_trace(path: Path) -> Cycle:
@@ -47,15 +47,15 @@ def read_trace(path: Path) -> Cycle:
     return Cycle.of(trace, str(path))
 
 
-_AS_WRITTEN = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+_EVENT_CONFIG = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 _Natural = Annotated[int, Field(ge=0, lt=2**63)]
 _Sizes = Annotated[list[Annotated[int, Field(gt=0, lt=2**32)]], Field(min_length=3, max_length=3)]
 
 
 class _Args(BaseModel):
-    """An event's args; None for what the trace doesn't say."""
+    """An event's args; None for those that the trace doesn't have."""
 
-    model_config = _AS_WRITTEN
+    model_config = _EVENT_CONFIG
 
     device: _Natural | None = Field(default=None, validation_alias=AliasChoices("device", "inDevice"))
     correlation: _Natural | None = None
@@ -68,15 +68,15 @@ class _Args(BaseModel):
 
     @field_validator("blocks_per_sm", mode="before")
     @classmethod
-    def _unknown(cls, value: object) -> object:
+    def _infinite_is_unknown(cls, value: object) -> object:
         """Kineto writes "inf" where it doesn't know the GPU."""
         return None if value == "inf" else value
 
 
 class Event(BaseModel):
-    """A step, a host's call, or an operation on a device; times in microseconds."""
+    """A step, a call of the CUDA runtime or driver, or an operation on a device; times in microseconds."""
 
-    model_config = _AS_WRITTEN
+    model_config = _EVENT_CONFIG
 
     name: str
     cat: str
@@ -90,7 +90,7 @@ class Event(BaseModel):
         return self.ts + self.dur
 
     def launch(self) -> Launch:
-        """How the kernel was launched. Raises Incomputable where the trace doesn't say."""
+        """The kernel's launch. Raises Incomputable where the trace doesn't have it."""
         args = self.args
         if args.grid is None or args.block is None or args.registers is None or args.shared_bytes is None:
             needed = "'grid', 'block', 'registers per thread' and 'shared memory'"
@@ -110,14 +110,14 @@ class Event(BaseModel):
         """The trace's own estimate as a fraction; negative where Kineto failed. Raises Incomputable."""
         pct = self.args.rounded_pct
         if pct is None or not 0 <= pct <= 100:
-            said = "no" if pct is None else f"{pct:g} as"
-            raise Incomputable(f"kernel {self.name!r} has {said} 'est. achieved occupancy %' in the trace")
+            has = "no" if pct is None else f"{pct:g} as"
+            raise Incomputable(f"kernel {self.name!r} has {has} 'est. achieved occupancy %' in the trace")
         return pct / 100
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What of one trace, a cycle of the profiler's schedule, is needed."""
+    """The events of one trace, which is one cycle of the profiler's schedule, that the figures need."""
 
     source: str
     steps: list[Event]
@@ -127,7 +127,7 @@ class Cycle:
 
     @classmethod
     def of(cls, trace: object, source: str) -> Cycle:
-        """Pick the events that are needed. Raises Unreadable, naming the source and the event."""
+        """Select and check these events. Raises Unreadable, naming the source and the event."""
         if not isinstance(trace, Mapping):
             raise Unreadable(f"{source}: not a torch.profiler trace: a {type(trace).__name__}, not an object")
         events = trace.get("traceEvents")
@@ -137,7 +137,7 @@ class Cycle:
         for i, event in enumerate(events):
             if not isinstance(event, Mapping):
                 raise Unreadable(f"{source}: event {i}: a {type(event).__name__}, not an object")
-            kind = cycle._kind(event)
+            kind = cycle._list_for(event)
             if kind is None:
                 continue
             try:
@@ -148,8 +148,8 @@ class Cycle:
                 raise Unreadable(f"{source}: event {i}: field 'args.device' is missing from {kind[-1].name!r:.80}")
         return cycle
 
-    def _kind(self, event: Mapping[str, object]) -> list[Event] | None:
-        """Where an event belongs, if it is needed at all."""
+    def _list_for(self, event: Mapping[str, object]) -> list[Event] | None:
+        """The list that an event belongs to; None if it is not needed."""
         category = event.get("cat")
         if event.get("ph", "X") != "X" or not isinstance(category, str):
             return None
@@ -159,11 +159,11 @@ class Cycle:
 
     @property
     def devices(self) -> tuple[int, ...]:
-        """Where kernels ran."""
+        """The devices on which kernels ran."""
         return tuple(sorted({op.args.device for op in self.ops if op.cat == "kernel" and op.args.device is not None}))
 
     def launched_in_step(self) -> dict[int | None, bool]:
-        """For each correlation of a host's call: whether a step made it."""
+        """For the correlation id of each call: whether it was made within a step."""
         steps = sorted((step.ts, step.end) for step in self.steps)
         starts = [start for start, _ in steps]
         in_step: dict[int | None, bool] = {}

@@ -1,9 +1,9 @@
 """A kernel's launch and a GPU's limits -> occupancy of the SMs, unrounded; pure.
 
 The limits are those of NVIDIA's `cuda_occupancy.h`, the estimate is Kineto's (`kernelOccupancy` in
-https://github.com/pytorch/kineto/blob/main/libkineto/src/DeviceProperties.cpp). In one thing this differs from
-Kineto on purpose: Kineto never lets a kernel opt in to more shared memory than the default limit of 48 KiB, so that
-it reads 0 for every large matrix product. Such a kernel ran, so it had opted in.
+https://github.com/pytorch/kineto/blob/main/libkineto/src/DeviceProperties.cpp). It differs from Kineto in one thing on
+purpose: Kineto lets no kernel opt in to more shared memory than the default limit of 48 KiB, and so gives 0 for every
+large matrix product. But such a kernel ran, so it had opted in.
 """
 
 from __future__ import annotations
@@ -17,25 +17,15 @@ WARP_SIZE = 32
 SUB_PARTITIONS = 4  # of an SM, each with its share of the registers
 REGISTER_UNIT = 256  # registers are given to a warp in multiples of this
 MAX_BLOCKS_PER_SM = {
-    (7, 0): 32,
-    (7, 2): 32,
-    (7, 5): 16,
-    (8, 0): 32,
-    (8, 6): 16,
-    (8, 7): 16,
-    (8, 9): 24,
-    (9, 0): 32,
-    (10, 0): 32,
-    (10, 1): 24,
-    (10, 3): 32,
-    (11, 0): 24,
-    (12, 0): 24,
-    (12, 1): 24,
+    **dict.fromkeys(((7, 0), (7, 2), (8, 0), (9, 0), (10, 0), (10, 3)), 32),
+    **dict.fromkeys(((8, 9), (10, 1), (11, 0), (12, 0), (12, 1)), 24),
+    **dict.fromkeys(((7, 5), (8, 6), (8, 7)), 16),
 }
+"""By compute capability."""
 
 
 class Incomputable(NetsError):
-    """An occupancy that can't be known from what is there; the message says what is missing."""
+    """An occupancy that can't be computed from the trace; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class SmLimits:
-    """What of a GPU limits how many blocks an SM holds at once."""
+    """A GPU's limits on the number of blocks that an SM holds at once."""
 
     capability: tuple[int, int]
     n_sms: int
@@ -92,7 +82,7 @@ class SmLimits:
         return gpu
 
     def active_blocks(self, launch: Launch) -> int:
-        """How many blocks of a kernel one SM holds at most; 0 where not even one fits."""
+        """The most blocks of a kernel that one SM holds; 0 where not even one fits."""
         n_warps = -(-launch.n_threads // WARP_SIZE)
         if launch.n_threads > self.threads_per_block:
             return 0
@@ -104,14 +94,14 @@ class SmLimits:
         )
 
     def occupancy(self, launch: Launch) -> float:
-        """Threads on an SM over the most it holds: the grid spread over all SMs, as far as it fits; in (0, 1]."""
+        """Threads on an SM over the most it holds, with the grid spread evenly over all SMs; in (0, 1]."""
         active = self.active_blocks(launch)
         if active == 0:
             raise Incomputable(f"by the trace's deviceProperties not one block fits on an SM ({launch})")
         return min(active, launch.n_blocks / self.n_sms) * launch.n_threads / self.threads_per_sm
 
     def _register_limit(self, n_registers: int, n_warps: int) -> int:
-        """Blocks whose warps find registers; a block's warps are assumed to fill all sub-partitions evenly."""
+        """The most blocks by registers; a block's warps are assumed to be spread evenly over the sub-partitions."""
         per_warp = _round_up(n_registers * WARP_SIZE, REGISTER_UNIT)
         if n_registers > 256 or per_warp * _round_up(n_warps, SUB_PARTITIONS) > self.registers_per_block:
             return 0
@@ -120,7 +110,7 @@ class SmLimits:
         return self.registers_per_sm // SUB_PARTITIONS // per_warp * SUB_PARTITIONS // n_warps
 
     def _shared_memory_limit(self, shared_bytes: int) -> int:
-        """Blocks that find shared memory; from Ampere on the driver keeps 1 KiB of each block's for itself."""
+        """The most blocks by shared memory; from Ampere on the driver reserves 1 KiB of each block's."""
         ampere = self.capability >= (8, 0)
         reserved = 1024 if ampere else 0
         opted_in = shared_bytes > self.shared_bytes_per_block

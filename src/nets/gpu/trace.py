@@ -43,15 +43,15 @@ def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, trainin
     ran = sorted({found for cycle in cycles for found in cycle.devices})
     if device is None and len(ran) > 1:
         raise ValueError(f"kernels ran on GPUs {', '.join(map(str, ran))}: choose one device")
-    views = [_View.of(cycle, device if device is not None else ran[0] if ran else 0) for cycle in cycles]
-    window_us = fsum(view.window_us for view in views)
-    kernels_us = fsum(part.us for view in views for part in view.parts)
-    efficiency, no_efficiency = _pct_or_reason(views, _View.covered_us, window_us)
-    occupancy, no_occupancy = _pct_or_reason(views, _View.occupied_us, kernels_us)
-    rounded, no_rounded = _pct_or_reason(views, _View.occupied_rounded_us, kernels_us)
-    n_steps = sum(view.n_steps for view in views)
+    windows = [_DeviceWindow.of(cycle, device if device is not None else ran[0] if ran else 0) for cycle in cycles]
+    window_us = fsum(window.us for window in windows)
+    kernels_us = fsum(part.us for window in windows for part in window.parts)
+    efficiency, no_efficiency = _pct_or_reason(windows, _DeviceWindow.covered_us, window_us)
+    occupancy, no_occupancy = _pct_or_reason(windows, _DeviceWindow.occupied_us, kernels_us)
+    rounded, no_rounded = _pct_or_reason(windows, _DeviceWindow.occupied_rounded_us, kernels_us)
+    n_steps = sum(window.n_steps for window in windows)
     return Trace(
-        gpu_utilization_pct=_pct(fsum(us for view in views for us in view.busy_us()), window_us),
+        gpu_utilization_pct=_pct(fsum(us for window in windows for us in window.busy_us()), window_us),
         sm_efficiency_pct=efficiency,
         sm_efficiency_missing_because=no_efficiency,
         achieved_occupancy_pct=occupancy,
@@ -59,15 +59,15 @@ def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, trainin
         occupancy_missing_because="; ".join(filter(None, (no_occupancy, no_rounded))) or None,
         steps=n_steps,
         training_steps_per_step=training_steps_per_step,
-        kernels_per_step=sum(view.n_launched for view in views) / n_steps,
+        kernels_per_step=sum(window.n_launched for window in windows) / n_steps,
         window_s=window_us / 1e6,
-        longest_kernels=_longest([part for view in views for part in view.parts]),
+        longest_kernels=_longest([part for window in windows for part in window.parts]),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What of a kernel lies inside the window."""
+class _KernelPart:
+    """The part of a kernel that lies inside the window."""
 
     kernel: Event
     start: float
@@ -80,18 +80,18 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """One device in one cycle."""
+class _DeviceWindow:
+    """The window of one cycle on one device; `n_launched`: the kernels launched in it."""
 
     n_steps: int
-    window_us: float
-    parts: list[_Part]
+    us: float
+    parts: list[_KernelPart]
     n_launched: int
     properties: Mapping[str, object]
 
     @classmethod
-    def of(cls, cycle: Cycle, device: int) -> _View:
-        """Cut the window out of a cycle. Raises NoKernels."""
+    def of(cls, cycle: Cycle, device: int) -> _DeviceWindow:
+        """Select what lies in the window of a cycle. Raises NoKernels."""
         if not cycle.steps:
             raise NoKernels(f"{cycle.source}: it has no ProfilerStep: give the profiler a schedule and call its step()")
         if not cycle.devices:
@@ -102,11 +102,11 @@ class _View:
         extended = [op for op in ops if in_step.get(op.args.correlation)]
         end = max(event.end for event in (*cycle.steps, *extended))
         kernels = [op for op in ops if op.cat == "kernel"]
-        parts = [_Part(kernel, max(kernel.ts, start), min(kernel.end, end)) for kernel in kernels]
+        parts = [_KernelPart(kernel, max(kernel.ts, start), min(kernel.end, end)) for kernel in kernels]
         parts = [part for part in parts if part.us > 0]
         if not parts:
             raise NoKernels(f"{cycle.source}: no kernel ran on GPU {device} within the ProfilerStep window")
-        # a kernel whose call the trace hasn't was launched before it, unless it has none of them
+        # a kernel whose call is not in the trace was launched before it, unless the trace has no calls at all
         n_launched = sum(
             in_step.get(kernel.args.correlation, not in_step and start <= kernel.ts < end) for kernel in kernels
         )
@@ -115,37 +115,36 @@ class _View:
         return cls(len(cycle.steps), end - start, parts, n_launched, next(properties, {}))
 
     def busy_us(self) -> list[float]:
-        """Times in which at least one kernel ran; they don't overlap."""
+        """Durations of the intervals in which at least one kernel ran."""
         edges = sorted(edge for part in self.parts for edge in ((part.start, 1), (part.end, -1)))
         return [us for us, running in _levels(edges) if running]
 
     def covered_us(self) -> list[float]:
-        """The same times, each weighted with the fraction of the SMs that had a block. Raises Incomputable."""
+        """The same durations, each weighted with the fraction of the SMs that had a block. Raises Incomputable."""
         found = self.properties.get("numSms")
         n_sms = found if isinstance(found, int) and found > 0 else None
-        pairs = zip(self.parts, _of_each(self.parts, lambda kernel: kernel.blocks(n_sms)), strict=True)
+        pairs = _for_each(self.parts, lambda kernel: kernel.blocks(n_sms))
         edges = sorted(edge for part, n in pairs for edge in ((part.start, n), (part.end, -n)))
         return [us * min(float(n / (n_sms or 1)), 1.0) for us, n in _levels(edges)]
 
     def occupied_us(self) -> list[float]:
         """Each kernel's time, weighted with its occupancy. Raises Incomputable."""
         gpu = SmLimits.of(self.properties)
-        pairs = zip(self.parts, _of_each(self.parts, lambda kernel: gpu.occupancy(kernel.launch())), strict=True)
+        pairs = _for_each(self.parts, lambda kernel: gpu.occupancy(kernel.launch()))
         return [part.us * occupancy for part, occupancy in pairs]
 
     def occupied_rounded_us(self) -> list[float]:
-        """The same, by the trace's own whole per cent. Raises Incomputable."""
-        pairs = zip(self.parts, _of_each(self.parts, Event.rounded_occupancy), strict=True)
-        return [part.us * occupancy for part, occupancy in pairs]
+        """The same, with the occupancy that the trace gives in whole per cent. Raises Incomputable."""
+        return [part.us * occupancy for part, occupancy in _for_each(self.parts, Event.rounded_occupancy)]
 
 
-def _of_each(parts: Sequence[_Part], compute: Callable[[Event], _N]) -> list[_N]:
-    """A figure of each kernel. Raises Incomputable with the alphabet's first reason, whatever the kernels' order."""
-    values: list[_N] = []
+def _for_each(parts: Sequence[_KernelPart], compute: Callable[[Event], _N]) -> list[tuple[_KernelPart, _N]]:
+    """Each part with a figure of its kernel. Raises Incomputable, for the same reason in whatever order."""
+    values: list[tuple[_KernelPart, _N]] = []
     reasons: set[str] = set()
     for part in parts:
         try:
-            values.append(compute(part.kernel))
+            values.append((part, compute(part.kernel)))
         except Incomputable as error:
             reasons.add(str(error))
     if reasons:
@@ -154,25 +153,25 @@ def _of_each(parts: Sequence[_Part], compute: Callable[[Event], _N]) -> list[_N]
 
 
 def _levels(edges: Sequence[tuple[float, _N]]) -> list[tuple[float, _N]]:
-    """Sorted changes of a level -> how long it stayed at which height."""
+    """Sorted (time, change of a level) -> (duration, level) of each interval."""
     heights = accumulate(change for _, change in edges)
     return [(after[0] - before[0], height) for (before, after), height in zip(pairwise(edges), heights, strict=False)]
 
 
 def _pct(us: float, whole_us: float) -> float:
-    return min(100 * us / whole_us, 100.0)  # the last digit's rounding must not make it 100.00000000000001
+    return min(100 * us / whole_us, 100.0)  # rounding must not make it 100.00000000000001
 
 
 def _pct_or_reason(
-    views: Sequence[_View], weigh: Callable[[_View], list[float]], whole_us: float
+    windows: Sequence[_DeviceWindow], weigh: Callable[[_DeviceWindow], list[float]], whole_us: float
 ) -> tuple[float | None, str | None]:
     try:
-        return _pct(fsum(us for view in views for us in weigh(view)), whole_us), None
+        return _pct(fsum(us for window in windows for us in weigh(window)), whole_us), None
     except Incomputable as error:
         return None, str(error)
 
 
-def _longest(parts: Sequence[_Part]) -> tuple[LongKernel, ...]:
+def _longest(parts: Sequence[_KernelPart]) -> tuple[LongKernel, ...]:
     by_name: defaultdict[str, list[float]] = defaultdict(list)
     for part in parts:
         by_name[part.kernel.name].append(part.us)

@@ -1,4 +1,4 @@
-"""What was seen of a GPU in one window of time, and a cell's windows summed up to its `Gpu` record; pure.
+"""What was measured of a GPU in one window of time, and the summary of a cell's windows in its `Gpu` record; pure.
 
 A figure that could not be measured is None with its reason in `missing`, never 0. What makes a measured figure unfit
 for comparison (another process, throttling, MIG, a window too short) is in `reasons`, and the figure stays.
@@ -14,15 +14,15 @@ from statistics import fmean
 from nets.records.gpu import GPU_FIGURES, Gpu, Missing
 
 MIN_WINDOW_S = 3.0
-"""NVML's utilization covers 1/6 to 1 s, its energy ticks every 0.1 s: shorter windows say nothing."""
+"""NVML averages utilization over 1/6 to 1 s and updates energy every 0.1 s: shorter windows are inaccurate."""
 MAX_GAP_S = 2.0
-"""The longest time without a utilization sample; the driver gives one a second at least."""
+"""The longest time without a utilization sample; the driver gives at least one a second."""
 COUNTERS = ("sm_utilization_pct", "sm_occupancy_pct", "dram_bandwidth_pct", "tensor_pct", "fp32_pct")
 
 
 @dataclass(slots=True)
 class Window:
-    """One watched stretch. Sample times are seconds since its start; energy is its own; counters are per cent."""
+    """One window of time. Sample times are seconds since its start, energy is that of the window, counters per cent."""
 
     seconds: float = 0.0
     samples: list[tuple[float, float]] = field(default_factory=list)
@@ -37,14 +37,14 @@ class Window:
     spoilt: set[str] = field(default_factory=set)
 
     @classmethod
-    def unseen(cls, because: str) -> Window:
-        """One in which the driver showed nothing."""
+    def unmeasured(cls, because: str) -> Window:
+        """A window for which the driver gave nothing."""
         refused = {name: because for name in GPU_FIGURES if name != "memory_peak_bytes"}
         return cls(refused=refused, spoilt={because})
 
 
 def too_short(windows: Iterable[Window], min_window_s: float = MIN_WINDOW_S) -> bool:
-    """Whether any of them, or all for want of one, is too short for the driver."""
+    """Whether any of the windows is too short for the driver, or there is none."""
     return min((window.seconds for window in windows), default=0.0) < min_window_s
 
 
@@ -58,7 +58,7 @@ def gpu_record(
 ) -> Gpu:
     """The record of a cell's timed windows, and of its soak of `n_steps` training steps where there was one.
 
-    Peaks are the timed windows' always. What spoilt a timed window spoils the record, wherever the rest was taken.
+    Peaks are always those of the timed windows. What spoilt a timed window spoils the record, with a soak too.
     """
     used = timed if soak is None else [soak]
     watched = [*timed, *used]
@@ -75,9 +75,9 @@ def gpu_record(
         spoilt.add(short)
         because = {name: short for name in GPU_FIGURES if name not in figures} | because
     else:
-        spoilt |= {text for window in used if (text := _gap(window)) is not None}
+        spoilt |= {text for window in used if (text := _sampling_gap(window)) is not None}
         figures |= _means(used) | _energy(used, n_steps if soak is not None else None)
-        because |= {"energy_j": _A_SOAK} if soak is not None else {"energy_per_step_j": _A_ROUND}
+        because |= {"energy_j": _SEE_STEP_ENERGY} if soak is not None else {"energy_per_step_j": _SEE_ROUND_ENERGY}
         if figures["power_w"] is None:
             refusal = because.get("power_w", "the driver gave no energy")
             because |= dict.fromkeys(("energy_j", "energy_per_step_j"), refusal)
@@ -101,8 +101,8 @@ def gpu_record(
     )
 
 
-_A_SOAK = "a round is too short for the driver: see energy_per_step_j"
-_A_ROUND = "the timed window holds the evaluation too: see energy_j"
+_SEE_STEP_ENERGY = "a round is too short for the driver: see energy_per_step_j"
+_SEE_ROUND_ENERGY = "the timed window holds the evaluation too: see energy_j"
 
 
 def _energy(windows: Sequence[Window], n_steps: int | None) -> dict[str, float | None]:
@@ -115,7 +115,7 @@ def _energy(windows: Sequence[Window], n_steps: int | None) -> dict[str, float |
 
 
 def _means(windows: Sequence[Window]) -> dict[str, float | None]:
-    """Means over the windows' whole time; None where any window lacks the figure."""
+    """Means over the time of all windows; None where any window lacks the figure."""
     clocks = [clock for window in windows for clock in window.sm_clock_mhz]
     samples = [[pct for _, pct in window.samples[1:]] for window in windows]  # the first reaches back before the window
     return {
@@ -126,15 +126,15 @@ def _means(windows: Sequence[Window]) -> dict[str, float | None]:
 
 
 def _mean(values: Sequence[float | None], windows: Sequence[Window]) -> float | None:
-    """The mean of the windows' percentages over their time; None if one has none."""
+    """The mean of the windows' percentages, weighted with their time; None if one has none."""
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
-    return min(fmean(known, [window.seconds for window in windows]), 100.0)  # a rounding must not lead beyond
+    return min(fmean(known, [window.seconds for window in windows]), 100.0)  # rounding must not lead beyond
 
 
-def _gap(window: Window) -> str | None:
-    """What to say of a window whose samples leave a hole; None where they cover it, or there are none at all."""
+def _sampling_gap(window: Window) -> str | None:
+    """A sentence on a window with a long time between samples; None where there is none, or there are no samples."""
     if not window.samples:
         return None
     at = [0.0, *(seconds for seconds, _ in window.samples), window.seconds]

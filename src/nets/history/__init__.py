@@ -1,1 +1,1 @@
-"""Many runs: trends by commit, and where they change. archive.read_archive and series.history are the way in."""
+"""Trends of many runs by commit: `archive.read_archive` reads them, `series.history` finds where they change."""

@@ -1,4 +1,4 @@
-"""What a history is made of: lines, points, changes; frozen records, as `--json` writes them."""
+"""The parts of a history: lines, points, changes; frozen records, as `--json` writes them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from nets.records.base import Record
 from nets.records.metrics import Worse
 
 State = Literal["tested", "too few", "constant", "exact"]
-"""Whether changes were sought by a test, or why not: `too few` commits for any, a value that never varies, or one that
-varies only if the network does."""
+"""Whether changes were sought by a test, or why not: `too few` commits, a value that is `constant`, or an `exact` one,
+which varies only if the network does."""
 
 
 class Condition(Record):

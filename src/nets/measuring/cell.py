@@ -108,7 +108,7 @@ def finished_result(run: CellRun, rounds: int, setting: Setting, observed: Captu
     protocol = run.protocol.repeated(rounds=len(finished))
     accuracy = Accuracy.of(r.accuracy for r in finished)
     diverged = any(r.diverged for r in finished)
-    band, band_missing = band_of(run.cell.id, protocol, accuracy, diverged=diverged, known=bands)
+    band, band_missing = band_of(run.cell.id, protocol, accuracy, diverged=diverged, bands=bands)
     return Result(
         cell=cell_facts(run.cell, run.data),
         protocol=protocol,

@@ -16,7 +16,7 @@ from nets.datasets.load import load_data
 from nets.machine.device import device_facts
 from nets.training.pipelines import Pipeline
 from nets.training.run import CellRun
-from nets.verdicts.bands import Runs, read_bands, write_bands
+from nets.verdicts.bands import ReferenceRuns, read_bands, write_bands
 
 SOURCE = "nets bands"
 
@@ -101,10 +101,10 @@ def _add(file: Path, like: dict[str, Any], seed: int, accuracy: float) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):
         groups = list(read_bands(file).runs) if file.exists() else []
-        new = Runs(**like, seeds=(seed,), accuracies=(accuracy,))
+        new = ReferenceRuns(**like, seeds=(seed,), accuracies=(accuracy,))
         for i, group in enumerate(groups):
             if _kind(group) == _kind(new):
-                new = Runs(**like, seeds=(*group.seeds, seed), accuracies=(*group.accuracies, accuracy))
+                new = ReferenceRuns(**like, seeds=(*group.seeds, seed), accuracies=(*group.accuracies, accuracy))
                 groups[i] = new
                 break
         else:
@@ -112,5 +112,5 @@ def _add(file: Path, like: dict[str, Any], seed: int, accuracy: float) -> None:
         write_bands(file, groups)
 
 
-def _kind(runs: Runs) -> dict[str, Any]:
+def _kind(runs: ReferenceRuns) -> dict[str, Any]:
     return runs.model_dump(exclude={"seeds", "accuracies"})

@@ -1,1 +1,1 @@
-"""What is trained: the article's networks, anyone's, and what either is made of."""
+"""Networks: the article's three, builders for a user's own, and how layers and operations are counted."""

@@ -1,4 +1,4 @@
-"""What builds a network: anyone's function or class, or a TARGET of `nets depth`.
+"""Builds networks from a user's function or class, or from a TARGET of `nets depth`.
 
 TARGET is `package.module:callable`, `path/to/file.py:callable` or `torchvision:NAME`.
 """
@@ -28,7 +28,7 @@ class UnfitNetwork(NetsError):
 
 @contextmanager
 def as_unfit(what: str) -> Iterator[None]:
-    """Turn what a network raises in the block into UnfitNetwork, one sentence; not, though, memory that runs out."""
+    """Turn what a network raises in the block into UnfitNetwork, one sentence, unless memory has run out."""
     try:
         yield
     except UnfitNetwork:
@@ -43,18 +43,18 @@ def as_unfit(what: str) -> Iterator[None]:
 
 
 def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) -> nn.Module:
-    """A network from anyone's builder, which takes the image's shape and the number of classes, or nothing.
+    """A network from a user's builder, which takes the image's shape and the number of classes, or nothing.
 
-    Lazy modules are given their sizes. Raises UnfitNetwork for one that takes other arguments or returns no network.
+    Lazy modules are initialised. Raises UnfitNetwork for one that takes other arguments or returns no network.
     """
     called = getattr(build, "__name__", type(build).__name__)
-    needed = _needed(build)
-    if len(needed) not in (0, 2):
+    required = _required_arguments(build)
+    if len(required) not in (0, 2):
         raise UnfitNetwork(
-            f"{called} needs {', '.join(needed)}: what builds a network takes no argument, or the image's shape "
+            f"{called} needs {', '.join(required)}: what builds a network takes no argument, or the image's shape "
             "(C, H, W) and the number of classes"
         )
-    network = build(image, n_classes) if needed else build()
+    network = build(image, n_classes) if required else build()
     if not isinstance(network, nn.Module):
         raise UnfitNetwork(f"{called} returned a {type(network).__name__}, not a torch.nn.Module")
     if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in network.parameters()):
@@ -64,8 +64,8 @@ def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) 
     return network
 
 
-def _needed(build: Callable[..., Any]) -> list[str]:
-    """Names of the arguments that it can't be called without."""
+def _required_arguments(build: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that a builder must be given."""
     try:
         parameters = inspect.signature(build).parameters.values()
     except (TypeError, ValueError):
@@ -75,7 +75,7 @@ def _needed(build: Callable[..., Any]) -> list[str]:
 
 
 def target_builder(target: str) -> Builder:
-    """What builds the target for an image's shape and a number of classes. Raises UnfitNetwork, one sentence."""
+    """A function that builds the target for an image's shape and a number of classes. Raises UnfitNetwork."""
     source, colon, name = target.rpartition(":")
     if not colon or not source or not name:
         raise UnfitNetwork(
@@ -88,13 +88,13 @@ def target_builder(target: str) -> Builder:
     except Undeclared as error:
         raise UnfitNetwork(str(error)) from error
     if not hasattr(module, name):
-        raise UnfitNetwork(f"{source} has no {name!r}{_near(name, [k for k in vars(module) if k[0] != '_'])}")
+        raise UnfitNetwork(f"{source} has no {name!r}{_suggestions(name, [k for k in vars(module) if k[0] != '_'])}")
     found = getattr(module, name)
     if isinstance(found, nn.Module):
         raise UnfitNetwork(f"{target} is a network, and every round needs a fresh one: name a function that builds it")
     if not callable(found):
         raise UnfitNetwork(f"{target} is a {type(found).__name__}, not a function or class that builds a network")
-    return _guarded(target, lambda image, n_classes: build_network(found, image, n_classes))
+    return _naming_errors(target, lambda image, n_classes: build_network(found, image, n_classes))
 
 
 def _torchvision(name: str) -> Builder:
@@ -102,30 +102,30 @@ def _torchvision(name: str) -> Builder:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise UnfitNetwork(f"torchvision has no classification model {name!r}{_near(name, known)}")
+        raise UnfitNetwork(f"torchvision has no classification model {name!r}{_suggestions(name, known)}")
 
     def build(_: ImageShape, n_classes: int) -> nn.Module:
-        with warnings.catch_warnings():  # of inception_v3 and googlenet, that their initialisation will change
+        with warnings.catch_warnings():  # inception_v3 and googlenet warn that their initialisation will change
             warnings.filterwarnings("ignore", "The default weight initialization of", FutureWarning)
             found: nn.Module = models.get_model(name, num_classes=n_classes)
         return found
 
-    return _guarded(f"torchvision:{name}", build)
+    return _naming_errors(f"torchvision:{name}", build)
 
 
-def _guarded(target: str, build: Builder) -> Callable[[ImageShape, int], nn.Module]:
-    """Turn whatever building raises into a sentence."""
+def _naming_errors(target: str, build: Builder) -> Builder:
+    """The same builder, whose errors are one sentence with the target's name."""
 
-    def guarded(image: ImageShape, n_classes: int) -> nn.Module:
+    def named(image: ImageShape, n_classes: int) -> nn.Module:
         try:
             with as_unfit("building it"):
                 return build(image, n_classes)
         except UnfitNetwork as error:
             raise UnfitNetwork(f"{target}: {error}") from error
 
-    return guarded
+    return named
 
 
-def _near(name: str, known: list[str]) -> str:
+def _suggestions(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3)
     return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -1,7 +1,7 @@
 """The article's three networks: each is a list of layers.
 
-Source: the article's public notebooks; parameters are exact (see `cells.Expected`). Every builder takes the
-shape of one image (C, H, W) and the number of classes, and returns a network from (N, C, H, W) float32 to
+Source: the article's public notebooks; parameters are exact (see `nets.cells.catalog.Expected`). Every builder takes
+the shape of one image (C, H, W) and the number of classes, and returns a network from (N, C, H, W) float32 to
 (N, n_classes) logits, with torch's default initialisation.
 """
 

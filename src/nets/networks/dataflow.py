@@ -1,8 +1,8 @@
-"""What every tensor of one forward pass descends from: the input, parameters alone, or neither.
+"""What every tensor of one forward pass is computed from: the input, parameters alone, or neither.
 
-A dispatch mode sees each aten operation below autograd, so what a module is called, how often it is used and
-whether its weights are trained does not matter. An operation that multiplies a tensor that descends from the input
-by one that descends from parameters alone is a weight operation. What could hide one is refused by name.
+A dispatch mode sees each aten operation below autograd, so a module's name, how often it is used and whether its
+weights are trained does not matter. An operation that multiplies a tensor computed from the input by one computed from
+parameters alone is a weight operation. An operation that could hide one is refused by name.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch.utils._pytree import tree_leaves
 
 from nets.errors import NetsError
 
-# Origins, in an order in which an operation's result has the highest origin of its operands. INPUT + n descends from
-# the input through n weight operations at most.
+# Origins, in an order in which an operation's result has the highest origin of its operands. INPUT + n is computed
+# from the input through n weight operations at most.
 UNWRITTEN, CONSTANT, WEIGHT, INPUT = range(-1, 3)
 # operation -> the positions of the operands that are multiplied
 _PRODUCTS: dict[str, tuple[int, ...]] = {
@@ -34,9 +34,9 @@ _ATTENTION = """
     _scaled_dot_product_flash_attention _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention
     _scaled_dot_product_efficient_attention _flash_attention_forward _efficient_attention_forward
 """
-# What takes activations and weights together, and neither multiplies matrices nor is tagged elementwise by torch:
-# normalisation, lookup and interpolation, and what only puts values together or in their place.
-_HARMLESS = """
+# Operations on activations and weights together that neither multiply matrices nor are tagged elementwise by torch:
+# normalisation, lookup and interpolation, and those that only concatenate, select or copy values.
+_NO_PRODUCT = """
     native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional
     _native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update
     _batch_norm_with_update_functional cudnn_batch_norm miopen_batch_norm batch_norm_elemt
@@ -57,19 +57,19 @@ _SHAPE_ONLY = ("empty_like", "zeros_like", "ones_like", "full_like", "rand_like"
 
 
 class UnknownStructure(NetsError):
-    """A network whose layers can't be counted; the message says what stands in the way."""
+    """A network whose layers can't be counted; the message says why."""
 
 
 class Dataflow(TorchDispatchMode):
-    """Follows the input and the parameters through every operation; knows for each tensor what it descends from.
+    """Follows the input and the parameters through every operation, and keeps for each tensor its origin.
 
-    Origins are kept a storage, which views share; once a part of a storage is written, a byte. `overwritten` holds the
-    storages of parameters that the pass has written to, each with a copy of what it held before; `refusal` is
-    what the pass was stopped for. `flops`: what the operations with a formula in `formulas` come to, as
-    torch.utils.flop_counter has them.
+    An origin is kept for each storage, which views share; once a part of a storage is written, for each of its bytes.
+    `overwritten`: the storages of parameters that the pass has written to, each with a copy of what it held before;
+    `refusal`: the error that stopped the pass. `flops`: the sum over operations that have a formula in `formulas`, as
+    torch.utils.flop_counter counts them.
     """
 
-    supports_higher_order_operators = True  # else torch refuses them, in its own words
+    supports_higher_order_operators = True  # else torch refuses them with an error of its own
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -87,12 +87,12 @@ class Dataflow(TorchDispatchMode):
         self.overwritten: dict[StorageWeakRef, tuple[Tensor, Tensor]] = {}
         self.refusal: UnknownStructure | None = None
 
-    def enter(self, images: Tensor) -> None:
-        """Take a tensor for the input."""
+    def mark_input(self, images: Tensor) -> None:
+        """Make a tensor the input."""
         self._origins[_storage(images)] = INPUT
 
     def depth(self, tensor: Tensor) -> int | None:
-        """Weight operations on the longest path to this tensor; None if it does not descend from the input."""
+        """Weight operations on the longest path to this tensor; None if it is not computed from the input."""
         origin = self._read(tensor, "the network's output")
         return origin - INPUT if origin >= INPUT else None
 
@@ -114,15 +114,15 @@ class Dataflow(TorchDispatchMode):
         read, written = _operands(func, args, kwargs)
         for tensor in read:
             if isinstance(tensor, nn.Parameter) and _storage(tensor) not in self._parameters:
-                self._parameters.add(_storage(tensor))  # one that no module lists, or that the pass has initialised
+                self._parameters.add(_storage(tensor))  # not among the modules' parameters, or initialised by the pass
                 self._origins[_storage(tensor)] = WEIGHT
-        self._keep(written)
+        self._save_parameters(written)
         operands = {_storage(tensor) for tensor in _tensors((args, kwargs))}
         out = func(*args, **kwargs)
         if (formula := self._formulas.get(func.overloadpacket)) is not None:
             self.flops += formula(*args, **kwargs, out_val=out)
         fresh = [tensor for tensor in _tensors(out) if _storage(tensor) not in operands]
-        if fresh or written:  # else a view, or a question
+        if fresh or written:  # else a view, or a query of a property
             origin = self._origin(func, args, read, written)
             for tensor in fresh:
                 self._origins[_storage(tensor)] = origin
@@ -131,13 +131,13 @@ class Dataflow(TorchDispatchMode):
         return out
 
     def _origin(self, func: Any, args: Any, read: list[Tensor], written: list[Tensor]) -> int:
-        """Return what the result of an operation descends from, by the rule above."""
+        """Return the origin of an operation's result, by the rule above."""
         name = func.overloadpacket.__name__
         if name.startswith(("empty", "new_empty")):
             return UNWRITTEN
         if name in _SHAPE_ONLY or name.startswith("new_"):
             return CONSTANT
-        # to fill a part of a new buffer is to read and write it
+        # filling a part of a new buffer both reads and writes it
         origins = [self._read(tensor, "" if any(tensor is other for other in written) else name) for tensor in read]
         highest = max(origins, default=CONSTANT)
         if highest < INPUT:
@@ -150,7 +150,7 @@ class Dataflow(TorchDispatchMode):
         if name in _ATTENTION.split():
             queries, keys, values = (self._read(tensor, name) for tensor in args[:3])
             return max(highest, _product(_product(queries, keys), values))
-        if WEIGHT in origins and name not in _HARMLESS.split() and not _elementwise(func, name):
+        if WEIGHT in origins and name not in _NO_PRODUCT.split() and not _elementwise(func, name):
             raise UnknownStructure(f"the layers inside the fused operation {name} can't be counted")
         return highest
 
@@ -168,9 +168,9 @@ class Dataflow(TorchDispatchMode):
         return origin
 
     def _write(self, tensor: Tensor, origin: int) -> None:
-        """Note the origin of what an operation has written in place."""
+        """Set the origin of what an operation has written in place."""
         if _storage(tensor) in self._parameters:
-            origin = max(origin, WEIGHT)  # a parameter stays one, whatever is written to it
+            origin = max(origin, WEIGHT)  # a parameter stays a parameter, whatever is written to it
         n_bytes = tensor.untyped_storage().nbytes()
         before = self._origins.get(_storage(tensor), CONSTANT)
         if tensor.numel() * tensor.element_size() >= n_bytes:
@@ -181,7 +181,8 @@ class Dataflow(TorchDispatchMode):
                 self._origins[_storage(tensor)] = before
             _bytes(before, tensor).fill_(origin)
 
-    def _keep(self, written: list[Tensor]) -> None:
+    def _save_parameters(self, written: list[Tensor]) -> None:
+        """Copy the parameters among the tensors that an operation is about to overwrite."""
         for tensor in written:
             storage = _storage(tensor)
             if storage in self._parameters and storage not in self.overwritten:
@@ -189,7 +190,7 @@ class Dataflow(TorchDispatchMode):
 
 
 def memory(tensor: Tensor) -> Tensor:
-    """Return all the bytes of a tensor's storage, also those that the tensor itself leaves out."""
+    """Return all bytes of a tensor's storage, including those outside of the tensor."""
     return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
 
 

@@ -1,8 +1,8 @@
 """A network -> its layers, hidden layers, parameters and operations, from one forward pass.
 
 Layers are the weight operations (a convolution, or a matrix product with a weight) on the longest path from
-input to output. An operation is one where one operand descends from the input and the other from parameters
-alone; `nets.networks.dataflow` follows both through the pass.
+input to output. In a weight operation one operand is computed from the input and the other from parameters alone;
+`nets.networks.dataflow` follows both through the pass.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -40,24 +39,19 @@ def _trilinear_flops(one: Any, two: Any, three: Any, *expanded: Any, **_: Any) -
 
 # The weight operations for which torch.utils.flop_counter has no formula: from its operands' shapes, two a
 # multiply-accumulate. Of a bilinear layer each weight counts once.
-_FLOPS: Mapping[Any, Any] = MappingProxyType(
-    {
-        aten.mv: lambda a, b, **_: 2 * prod(a),
-        aten.dot: lambda a, b, **_: 2 * prod(a),
-        aten.vdot: lambda a, b, **_: 2 * prod(a),
-        aten.addmv: lambda bias, a, b, *_, **__: 2 * prod(a),
-        aten.addbmm: lambda bias, a, b, *_, **__: 2 * prod(a) * b[-1],
-        aten._addmm_activation: lambda bias, a, b, *_, **__: 2 * prod(a) * b[-1],
-        aten._int_mm: lambda a, b, *_, **__: 2 * prod(a) * b[-1],
-        aten.conv_tbc: lambda a, b, *_, out_shape, **__: 2 * prod(out_shape) * prod(b[:2]),
-        aten._trilinear: _trilinear_flops,
-    }
-)
+_FLOPS: dict[Any, Any] = {
+    **dict.fromkeys((aten.mv, aten.dot, aten.vdot), lambda a, b, **_: 2 * prod(a)),
+    aten.addmv: lambda bias, a, b, *_, **__: 2 * prod(a),
+    **dict.fromkeys((aten.addbmm, aten._addmm_activation), lambda bias, a, b, *_, **__: 2 * prod(a) * b[-1]),
+    aten._int_mm: lambda a, b, *_, **__: 2 * prod(a) * b[-1],
+    aten.conv_tbc: lambda a, b, *_, out_shape, **__: 2 * prod(out_shape) * prod(b[:2]),
+    aten._trilinear: _trilinear_flops,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What a network is made of. `macs_per_image`: multiply-accumulates of one image's forward pass."""
+    """A network's size. `macs_per_image`: multiply-accumulates of one image's forward pass."""
 
     parameters: int
     layers: int
@@ -65,24 +59,28 @@ class Structure:
 
     @property
     def hidden_layers(self) -> int:
-        """Every layer but the output's."""
+        """All layers but the output."""
         return self.layers - 1
 
 
 def network_structure(model: nn.Module, image: ImageShape) -> Structure:
-    """Look at `model` by passing one image (1, C, H, W) of zeros through it, in evaluation mode.
+    """Examine `model` by passing one image (1, C, H, W) of zeros through it, in evaluation mode.
 
     The image has the device and the type of the network's parameters; on the meta device nothing is computed. Of
-    several outputs the deepest counts. Parameters are the trainable ones. The network is left as it was: a lazy one,
-    which the pass would initialise, is looked at on a copy. Source of the operations: torch.utils.flop_counter, two per
-    multiply-accumulate. Raises UnknownStructure where the pass fails, where an operation can't be seen through, and
+    several outputs the deepest counts. Parameters are the trainable ones. The network's state is restored; of a lazy
+    one, which the pass would initialise, a copy is examined. Source of the operations: torch.utils.flop_counter, two
+    per multiply-accumulate. Raises UnknownStructure where the pass fails, where an operation could hide a layer, and
     where no weight operation leads from the input to the output.
     """
     if not isinstance(model, nn.Module):
         raise UnknownStructure(f"a network is a torch.nn.Module, and this is a {type(model).__name__}")
     if any(map(is_lazy, [*model.parameters(), *model.buffers()])):
-        model = _copied(model)
-    with _left_as_it_was(model), _transparent(), torch.no_grad():
+        try:
+            model = copy.deepcopy(model)
+        except (RuntimeError, ValueError, TypeError):
+            because = "the network has lazy parameters and can't be copied: pass an image through it first"
+            raise UnknownStructure(because) from None
+    with _state_restored(model), _without_fusion(), torch.no_grad():
         layers, flops = _layers(model, image)
     if layers == 0:
         raise UnknownStructure("no convolution or matrix product with a weight leads from the input to the output")
@@ -94,19 +92,20 @@ def network_structure(model: nn.Module, image: ImageShape) -> Structure:
 
 
 def _layers(model: nn.Module, image: ImageShape) -> tuple[int, int]:
-    """Pass one image through the network; the weight operations behind the deepest output, and all operations."""
+    """Pass one image through the network; the layers of the deepest output, and the operations of the pass."""
     parameters = _initialised(model.parameters())
-    descent = Dataflow(parameters, flop_registry | {packet: shape_wrapper(f) for packet, f in _FLOPS.items()})
+    dataflow = Dataflow(parameters, flop_registry | {packet: shape_wrapper(f) for packet, f in _FLOPS.items()})
     try:
-        images = _zeros(parameters, image)
-        descent.enter(images)
-        with _restored(descent), descent:
+        like = next((p for p in parameters if p.is_floating_point()), torch.empty(0, dtype=torch.float32))
+        images = torch.zeros((1, *image), device=like.device, dtype=like.dtype)
+        dataflow.mark_input(images)
+        with _parameters_restored(dataflow), dataflow:
             output = model(images)
     except (UnknownStructure, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if descent.refusal is not None:  # TorchScript raises an error of its own for it
-            raise descent.refusal from None
+        if dataflow.refusal is not None:  # TorchScript replaces it by an error of its own
+            raise dataflow.refusal from None
         because = str(error).strip().partition("\n")[0]
         raise UnknownStructure(
             f"the forward pass of one image of shape {tuple(image)} raised {type(error).__name__}: {because}"
@@ -114,21 +113,7 @@ def _layers(model: nn.Module, image: ImageShape) -> tuple[int, int]:
     outputs = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     if not outputs:
         raise UnknownStructure(f"the network returned a {type(output).__name__}, in which there is no tensor")
-    return max(descent.depth(leaf) or 0 for leaf in outputs), descent.flops
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except (RuntimeError, ValueError, TypeError):
-        raise UnknownStructure(
-            "the network has lazy parameters and can't be copied: pass an image through it first"
-        ) from None
-
-
-def _zeros(parameters: list[Tensor], image: ImageShape) -> Tensor:
-    like = next((p for p in parameters if p.is_floating_point()), torch.empty(0, dtype=torch.float32))
-    return torch.zeros((1, *image), device=like.device, dtype=like.dtype)
+    return max(dataflow.depth(leaf) or 0 for leaf in outputs), dataflow.flops
 
 
 def _initialised(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -136,8 +121,8 @@ def _initialised(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 
 @contextmanager
-def _transparent() -> Iterator[None]:
-    """Let fused attention and compiled code run operation by operation, without a word on gradients and hooks."""
+def _without_fusion() -> Iterator[None]:
+    """Let fused attention and compiled code run operation by operation, without torch's warnings about it."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -152,8 +137,8 @@ def _transparent() -> Iterator[None]:
 
 
 @contextmanager
-def _left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Put every submodule in evaluation mode; in the end give back its mode, its tensors and the random numbers.
+def _state_restored(model: nn.Module) -> Iterator[None]:
+    """Put every submodule in evaluation mode; at the end restore modes, tensors and the random number generators.
 
     The flags are set one by one, since a network's own train() may do more: fold weights, or keep a part frozen.
     """
@@ -167,7 +152,7 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
             for module, _ in flags:
                 module.training = False
             for parameter, *_ in parameters:
-                parameter.requires_grad_(False)  # the flop counter follows gradients, and trips over views
+                parameter.requires_grad_(False)  # nothing in the pass needs gradients
             yield
         finally:
             for module, training in flags:
@@ -184,9 +169,9 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _restored(descent: Dataflow) -> Iterator[None]:
+def _parameters_restored(dataflow: Dataflow) -> Iterator[None]:
     try:
         yield
     finally:
-        for written, before in descent.overwritten.values():
+        for written, before in dataflow.overwritten.values():
             written.copy_(before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,6 +23,10 @@ class Record(BaseModel):
         """Plain JSON types, ready for `extra_info`."""
         plain: dict[str, Any] = json.loads(self.model_dump_json())
         return plain
+
+    def replace(self, **changes: object) -> Self:
+        """This record with other values in some fields."""
+        return self.model_copy(update=changes)
 
 
 R = TypeVar("R", bound=Record)

@@ -1,1 +1,1 @@
-"""Records -> what a person reads."""
+"""Records as text: one file for each kind of report, and what they share in `document` and `text`."""

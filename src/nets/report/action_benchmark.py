@@ -1,8 +1,8 @@
 """A history's newest commit in github-action-benchmark's custom JSON: `customSmallerIsBetter`, `customBiggerIsBetter`.
 
 Each entry has `name`, `unit`, `value`, and, as text, `range` and `extra`. The action draws one chart a name and
-compares a value with the last one of that name, so that a name holds every fact of the line: what can't be compared has
-another.
+compares a value with the last one of that name. So a name holds every fact of its line, and values that can't be
+compared have different names.
 Source: the section "Custom benchmark result" in the action's README.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from nets.errors import counted
 from nets.history.records import History, Line
 from nets.records.metrics import Worse
 from nets.report.text import plain
@@ -18,7 +19,7 @@ MAX_NAME = 500
 
 
 def entries(history: History, worse: Worse) -> list[dict[str, str | float]]:
-    """Of every line that has the newest commit, and of which more (smaller is better), or less, is worse."""
+    """An entry for each line with the newest commit that is worse in this direction (`more`: smaller is better)."""
     newest = max(line.points[-1].place for line in history.lines)
     return [_entry(line) for line in history.lines if line.worse == worse and line.points[-1].place == newest]
 
@@ -33,18 +34,17 @@ def _entry(line: Line) -> dict[str, str | float]:
     }
     if point.std is not None:
         entry["range"] = f"± {point.std:.4g}"
-    runs = "one run" if point.n_runs == 1 else f"{point.n_runs} runs"
-    values = "one value" if point.n_values == 1 else f"{point.n_values} values"
+    n = f"{counted(point.n_values, 'value')} of {counted(point.n_runs, 'run')}"
     dirty = ", with uncommitted changes" if point.dirty else ""
-    entry["extra"] = _text(f"commit {point.commit}{dirty}, {point.time}, {values} of {runs}")
+    entry["extra"] = _text(f"commit {point.commit}{dirty}, {point.time}, {n}")
     return entry
 
 
 def _short(value: str) -> str:
-    """A checksum's first digits do."""
+    """The value, a SHA-256 in it cut to its first digits."""
     return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", value)
 
 
 def _text(text: str) -> str:
-    """Text from a file that the action puts into a page and a comment: no markup, no mention, no table's bar."""
+    """Text that is safe in the action's page and comment: without markup, mentions and the bars of tables."""
     return re.sub(r"[<>|`\[\]\\*]|@(?=\w)", "�", plain(text, MAX_NAME))

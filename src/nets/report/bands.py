@@ -6,12 +6,12 @@ from nets.cells.catalog import CELLS, PROTOCOLS, protocol_for
 from nets.verdicts.band_rates import ROUNDS, caught, rates
 from nets.verdicts.bands import Bands
 
-LEAST = 5
-"""Reference runs below which nothing is said of a band's rates."""
+MIN_REFERENCE_RUNS = 5
+"""The fewest reference runs for which a band's rates are shown."""
 
 
 def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
-    """A table, a row a cell and protocol; below it what `broken` runs, with wrong training labels, say of the bands."""
+    """A row for each cell and protocol; then how many of the `broken` runs, with wrong training labels, are caught."""
     lines = [
         f"{'cell':<15} {'protocol':<8} {'n':>3} {'mean':>7} {'std':>7} {'band of 3 rounds':>17} "
         f"{'article':>8} {'inside':>6} {'alarms .05':>10} {'alarms .001':>11} {'drop caught':>11}"
@@ -19,7 +19,7 @@ def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
     for name in PROTOCOLS:
         for cell in CELLS:
             reference = bands.accuracies(cell.id, protocol_for(name, cell.dataset))
-            if len(reference) < LEAST:
+            if len(reference) < MIN_REFERENCE_RUNS:
                 continue
             found = rates(reference)
             published, inside = "", ""
@@ -33,7 +33,7 @@ def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
             )
     for runs in broken.runs if broken is not None else ():
         reference = bands.accuracies(runs.cell, protocol_for(runs.protocol, runs.cell.rpartition("-")[0]))
-        if len(reference) >= LEAST and len(runs.accuracies) >= ROUNDS:
+        if len(reference) >= MIN_REFERENCE_RUNS and len(runs.accuracies) >= ROUNDS:
             drop = sum(reference) / len(reference) - sum(runs.accuracies) / len(runs.accuracies)
             lines.append(
                 f"{runs.cell} {runs.protocol}: {runs.source}: mean accuracy {drop:.4f} lower over "

@@ -1,4 +1,4 @@
-"""The gate's verdict as lines for a terminal and as Markdown for a job summary, from findings alone."""
+"""The gate's findings and verdict as lines for a terminal, and as Markdown for a job summary."""
 
 from __future__ import annotations
 
@@ -6,34 +6,29 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import get_args
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from nets.gate.findings import FAILING, THIN, Compared, Finding, Gate, Status
-from nets.report.document import markdown, terminal_lines
-from nets.report.text import plain
+from nets.errors import counted
+from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
+from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, grid, markdown, terminal_lines
+from nets.report.text import plain, value_text
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
-ALWAYS = ("total_s", "accuracy")
-"""Shown even where they are ok."""
-MAX_SENTENCE = 1_000
 ABSENT = "–"
 VERDICTS = {0: "pass", 1: "FAIL", 3: "can't tell: something is incomparable, not measured, or has too little data"}
 
 
 def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
     """The table of what is not ok, with every time and accuracy; the reasons; the verdict last."""
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(HEADINGS):
-        grid.add_column(heading, no_wrap=True, justify="right" if 2 <= i <= 6 else "left")
+    table = grid(HEADINGS, right=HEADINGS[2:7])
     shown = _shown(gate)
     for finding in shown:
         cells = [Text(plain(cell)) for cell in _row(finding)]
         cells[-1].stylize(_style(finding.status))
-        grid.add_row(*cells)
+        table.add_row(*cells)
     parts: list[Text | Table] = [Text(plain(caption)) for caption in _captions(gate)]
-    parts += [grid] if shown else []
+    parts += [table] if shown else []
     parts += [
         Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)) for finding in _worst_first(gate)
     ]
@@ -55,18 +50,18 @@ def gate_markdown(gate: Gate) -> str:
 
 
 def verdict(gate: Gate) -> str:
-    """How many findings of each status, the worst first, and what they come to."""
+    """The verdict, with the number of findings of each status, the worst first."""
     counts = Counter(finding.status for finding in gate.findings)
-    counted = ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
-    return f"{VERDICTS[gate.exit_code]} ({counted}; exit {gate.exit_code})"
+    statuses = ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
+    return f"{VERDICTS[gate.exit_code]} ({statuses}; exit {gate.exit_code})"
 
 
 def _shown(gate: Gate) -> list[Finding]:
-    return [finding for finding in gate.findings if finding.status != "ok" or finding.metric in ALWAYS]
+    return [finding for finding in gate.findings if finding.status != "ok" or finding.metric in ALWAYS_SHOWN]
 
 
 def _worst_first(gate: Gate) -> list[Finding]:
-    """What is not ok."""
+    """The findings that are not ok."""
     return [finding for status in get_args(Status) if status != "ok" for finding in gate.with_status(status)]
 
 
@@ -74,10 +69,9 @@ def _captions(gate: Gate) -> list[str]:
     return [_caption("base", gate.base), _caption("head", gate.head)]
 
 
-def _caption(name: str, side: Compared) -> str:
-    cuda = "no CUDA" if side.cuda is None else f"CUDA {side.cuda}"
-    cells = "one cell" if side.n_cells == 1 else f"{side.n_cells} cells"
-    return f"{name}: {side.source}: {cells}, torch {side.torch or 'unknown'}, {cuda}"
+def _caption(name: str, run: ComparedRun) -> str:
+    cuda = "no CUDA" if run.cuda is None else f"CUDA {run.cuda}"
+    return f"{name}: {run.source}: {counted(run.n_cells, 'cell')}, torch {run.torch or 'unknown'}, {cuda}"
 
 
 def _sentence(finding: Finding) -> str:
@@ -101,17 +95,11 @@ def _row(finding: Finding) -> tuple[str, ...]:
 def _value(metric: str, value: int | float | str | None) -> str:
     if value is None:
         return ABSENT
-    if isinstance(value, str):
-        return value
-    if metric == "accuracy":
-        return f"{value:.4f}"
-    if metric.endswith("_bytes") and 0 <= value < 2**63:
-        return f"{value / 2**20:,.1f} MiB"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return value if isinstance(value, str) else value_text(metric, value, whole=isinstance(value, int))
 
 
 def _effect(finding: Finding, value: float | None) -> str:
-    """A ratio less 1 in per cent, a difference of accuracies in points of a hundred."""
+    """A ratio less 1 in per cent, a difference of accuracies in percentage points."""
     if value is None:
         return ABSENT
     return f"{100 * value:+.2f} points" if finding.metric == "accuracy" else f"{value:+.2%}"
@@ -133,7 +121,7 @@ def _limit(finding: Finding) -> str:
 def _style(status: Status) -> str:
     if status in FAILING:
         return "red"
-    return "yellow" if status in THIN else "green"
+    return "yellow" if status in INCONCLUSIVE else "green"
 
 
 def _bullets(sentences: Iterable[str]) -> list[str]:

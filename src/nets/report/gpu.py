@@ -1,16 +1,17 @@
-"""The GPU summary, like the article's: a column a network, from records alone."""
+"""The GPU summary, like the article's: a column for each network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from nets.cells.catalog import CELLS
 from nets.records.cell import Result
+from nets.report.document import grid
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}
 ABSENT = "–"
@@ -18,7 +19,7 @@ ABSENT = "–"
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the summary: what of a record it shows, None where that was not measured."""
+    """A line of the summary; `value`: a record's, None where it was not measured. `of_driver`: unfit if `gpu` is."""
 
     heading: str
     value: Callable[[Result], str | None]
@@ -39,28 +40,28 @@ def gpu_notes(results: Iterable[Result]) -> list[str]:
     for result in results:
         if result.device.type != "cuda":
             continue
-        said = [f"! not fit for comparison: {reason}" for reason in (result.gpu.reasons if result.gpu else ())]
-        said += [f"not checked: {what}" for what in (result.gpu.unchecked if result.gpu else ())]
         if result.gpu is None:
-            said.append(f"no figure of the driver: {result.gpu_missing_because}")
+            sentences = [f"no figure of the driver: {result.gpu_missing_because}"]
+        else:
+            sentences = [f"! not fit for comparison: {reason}" for reason in result.gpu.reasons]
+            sentences += [f"not checked: {what}" for what in result.gpu.unchecked]
         if result.trace is None:
-            said.append(f"no trace: {result.trace_missing_because}")
-        for sentence in said:
+            sentences.append(f"no trace: {result.trace_missing_because}")
+        for sentence in sentences:
             cells.setdefault(sentence, []).append(result.id)
     return [f"{sentence} ({', '.join(ids)})" for sentence, ids in cells.items()]
 
 
 def _table(dataset: str, results: Sequence[Result]) -> Table:
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-    grid.add_column(f"GPU summary: {dataset}", no_wrap=True)
+    table = grid([f"GPU summary: {dataset}"])
     for result in results:
-        grid.add_column(Text(result.cell.model), justify="right", no_wrap=True)
+        table.add_column(Text(result.cell.model), justify="right", no_wrap=True)
     for row in ROWS:
         values = [_marked(row, result) for result in results]
         if any(value is not None for value in values):
             cells = [Text(ABSENT if value is None else value) for value in values]
-            grid.add_row(Text(row.heading), *cells, style=row.style or None)
-    return grid
+            table.add_row(Text(row.heading), *cells, style=row.style or None)
+    return table
 
 
 def _marked(row: _Row, result: Result) -> str | None:
@@ -69,24 +70,19 @@ def _marked(row: _Row, result: Result) -> str | None:
     return f"{value} !" if value is not None and spoilt else value
 
 
-def _figure(part: str, field: str, form: str) -> Callable[[Result], str | None]:
+def _figure(part: str, field: str, text: Callable[[Any], str] = "{:.2f} %".format) -> Callable[[Result], str | None]:
+    """A field of a part of the record, or of the article's figures for the cell (`published`)."""
+
     def shown(result: Result) -> str | None:
-        value = getattr(getattr(result, part), field, None)
-        return None if value is None else form.format(value)
-
-    return shown
-
-
-def _published(field: str) -> Callable[[Result], str | None]:
-    def shown(result: Result) -> str | None:
-        value = getattr(PUBLISHED.get(result.id), field, None)
-        return None if value is None else f"{value:.2f} %"
+        owner = PUBLISHED.get(result.id) if part == "published" else getattr(result, part)
+        value = getattr(owner, field, None)
+        return None if value is None else text(value)
 
     return shown
 
 
 def _training_energy(result: Result) -> str | None:
-    """Joules of training one network: the soak's joules a step, times a round's steps."""
+    """The energy of training one network: that of a step in the soak, times the steps of a round."""
     per_step_j = result.gpu.energy_per_step_j if result.gpu is not None else None
     if per_step_j is None or result.cell.n_train is None:
         return None
@@ -94,37 +90,30 @@ def _training_energy(result: Result) -> str | None:
     return f"{per_step_j * n_steps:.1f} J"
 
 
-def _gib(part: str, field: str) -> Callable[[Result], str | None]:
-    def shown(result: Result) -> str | None:
-        n_bytes = getattr(getattr(result, part), field, None)
-        if n_bytes is None:
-            return None
-        return f"{n_bytes / 2**30:.2f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"
-
-    return shown
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**30:.2f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"
 
 
-PCT = "{:.2f} %"
 ROWS = (
-    _Row("GPU", _figure("device", "name", "{}")),
-    _Row("memory", _gib("device", "memory_total_bytes")),
-    _Row("compute capability", _figure("device", "compute_capability", "{}")),
-    _Row("SMs", _figure("device", "n_sms", "{}")),
-    _Row("trace: GPU utilization", _figure("trace", "gpu_utilization_pct", PCT)),
-    _Row("  the article's, Tesla K80", _published("gpu_utilization_pct"), style="dim"),
-    _Row("trace: est. SM efficiency", _figure("trace", "sm_efficiency_pct", PCT)),
-    _Row("  the article's", _published("sm_efficiency_pct"), style="dim"),
-    _Row("trace: est. achieved occupancy", _figure("trace", "achieved_occupancy_pct", PCT)),
-    _Row("  the article's", _published("achieved_occupancy_pct"), style="dim"),
-    _Row("trace: kernels a profiler step", _figure("trace", "kernels_per_step", "{:.1f}")),
-    _Row("NVML: window", _figure("gpu", "window", "{}")),
-    _Row("NVML: utilization", _figure("gpu", "utilization_pct", PCT), of_driver=True),
-    _Row("NVML: SM utilization (GPM)", _figure("gpu", "sm_utilization_pct", PCT), of_driver=True),
-    _Row("NVML: SM occupancy (GPM)", _figure("gpu", "sm_occupancy_pct", PCT), of_driver=True),
-    _Row("NVML: DRAM bandwidth (GPM)", _figure("gpu", "dram_bandwidth_pct", PCT), of_driver=True),
-    _Row("NVML: mean power", _figure("gpu", "power_w", "{:.1f} W"), of_driver=True),
-    _Row("NVML: energy of a round", _figure("gpu", "energy_j", "{:.1f} J"), of_driver=True),
-    _Row("NVML: energy of a step", _figure("gpu", "energy_per_step_j", "{:.4g} J"), of_driver=True),
+    _Row("GPU", _figure("device", "name", str)),
+    _Row("memory", _figure("device", "memory_total_bytes", _size)),
+    _Row("compute capability", _figure("device", "compute_capability", str)),
+    _Row("SMs", _figure("device", "n_sms", str)),
+    _Row("trace: GPU utilization", _figure("trace", "gpu_utilization_pct")),
+    _Row("  the article's, Tesla K80", _figure("published", "gpu_utilization_pct"), style="dim"),
+    _Row("trace: est. SM efficiency", _figure("trace", "sm_efficiency_pct")),
+    _Row("  the article's", _figure("published", "sm_efficiency_pct"), style="dim"),
+    _Row("trace: est. achieved occupancy", _figure("trace", "achieved_occupancy_pct")),
+    _Row("  the article's", _figure("published", "achieved_occupancy_pct"), style="dim"),
+    _Row("trace: kernels a profiler step", _figure("trace", "kernels_per_step", "{:.1f}".format)),
+    _Row("NVML: window", _figure("gpu", "window", str)),
+    _Row("NVML: utilization", _figure("gpu", "utilization_pct"), of_driver=True),
+    _Row("NVML: SM utilization (GPM)", _figure("gpu", "sm_utilization_pct"), of_driver=True),
+    _Row("NVML: SM occupancy (GPM)", _figure("gpu", "sm_occupancy_pct"), of_driver=True),
+    _Row("NVML: DRAM bandwidth (GPM)", _figure("gpu", "dram_bandwidth_pct"), of_driver=True),
+    _Row("NVML: mean power", _figure("gpu", "power_w", "{:.1f} W".format), of_driver=True),
+    _Row("NVML: energy of a round", _figure("gpu", "energy_j", "{:.1f} J".format), of_driver=True),
+    _Row("NVML: energy of a step", _figure("gpu", "energy_per_step_j", "{:.4g} J".format), of_driver=True),
     _Row("  times the steps of a training", _training_energy, of_driver=True),
-    _Row("torch: peak memory", _gib("gpu", "memory_peak_bytes")),
+    _Row("torch: peak memory", _figure("gpu", "memory_peak_bytes", _size)),
 )

@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from nets.errors import counted
 from nets.history.archive import UNVERSIONED
 from nets.history.records import Change, Condition, History, Line, Point
-from nets.report.document import terminal_lines
-from nets.report.text import plain
+from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, grid, terminal_lines
+from nets.report.text import plain, value_text
 from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_COMMITS
 
-ALWAYS = ("total_s", "accuracy")
-"""Shown even where nothing changed."""
-MAX_SENTENCE = 1_000
 MAX_NAMED = 10
 MAX_CHANGES = 4
 BLOCKS = "▁▂▃▄▅▆▇█"
-TREND = 24
-"""Characters of a trend at most."""
+MAX_TREND_LENGTH = 24
 
 
 def history_lines(history: History, *, width: int, color: bool, everything: bool = False) -> list[str]:
-    """The lines with a change, and every time and accuracy; what was passed over; the count of changes last."""
-    shown = [line for line in history.lines if everything or line.changes or line.metric in ALWAYS]
-    under = _differing(history)
+    """The lines with a change, and every time and accuracy; what was skipped; the number of changes last."""
+    shown = [line for line in history.lines if everything or line.changes or line.metric in ALWAYS_SHOWN]
+    under = _distinguishing_conditions(history)
     headings = ["cell", "metric", *(["under"] if under else []), "commits", "first", "last", "trend", "changes"]
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        grid.add_column(heading, no_wrap=True, justify="right" if heading in ("commits", "first", "last") else "left")
+    table = grid(headings, right=("commits", "first", "last"))
     for line in shown:
         row = [
             line.cell,
             line.metric,
             *([under.get(line.cell, {}).get(line.under, "")] if under else []),
             str(len(line.points)),
-            _value(line, line.points[0].value),
-            _value(line, line.points[-1].value),
+            *(value_text(line.metric, line.points[i].value, whole=line.state == "exact") for i in (0, -1)),
             trend(line.points),
             _changes(line),
         ]
-        grid.add_row(*(Text(plain(cell)) for cell in row[:-1]), Text(plain(row[-1], MAX_SENTENCE), style=_style(line)))
+        table.add_row(*(Text(plain(cell)) for cell in row[:-1]), Text(plain(row[-1], MAX_SENTENCE), style=_style(line)))
     parts: list[Text | Table] = [Text(_caption(history))]
-    parts += [grid] if shown else []
+    parts += [table] if shown else []
     parts += [Text(plain(sentence, MAX_SENTENCE)) for sentence in _sentences(history, len(history.lines) - len(shown))]
     parts.append(Text(_count(history), style="bold"))
     return terminal_lines(parts, width=width, color=color)
@@ -55,7 +48,7 @@ def history_lines(history: History, *, width: int, color: bool, everything: bool
 def trend(points: tuple[Point, ...]) -> str:
     """The values from lowest to highest as blocks; of more points than there is room for, means of neighbours."""
     values = [point.value for point in points]
-    n = min(len(values), TREND)
+    n = min(len(values), MAX_TREND_LENGTH)
     bins = [values[i * len(values) // n : (i + 1) * len(values) // n] for i in range(n)]
     means = [sum(each) / len(each) for each in bins]
     low, high = min(means), max(means)
@@ -66,35 +59,23 @@ def trend(points: tuple[Point, ...]) -> str:
 
 def _caption(history: History) -> str:
     order = "in the repository's order" if history.topological else "in the order of their times"
-    files = "one result file" if history.n_files == 1 else f"{history.n_files} result files"
-    commits = "one commit" if history.n_commits == 1 else f"{history.n_commits} commits"
+    files, commits = counted(history.n_files, "result file"), counted(history.n_commits, "commit")
     return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
 
 
-def _differing(history: History) -> dict[str, dict[tuple[Condition, ...], str]]:
-    """Of each cell with several conditions: what tells them apart."""
+def _distinguishing_conditions(history: History) -> dict[str, dict[tuple[Condition, ...], str]]:
+    """For each cell measured under several conditions: the facts in which they differ."""
     of_cell: dict[str, set[tuple[Condition, ...]]] = defaultdict(set)
     for line in history.lines:
         of_cell[line.cell].add(line.under)
-    told: dict[str, dict[tuple[Condition, ...], str]] = {}
+    found: dict[str, dict[tuple[Condition, ...], str]] = {}
     for cell, conditions in of_cell.items():
-        values: dict[str, set[str]] = defaultdict(set)
-        for each in conditions:
-            for condition in each:
-                values[condition.fact].add(condition.value)
-        if any(len(seen) > 1 for seen in values.values()):
-            told[cell] = {
-                each: ", ".join(f"{c.fact} {c.value}" for c in each if len(values[c.fact]) > 1) for each in conditions
+        n_values = Counter(fact for fact, _ in {(c.fact, c.value) for each in conditions for c in each})
+        if max(n_values.values()) > 1:
+            found[cell] = {
+                each: ", ".join(f"{c.fact} {c.value}" for c in each if n_values[c.fact] > 1) for each in conditions
             }
-    return told
-
-
-def _value(line: Line, value: float) -> str:
-    if line.metric == "accuracy":
-        return f"{value:.4f}"
-    if line.unit == "bytes":
-        return f"{value / 2**20:,.1f} MiB"
-    return f"{value:,.0f}" if line.state == "exact" else f"{value:.4g}"
+    return found
 
 
 def _changes(line: Line) -> str:
@@ -104,10 +85,10 @@ def _changes(line: Line) -> str:
         return "none"
     n_earlier = len(line.changes) - MAX_CHANGES
     earlier = [f"{n_earlier} earlier"] if n_earlier > 0 else []
-    return "; ".join([*earlier, *(_told(line, change) for change in line.changes[-MAX_CHANGES:])])
+    return "; ".join([*earlier, *(_change_text(line, change) for change in line.changes[-MAX_CHANGES:])])
 
 
-def _told(line: Line, change: Change) -> str:
+def _change_text(line: Line, change: Change) -> str:
     if line.state == "exact":
         effect = f"{change.before:,.0f} → {change.after:,.0f}"
     elif line.metric == "accuracy":
@@ -135,7 +116,7 @@ def _sentences(history: History, n_hidden: int) -> Iterator[str]:
 
 
 def _count(history: History) -> str:
-    """The changes, and how many flat lines show one by chance."""
+    """The number of changes, and how many are expected by chance."""
     n_changes = sum(len(line.changes) for line in history.lines)
     n_changed = sum(bool(line.changes) for line in history.lines)
     n_tested = sum(line.state == "tested" for line in history.lines)

@@ -1,26 +1,24 @@
-"""A run as a terminal shows it, from records alone: the table of cells, and what was timed in turns."""
+"""A run's records as lines for a terminal: the table of cells, and what was timed in turns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide, TimedSide
-from nets.report.document import terminal_lines
-from nets.report.gpu import PUBLISHED, gpu_tables
-from nets.report.gpu import gpu_notes as gpu_notes
+from nets.report.document import grid, terminal_lines
+from nets.report.gpu import PUBLISHED, gpu_notes, gpu_tables
 
 
 def run_lines(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
-    """The article's table with the article's own figures beside ours, and below it whatever failed; lines of text."""
+    """The article's table, with the article's own figures beside ours, and below it what failed."""
     if not results:
         return []
-    parts: list[Text | Table] = [_caption(results), table(results)]
+    parts: list[Text | Table] = [_caption(results), _table(results)]
     if any(PUBLISHED.get(result.id) for result in results):
         parts.append(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
     parts += gpu_tables(results)
@@ -55,33 +53,26 @@ def not_run_lines(missing: Iterable[tuple[str, str]]) -> list[str]:
     return [f"not run: {', '.join(ids)}: {because}" for because, ids in cells.items()]
 
 
-def table(results: Sequence[Result]) -> Table:
-    """One row a cell: dataset, network, layers, parameters, time, accuracy, type, GPU utilization."""
-    compared = any(PUBLISHED.get(result.id) for result in results)
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("dataset", "network"):
-        grid.add_column(heading, no_wrap=True)
-    for heading in ("layers", "trainable\nparameters", "time (s)", "test\naccuracy"):
-        grid.add_column(heading, justify="right", no_wrap=True)
-    grid.add_column("classical\ntype", no_wrap=True)
-    grid.add_column("type\nby cost", no_wrap=True)
-    grid.add_column("GPU\nutilization", justify="right", no_wrap=True)
-    grid.add_column("outcome", no_wrap=True)
-    if compared:
-        for heading in ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util."):
-            grid.add_column(heading, justify="right", no_wrap=True, style="dim")
+def _table(results: Sequence[Result]) -> Table:
+    """A row for each cell."""
+    numbers = ("layers", "trainable\nparameters", "time (s)", "test\naccuracy")
+    published = ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util.")
+    compared = published if any(PUBLISHED.get(result.id) for result in results) else ()
+    texts = ("classical\ntype", "type\nby cost", "GPU\nutilization", "outcome")
+    headings = ("dataset", "network", *numbers, *texts, *compared)
+    table = grid(headings, right=(*numbers, "GPU\nutilization", *compared), dim=compared)
     for result in results:
         cells = (*_row(result), *(_published(result) if compared else ()))
-        grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))  # a str would be markup
-    return grid
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))  # a str would be markup
+    return table
 
 
-def _caption(results: Iterable[Result]) -> Text:
+def _caption(results: Sequence[Result]) -> Text:
     """What all rows share."""
-    first = next(iter(results))
+    first = results[0]
     rounds = sorted({len(result.rounds) for result in results})
-    counted = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
-    of_rounds = "one round" if counted == "1" else f"mean of {counted} rounds ± standard deviation"
+    n = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
+    of_rounds = "one round" if n == "1" else f"mean of {n} rounds ± standard deviation"
     return Text(
         f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device.type}: {first.device.name}, "
         f"{of_rounds}"
@@ -99,14 +90,10 @@ def _row(result: Result) -> tuple[str | Text, ...]:
         _accuracy(result),
         "–" if depth is None else depth.classical,
         "–" if depth is None or depth.cost_aware is None else depth.cost_aware,
-        _utilization(result),
+        # the trace's figure, as in the article; the driver's is in the GPU summary
+        "–" if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %",
         Text(result.outcome.status, style="green" if result.outcome.status == "passed" else "red"),
     )
-
-
-def _utilization(result: Result) -> str:
-    """The trace's, as the article's is; the driver's stands in the GPU summary."""
-    return "–" if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %"
 
 
 def _accuracy(result: Result) -> str:
@@ -125,7 +112,7 @@ def _published(result: Result) -> tuple[str, str, str]:
 
 
 def side_by_side_lines(records: Iterable[SideBySide]) -> list[str]:
-    """A line for each side-by-side record: both sides' seconds, and their ratio."""
+    """A line for each side-by-side record: the times of both, and their ratio."""
     lines = []
     for record in records:
         ratio = record.ratio
@@ -145,7 +132,7 @@ def _side(side: TimedSide) -> str:
 
 
 def growth_lines(records: Iterable[Growth]) -> list[str]:
-    """A table for each sweep: by batch size, then by set size."""
+    """A table for each record: by batch size, then by set size."""
     lines: list[str] = []
     for record in records:
         lines += [

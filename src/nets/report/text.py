@@ -1,4 +1,4 @@
-"""Text from a file, made harmless: no control character reaches the terminal, no markup the page."""
+"""Text from a file, made safe to print: no control character reaches the terminal, no markup the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nets.records.base import Record, parse
 T = TypeVar("T", bound=Record)
 MAX_LENGTH = 300
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Controls (with them ANSI escapes), formats (which turn the direction of writing), lone surrogates, separators."""
+"""Controls (ANSI escapes among them), formats (which can reverse the direction of writing), surrogates, separators."""
 
 
 def plain(text: str, max_length: int = MAX_LENGTH) -> str:
@@ -21,8 +21,17 @@ def plain(text: str, max_length: int = MAX_LENGTH) -> str:
     return "".join("�" if unicodedata.category(character) in _INVISIBLE else character for character in one_line)
 
 
+def value_text(metric: str, value: float, *, whole: bool) -> str:
+    """A metric's value; `whole`: as a whole number."""
+    if metric == "accuracy":
+        return f"{value:.4f}"
+    if metric.endswith("_bytes") and 0 <= value < 2**63:
+        return f"{value / 2**20:,.1f} MiB"
+    return f"{int(value):,}" if whole else f"{value:.4g}"
+
+
 def harmless(record: T) -> T:
-    """The record with every text of it plain."""
+    """The record with every text in it made plain."""
     return parse(_plain(record.to_json()), "a record", type(record))
 
 

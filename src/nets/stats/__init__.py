@@ -1,1 +1,1 @@
-"""Every statistical formula, once: tests and intervals, and where a series changes its level."""
+"""Every statistical formula once, with its source: tests and intervals, and change points of a series."""

@@ -1,14 +1,14 @@
-"""Where does a series change its level? Least squares propose, a permutation test confirms; pure.
+"""Where does a series change its level? Least squares propose breakpoints, a permutation test confirms them; pure.
 
 The segmentation with the least squared error is asked for one breakpoint, and, where that one is not confirmed, for
-two: a regression that was mended a few commits later hardly moves the means of two halves. What is found is searched
-again on each side (as E-divisive does: Matteson & James, Journal of the American Statistical Association 109, 2014). A
-proposal is confirmed if its gain, the squared error that it saves, is one that the same values in random order hardly
-reach *at their best breakpoints*: so the level of the test holds for a segment as a whole, wherever its best breakpoint
-lies, and whatever the noise's distribution. It assumes that without a change any order of the values is as likely:
-noise that stays for days looks like a change, and is reported as one.
+two: a regression that was fixed a few commits later hardly changes the means of two halves. The parts on each side of
+what is found are searched again (as E-divisive does: Matteson & James, Journal of the American Statistical Association
+109, 2014). A proposal is confirmed if its gain, the squared error that it saves, is one that the same values in random
+order hardly reach *at their best breakpoints*: so the level of the test holds for a segment as a whole, wherever its
+best breakpoint lies, and whatever the noise's distribution. It assumes that without a change any order of the values is
+as likely: noise that stays for days looks like a change, and is reported as one.
 
-A single outlier is no change: values far from the middle are drawn in before the search (which leaves the test exact,
+A single outlier is no change: values far from the median are winsorized before the search (which leaves the test exact,
 since it doesn't depend on their order), a level lasts for three commits at least, and levels are medians.
 """
 
@@ -24,29 +24,30 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 MIN_SIZE = 3
-"""Commits that a level lasts at least."""
+"""The fewest commits of a level."""
 MIN_COMMITS = 12
 """A step in the middle of fewer can't be confirmed: of all orders of n values a share of 2 / C(n, n/2) gain as much."""
 ALPHA_STEP = 0.004
 ALPHA_BUMP = 0.001
-"""Together: a segment without a change shows one with a chance of 0.5 % at most."""
+"""The levels of both tests: together a segment without a change shows one with a chance of 0.5 % at most."""
 MAX_BUMP = 300
-"""In longer segments only steps are searched: pairs of breakpoints grow with the square."""
-LEAST = math.log1p(0.02)
+"""The longest segment in which pairs of breakpoints are searched: their number grows with the square."""
+MIN_SHIFT = math.log1p(0.02)
 PERMUTATIONS = 9_999
-FIRST = 499
-"""So many permutations show most flat series to be flat."""
+FIRST_PERMUTATIONS = 499
+"""So many show that most series have no change."""
 SEED = 20_140_101
-FAR = 3.0
-"""Beyond so many standard deviations, as the median absolute deviation estimates them, a value is drawn in.
+MAX_DEVIATIONS = 3.0
+"""Values are winsorized at so many standard deviations, as the median absolute deviation estimates them.
 
-Nearer, and short levels lose their height too; farther, and an outlier hides more.
+Less would lower short levels too; with more an outlier would hide more changes.
 """
-BLOCK = 2**21
+BLOCK_SIZE = 2**21
+"""Values that are permuted at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangePoint:
     """A level that begins at `index`: the medians before and after, up to the next change, and the p of its test."""
 
     index: int
@@ -60,7 +61,7 @@ class Change:
         return self.after - self.before
 
 
-def change_points(values: Sequence[float], least: float = LEAST) -> tuple[Change, ...]:
+def change_points(values: Sequence[float], least: float = MIN_SHIFT) -> tuple[ChangePoint, ...]:
     """The changes of a series, in order, whose medians differ by `least` or more; of logarithms where ratios count.
 
     The same values give the same changes. Raises ValueError for a value that is not finite.
@@ -69,21 +70,21 @@ def change_points(values: Sequence[float], least: float = LEAST) -> tuple[Change
     if not np.isfinite(series).all():
         raise ValueError("a series has finite values only")
     found = dict(_search(series, 0)) if series.size >= MIN_COMMITS else {}
-    kept = _large(series, sorted(found), least)
+    kept = _without_small(series, sorted(found), least)
     return tuple(
-        Change(index, before, after, found[index])
+        ChangePoint(index, before, after, found[index])
         for index, (before, after) in zip(kept, pairwise(_medians(series, kept)), strict=True)
     )
 
 
 def _search(segment: Values, offset: int) -> Iterator[tuple[int, float]]:
     """(Index, p) of every confirmed breakpoint, in no order."""
-    drawn_in = _without_outliers(segment)
+    centred = _winsorized(segment)
     for n_breaks, alpha in ((1, ALPHA_STEP), (2, ALPHA_BUMP)):
         if segment.size < (n_breaks + 1) * MIN_SIZE or (n_breaks == 2 and segment.size > MAX_BUMP):
             return
-        breaks = _proposed(drawn_in, n_breaks)
-        p = _p(drawn_in, n_breaks, alpha)
+        breaks = _best_breaks(centred, n_breaks)
+        p = _p(centred, n_breaks, alpha)
         if p <= alpha:
             yield from ((offset + index, p) for index in breaks)
             for start, end in pairwise((0, *breaks, segment.size)):
@@ -91,8 +92,8 @@ def _search(segment: Values, offset: int) -> Iterator[tuple[int, float]]:
             return
 
 
-def _proposed(segment: Values, n_breaks: int) -> list[int]:
-    """Where the segmentation with the least squared error breaks; the first of several."""
+def _best_breaks(segment: Values, n_breaks: int) -> list[int]:
+    """The breakpoints of the segmentation with the least squared error; the first of several."""
     best, breaks = -math.inf, [0]
     for first, places, gains in _gains_by_place(segment[np.newaxis], n_breaks):
         if (gain := float(gains.max())) > best:
@@ -101,7 +102,7 @@ def _proposed(segment: Values, n_breaks: int) -> list[int]:
 
 
 def _p(segment: Values, n_breaks: int, alpha: float) -> float:
-    """The share of random orders whose best breakpoints gain as much, this one counted; 1 as soon as it is too many.
+    """The share of random orders whose best breakpoints gain as much, counting the given order; 1 if above `alpha`.
 
     Random orders of the sorted values, so that a series and its reverse have the same p. Source: Davison & Hinkley,
     Bootstrap Methods and their Application, 1997, section 4.2.
@@ -109,21 +110,23 @@ def _p(segment: Values, n_breaks: int, alpha: float) -> float:
     total = float(segment @ segment)
     if total == 0:
         return 1.0
-    least = float(_gains(segment[np.newaxis], n_breaks)[0]) - 1e-9 * total  # equal gains, summed otherwise, are equal
+    # equal gains that were summed in another order count as equal
+    least = float(_gains(segment[np.newaxis], n_breaks)[0]) - 1e-9 * total
     rng, ordered = np.random.default_rng(SEED), np.sort(segment)
-    n_as_large, n_drawn = 1, 1
+    n_as_large, n_orders = 1, 1
     for n in _blocks(segment.size):
         orders = rng.permuted(np.broadcast_to(ordered, (n, segment.size)), axis=1)
         n_as_large += int((_gains(orders, n_breaks) >= least).sum())
-        n_drawn += n
+        n_orders += n
         if n_as_large > alpha * (PERMUTATIONS + 1):
             return 1.0
-    return n_as_large / n_drawn
+    return n_as_large / n_orders
 
 
 def _blocks(size: int) -> Iterator[int]:
-    yield FIRST
-    rest, block = PERMUTATIONS - FIRST, max(1, BLOCK // size)
+    """How many permutations of a segment of this size to draw at once."""
+    yield FIRST_PERMUTATIONS
+    rest, block = PERMUTATIONS - FIRST_PERMUTATIONS, max(1, BLOCK_SIZE // size)
     while rest > 0:
         yield min(rest, block)
         rest -= block
@@ -138,9 +141,9 @@ def _gains(orders: Values, n_breaks: int) -> Values:
 
 
 def _gains_by_place(orders: Values, n_breaks: int) -> Iterator[tuple[list[int], NDArray[np.int64], Values]]:
-    """What breakpoints save in each row: the sum of sum² / n over the pieces between them.
+    """The squared error that breakpoints save in each row: the sum of sum² / n over the pieces between them.
 
-    Gives the breakpoints before the last, where the last can lie, and the gains there (rows, places).
+    Yields the breakpoints before the last, the places of the last, and the gains there (rows, places).
     """
     n = orders.shape[1]
     sums = np.concatenate([np.zeros((len(orders), 1)), np.cumsum(orders, axis=1)], axis=1)
@@ -154,20 +157,20 @@ def _gains_by_place(orders: Values, n_breaks: int) -> Iterator[tuple[list[int], 
         yield [first], j, left**2 / first + (sums[:, j] - left) ** 2 / (j - first) + sums[:, j] ** 2 / (n - j)
 
 
-def _without_outliers(segment: Values) -> Values:
-    """The segment with far values drawn in to FAR deviations (a winsorised segment), less its mean."""
+def _winsorized(segment: Values) -> Values:
+    """The segment winsorized at MAX_DEVIATIONS, less its mean."""
     middle = np.median(segment)
     deviation = 1.4826 * float(np.median(np.abs(segment - middle)))
     if deviation > 0:
-        segment = np.clip(segment, middle - FAR * deviation, middle + FAR * deviation)
+        segment = np.clip(segment, middle - MAX_DEVIATIONS * deviation, middle + MAX_DEVIATIONS * deviation)
     if np.ptp(segment) == 0:
         return np.zeros_like(segment)  # a mean of equal values need not equal them
     centred: Values = segment - segment.mean()
     return centred
 
 
-def _large(series: Values, breaks: Iterable[int], least: float) -> list[int]:
-    """The breaks without those whose medians differ by less; the smallest goes first, which joins its neighbours."""
+def _without_small(series: Values, breaks: Iterable[int], least: float) -> list[int]:
+    """The breaks whose medians differ by `least` or more; the smallest is removed first, which joins its neighbours."""
     kept = list(breaks)
     while kept:
         shifts = [abs(after - before) for before, after in pairwise(_medians(series, kept))]

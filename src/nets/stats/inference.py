@@ -1,7 +1,7 @@
-"""The tests and intervals that verdicts rest on, each once, with its source; pure.
+"""The tests and intervals behind the verdicts, each once, with its source; pure.
 
-Two sides are compared by differences: of logarithms where a ratio is asked for. The paired test and its interval assume
-one thing alone, that without a difference each pair's sign could as well be the other: true where the sides take turns.
+Base and head are compared by differences: of logarithms where a ratio is asked for. The paired test and its interval
+assume only that without a difference either sign of a pair is as likely: true where base and head take turns.
 The distributions are scipy.special's. scipy.stats takes a second to import, and the tests hold each formula against it.
 """
 
@@ -21,12 +21,12 @@ CONFIDENCE = 0.95
 MIN_PAIRS = 5
 """Fewer pairs can't reach a one-sided 5 %: the smallest p of n pairs is 2^-n."""
 MAX_EXACT = 32
-"""Up to so many pairs all 2^n signs are counted; above, the sum of signed differences is close to normal."""
+"""Up to so many pairs all 2^n signs are counted; above, the sum of signed ranks is close to normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far head lies from base, and its interval with the confidence it attains; null where there are too few."""
+    """Head less base, and its interval with the confidence that it attains; None where there are too few values."""
 
     point: float
     low: float | None = None
@@ -43,7 +43,7 @@ class Welch:
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """The one-sided p of a sum of signed ranks this large or larger if each sign were a coin's.
+    """The one-sided p: the chance of so large a sum of signed ranks, or larger, if each sign is random.
 
     Ranks, since a few disturbed pairs would drown the others in a sum of the differences themselves. Pairs that don't
     differ are left out. Exact up to MAX_EXACT pairs, ties too: the sums of both halves' signs are sorted and counted
@@ -76,7 +76,7 @@ def _sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def holm(ps: Sequence[float]) -> tuple[float, ...]:
-    """The p values adjusted for being several, in their order (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    """The p values adjusted for multiple tests, in their order (Holm, Scandinavian Journal of Statistics 6, 1979)."""
     adjusted = [0.0] * len(ps)
     worst = 0.0
     for rank, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
@@ -104,7 +104,7 @@ def paired_shift(differences: Sequence[float]) -> Shift:
         raise ValueError("no pairs to compare")
     i, j = np.triu_indices(d.size)
     walsh = np.sort((d[i] + d[j]) / 2)
-    # half the ends' sum, so that exchanged sides give exactly the negative
+    # half the sum of both middle values, so that exchanging base and head gives exactly the negative
     middle = walsh[(walsh.size - 1) // 2] + walsh[walsh.size // 2]
     if d.size < MIN_PAIRS:
         return Shift(float(middle / 2))
@@ -114,7 +114,7 @@ def paired_shift(differences: Sequence[float]) -> Shift:
 
 @cache
 def _walsh_rank(n: int) -> tuple[int, float]:
-    """Which Walsh average, from either end, bounds the interval, and the confidence: Wilcoxon's distribution."""
+    """The rank of the Walsh average, from either end, that bounds the interval, and the confidence, by Wilcoxon."""
     if n > MAX_EXACT:
         spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
         return max(0, math.floor(n * (n + 1) / 4 + float(ndtri((1 - CONFIDENCE) / 2)) * spread) - 1), CONFIDENCE

@@ -1,1 +1,1 @@
-"""What a result is held against: accuracy bands, and the two definitions of depth; runs merged are judged anew."""
+"""Verdicts on results: accuracy bands and how often they err, and both definitions of depth; `merge` joins sittings."""

@@ -1,7 +1,7 @@
 """How often a band errs: false alarms, and the smallest drop in accuracy that it catches; pure.
 
-A band's false-alarm rate can't be tested on the accuracies that it was made from: at alpha = 0.05 some are left out,
-and at 0.001, where too few could be, normal accuracies are simulated.
+A band's false-alarm rate can't be tested on the accuracies that it was made from. So at alpha = 0.05 some are left out;
+at 0.001, for which there are too few, normal accuracies are simulated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIMULATIONS = 400_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What is known of one band, for the mean of three rounds; fractions of 1.
+    """One band and its error rates, for the mean of three rounds; fractions of 1.
 
     `left_out`: false alarms at alpha = 0.05, three runs left out at a time. `simulated`: at 0.001, of as many normal
     accuracies. `smallest_drop`: of the mean accuracy, caught in 95 % of such runs.
@@ -75,7 +75,7 @@ def simulated(n: int, *, alpha: float = ALPHA, seed: int = 0) -> float:
 
 
 def _outside(reference: NDArray[np.float64], new: NDArray[np.float64], alpha: float) -> float:
-    """Share of rows in which the new accuracies' mean leaves the reference's interval, as `bands.interval` has it."""
+    """Share of rows in which the new accuracies' mean leaves the reference's interval of `prediction_interval`."""
     n = reference.shape[1]
     half = float(stdtrit(n - 1, 1 - alpha / 2)) * reference.std(axis=1, ddof=1) * math.sqrt(1 / n + 1 / ROUNDS)
     return float((np.abs(new.mean(axis=1) - reference.mean(axis=1)) > half).mean())

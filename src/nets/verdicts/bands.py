@@ -1,4 +1,4 @@
-"""Accuracies -> inside, below, above or diverged; pure, but for reading the bands' file.
+"""Accuracies -> inside, below, above or diverged; pure, but for reading and writing the bands file.
 
 A training result is random, so an accuracy is judged against a distribution: n reference runs with distinct
 seeds. The mean of R new rounds is expected inside the prediction interval
@@ -25,8 +25,8 @@ from nets.stats.inference import ALPHA, prediction_interval
 SCHEMA = 1
 
 
-class Runs(Record):
-    """Accuracies of runs of one cell under one protocol, made alike: where, by what, and with which seeds."""
+class ReferenceRuns(Record):
+    """Accuracies of runs of one cell under one protocol that differ in their seeds alone, and how they were made."""
 
     cell: str
     protocol: str
@@ -41,7 +41,7 @@ class Runs(Record):
     accuracies: tuple[float, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _paired(self) -> Runs:
+    def _one_accuracy_a_seed(self) -> ReferenceRuns:
         if len(self.seeds) != len(self.accuracies):
             raise ValueError(f"{len(self.seeds)} seeds, but {len(self.accuracies)} accuracies")
         if len(set(self.seeds)) != len(self.seeds):
@@ -55,10 +55,10 @@ class Bands(Record):
     """All runs of a bands file."""
 
     schema_: Literal[1] = Field(alias="schema")
-    runs: tuple[Runs, ...] = ()
+    runs: tuple[ReferenceRuns, ...] = ()
 
     def accuracies(self, cell: str, protocol: Protocol) -> tuple[float, ...]:
-        """Every reference accuracy of a cell under exactly this protocol's training."""
+        """Every reference accuracy of a cell, trained as this protocol says."""
         return tuple(
             accuracy
             for runs in self.runs
@@ -85,30 +85,24 @@ def read_bands(path: Path) -> Bands:
 def band_verdict(
     accuracy: Accuracy, n_rounds: int, *, diverged: bool, reference: Sequence[float], alpha: float = ALPHA
 ) -> Band:
-    """Hold the mean accuracy of a cell's rounds against its reference runs."""
+    """The band of a cell's reference runs, and the verdict on the mean accuracy of its rounds."""
     low, high = prediction_interval(reference, n_rounds, alpha)
-    verdict: BandVerdict = "inside"
-    if diverged:
-        verdict = "diverged"
-    elif accuracy.mean < low:
-        verdict = "below"
-    elif accuracy.mean > high:
-        verdict = "above"
-    return Band(low=low, high=high, n=len(reference), alpha=alpha, verdict=verdict)
+    side: BandVerdict = "below" if accuracy.mean < low else "above" if accuracy.mean > high else "inside"
+    return Band(low=low, high=high, n=len(reference), alpha=alpha, verdict="diverged" if diverged else side)
 
 
 def band_of(
-    cell: str, protocol: Protocol, accuracy: Accuracy, *, diverged: bool, known: Bands | str
+    cell: str, protocol: Protocol, accuracy: Accuracy, *, diverged: bool, bands: Bands | str
 ) -> tuple[Band | None, str | None]:
     """A cell's band and its verdict on all `protocol.rounds` rounds, or None and why there is none.
 
-    `known`: the bands file, or the reason why there is none.
+    `bands`: of the bands file, or why there is none.
     """
-    if isinstance(known, str):
-        return None, known
+    if isinstance(bands, str):
+        return None, bands
     if protocol.name == "custom":
         return None, "a custom protocol has no reference runs"
-    reference = known.accuracies(cell, protocol)
+    reference = bands.accuracies(cell, protocol)
     if len(reference) < 2:
         return None, f"the bands file has {len(reference)} runs of {cell} under {protocol.name}, and 2 are needed"
     return band_verdict(accuracy, protocol.rounds, diverged=diverged, reference=reference), None
@@ -120,8 +114,8 @@ COMMENT = (
 )
 
 
-def write_bands(file: Path, groups: Iterable[Runs]) -> None:
-    """Write a bands file, ordered by protocol, cell and source, in place of the one that is there."""
+def write_bands(file: Path, groups: Iterable[ReferenceRuns]) -> None:
+    """Write or replace a bands file, ordered by protocol, cell and source."""
     document = tomlkit.document()
     for line in COMMENT.splitlines():
         document.add(tomlkit.comment(line))
@@ -129,8 +123,7 @@ def write_bands(file: Path, groups: Iterable[Runs]) -> None:
     tables = tomlkit.aot()
     for runs in sorted(groups, key=lambda runs: (runs.protocol, runs.cell, runs.source, runs.device, runs.torch)):
         table = tomlkit.table()
-        for key, value in runs.model_dump(mode="json").items():
-            table[key] = value
+        table.update(runs.model_dump(mode="json"))
         tables.append(table)
     document["runs"] = tables
     durable.write(file, tomlkit.dumps(document))

@@ -28,10 +28,10 @@ LEAST_RATIO = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network costs: seconds of train + evaluate of each round, and what it demands.
+    """What a network costs: seconds of train + evaluate of each round, and its demand on the machine.
 
     `sm_efficiency_pct`: on a GPU, the trace's estimate. `macs`: on a CPU, multiply-accumulates of an image's forward
-    pass; of the same training the ratio of what two networks execute. `is_published`: a table's mean, without rounds.
+    pass, whose ratio is that of the whole training. `is_published`: the time is a published mean, without rounds.
     """
 
     hidden_layers: int
@@ -41,27 +41,13 @@ class Cost:
     is_published: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CostRatio:
-    """A ratio over the reference's with its 95 % bounds; without bounds, and why."""
-
-    ratio: float
-    bounds: tuple[float, float] | None
-    because: str | None = None
-
-    def times(self, factor: float) -> CostRatio:
-        """Everything times a factor that is known."""
-        bounds = None if self.bounds is None else (self.bounds[0] * factor, self.bounds[1] * factor)
-        return CostRatio(self.ratio * factor, bounds, self.because)
-
-
 def classical(hidden_layers: int) -> Verdict:
     """Shallow or deep by the number of hidden layers."""
     return "deep" if hidden_layers > DEEP_ABOVE else "shallow"
 
 
 def classical_depth(hidden_layers: int, *, no_reference_because: str = "no reference was compared") -> Depth:
-    """The classical verdict alone, and why there is no other."""
+    """The classical verdict alone, and why there is no cost-aware one."""
     verdict = classical(hidden_layers)
     relation = "more than" if verdict == "deep" else "not more than"
     return Depth(
@@ -75,73 +61,63 @@ def classical_depth(hidden_layers: int, *, no_reference_because: str = "no refer
 
 def depth_against(network: Cost, reference: Cost, name: str) -> Depth:
     """Both verdicts on a network; `name` is the reference's."""
-    deep_by_layers = network.hidden_layers > DEEP_ABOVE
-    criteria = Criteria(
-        layers=Criterion(state="holds" if deep_by_layers else "fails", ratio=None, low=None, high=None),
-        time=_criterion(time_ratio(network, reference)),
-        demand=_criterion(_demand_ratio(network, reference)),
-    )
-    verdict = rule(criteria.layers.state, criteria.time.state, criteria.demand.state)
-    demand = "multiply-accumulates" if network.macs is not None else "SM-seconds"
-    because = "; ".join(
-        (
-            f"layers: {criteria.layers.state} ({network.hidden_layers} hidden)",
-            f"time: {_said(criteria.time, name)}",
-            f"demand: {_said(criteria.demand, name)} ({demand})",
-        )
-    )
+    by_layers = classical(network.hidden_layers)
+    layers = Criterion(state="holds" if by_layers == "deep" else "fails", ratio=None, low=None, high=None)
+    time, demand = time_criterion(network, reference), _demand_criterion(network, reference)
+    unit = "multiply-accumulates" if network.macs is not None else "SM-seconds"
     return Depth(
-        classical=classical(network.hidden_layers),
-        cost_aware=verdict,
-        criteria=criteria,
+        classical=by_layers,
+        cost_aware=majority(layers.state, time.state, demand.state),
+        criteria=Criteria(layers=layers, time=time, demand=demand),
         reference=name,
-        because=because,
+        because=(
+            f"layers: {layers.state} ({network.hidden_layers} hidden); time: {_criterion_text(time, name)}; "
+            f"demand: {_criterion_text(demand, name)} ({unit})"
+        ),
     )
 
 
-def rule(*states: State) -> CostAware:
+def majority(*states: State) -> CostAware:
     """Deep if two criteria hold, shallow if two fail, else undecided."""
     if states.count("holds") >= 2:
         return "deep"
     return "shallow" if states.count("fails") >= 2 else "undecided"
 
 
-def time_ratio(network: Cost, reference: Cost) -> CostRatio:
-    """Geometric mean of a network's times over the reference's, with Welch's interval of the difference of logs."""
+def time_criterion(network: Cost, reference: Cost, *, factor: float = 1.0) -> Criterion:
+    """By `factor` times the ratio of the geometric means, with Welch's interval of the difference of logarithms."""
     a, b = ([math.log(seconds) for seconds in cost.times_s] for cost in (network, reference))
-    difference = fmean(a) - fmean(b)
-    ratio = math.exp(difference)
+    ratio = math.exp(fmean(a) - fmean(b)) * factor
     if network.is_published or reference.is_published:
-        return CostRatio(ratio, (ratio, ratio))
+        return _criterion(ratio, ratio, ratio)
     if min(len(a), len(b)) < 2:
-        return CostRatio(ratio, None, "an interval needs two rounds of both")
+        return _criterion(ratio, because="an interval needs two rounds of both")
     shift = welch(b, a).shift
     assert shift.low is not None
     assert shift.high is not None
-    return CostRatio(ratio, (math.exp(shift.low), math.exp(shift.high)))
+    return _criterion(ratio, math.exp(shift.low) * factor, math.exp(shift.high) * factor)
 
 
-def _demand_ratio(network: Cost, reference: Cost) -> CostRatio | str:
-    """The ratio, or why there is none."""
+def _demand_criterion(network: Cost, reference: Cost) -> Criterion:
     if network.sm_efficiency_pct is not None and reference.sm_efficiency_pct:
-        return time_ratio(network, reference).times(network.sm_efficiency_pct / reference.sm_efficiency_pct)
+        factor = network.sm_efficiency_pct / reference.sm_efficiency_pct
+        return time_criterion(network, reference, factor=factor)
     if network.macs is not None and reference.macs:
         ratio = network.macs / reference.macs
-        return CostRatio(ratio, (ratio, ratio))
-    return "SM efficiency was not measured of both"
+        return _criterion(ratio, ratio, ratio)
+    return _criterion(because="SM efficiency was not measured of both")
 
 
-def _criterion(found: CostRatio | str) -> Criterion:
-    if isinstance(found, str):
-        return Criterion(state="undecided", ratio=None, low=None, high=None, because=found)
-    if found.bounds is None:
-        return Criterion(state="undecided", ratio=found.ratio, low=None, high=None, because=found.because)
-    low, high = found.bounds
-    state: State = "holds" if low > LEAST_RATIO else "fails" if high < LEAST_RATIO else "undecided"
-    return Criterion(state=state, ratio=found.ratio, low=low, high=high)
+def _criterion(
+    ratio: float | None = None, low: float | None = None, high: float | None = None, because: str | None = None
+) -> Criterion:
+    state: State = "undecided"
+    if low is not None and high is not None:
+        state = "holds" if low > LEAST_RATIO else "fails" if high < LEAST_RATIO else "undecided"
+    return Criterion(state=state, ratio=ratio, low=low, high=high, because=because)
 
 
-def _said(criterion: Criterion, name: str) -> str:
+def _criterion_text(criterion: Criterion, name: str) -> str:
     if criterion.ratio is None:
         return f"{criterion.state}, {criterion.because}"
     interval = f"no interval: {criterion.because}"
@@ -151,35 +127,29 @@ def _said(criterion: Criterion, name: str) -> str:
 
 
 def with_depth(results: Sequence[Result]) -> list[Result]:
-    """The results of one run, each judged against the reference's on the same data set, where that ran alike."""
-    return [_judged(result, results) for result in results]
+    """The results of one run, each judged against the reference's on the same data set and under the same setting."""
+    return [result.replace(depth=_depth(result, results)) for result in results]
 
 
-def _judged(result: Result, everyone: Iterable[Result]) -> Result:
+def _depth(result: Result, results: Iterable[Result]) -> Depth | None:
     if result.network is None or result.depth is None or not result.rounds:
-        return result
+        return result.depth
     name = f"{result.cell.dataset}-{REFERENCE}"
-    candidates = [other for other in everyone if other.id == name and other.network is not None and other.rounds]
+    candidates = [other for other in results if other.id == name and other.network is not None and other.rounds]
     alike = [other for other in candidates if _setting(other) == _setting(result)]
     if not alike:
         ran = "ran otherwise" if candidates else "did not run to its end"
-        found = classical_depth(
-            result.network.hidden_layers, no_reference_because=f"the reference {name} {ran} in this session"
-        )
-    else:
-        reference = cost(alike[-1])
-        # the reference's own rounds are not two samples: its ratios are 1
-        found = depth_against(cost(result), reference, name) if result.id != name else _of_itself(reference, name)
-    return result.model_copy(update={"depth": found})
-
-
-def _of_itself(reference: Cost, name: str) -> Depth:
-    once = replace(reference, times_s=(1.0,), is_published=True)
-    return depth_against(once, once, name)
+        because = f"the reference {name} {ran} in this session"
+        return classical_depth(result.network.hidden_layers, no_reference_because=because)
+    reference = _cost(alike[-1])
+    if result.id == name:  # its rounds are no two samples: the ratios are exactly 1
+        reference = replace(reference, times_s=(1.0,), is_published=True)
+        return depth_against(reference, reference, name)
+    return depth_against(_cost(result), reference, name)
 
 
 def _setting(result: Result) -> tuple[object, ...]:
-    """What must be the same for two costs to be compared; the rounds may be more, where one cell was decided sooner."""
+    """What must be the same for two costs to be compared; `nets ab` may give one of two cells more rounds."""
     return (
         result.cell.data_sha256,
         result.protocol.repeated(rounds=1, seed=0),
@@ -190,8 +160,8 @@ def _setting(result: Result) -> tuple[object, ...]:
     )
 
 
-def cost(result: Result) -> Cost:
-    """What a record with a network and rounds says of its cost."""
+def _cost(result: Result) -> Cost:
+    """The cost by a record with a network and rounds."""
     assert result.network is not None
     on_gpu = result.device.type == "cuda"
     return Cost(
