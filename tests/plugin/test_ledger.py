@@ -15,10 +15,10 @@ def test_the_parts_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     ages = iter([2.0, 10.0])
     monkeypatch.setattr("nets.plugin.session._process_age_s", lambda: next(ages))
     ledger = Ledger()
-    ledger.began()
+    ledger.tests_start()
     ledger.add("data", 1.5)
-    ledger.measured(record(rounds=(one_round(), one_round(1))))  # each 2 s, set up in 0.1
-    found = ledger.closed()
+    ledger.count_rounds(record(rounds=(one_round(), one_round(1))))  # each 2 s, set up in 0.1
+    found = ledger.summary()
     assert (found.wall_s, found.timed_s, found.import_s, found.data_s) == (10.0, 4.0, 2.0, 1.5)
     assert found.setup_s == pytest.approx(0.2)
     assert found.other_s == pytest.approx(10.0 - 4.0 - 2.0 - 1.5 - 0.2)
@@ -33,7 +33,7 @@ def test_a_block_that_raises_counts() -> None:
     ledger = Ledger()
     with pytest.raises(ZeroDivisionError), ledger.spent("trace"):
         raise ZeroDivisionError
-    assert ledger.closed().trace_s > 0
+    assert ledger.summary().trace_s > 0
 
 
 def test_of_a_session(suite: Suite) -> None:

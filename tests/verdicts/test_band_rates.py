@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from nets.cli.app import app
 from nets.stats.inference import prediction_interval
 from nets.verdicts import bands
-from nets.verdicts.band_rates import caught, left_out, rates, simulated
+from nets.verdicts.band_rates import caught, held_out, rates, simulated
 from tests.support.suite import REPOSITORY
 
 
@@ -25,7 +25,7 @@ def test_false_alarms_are_what_alpha_says() -> None:
     for n in (8, 20):
         assert simulated(n) == pytest.approx(0.001, abs=0.0003)
         assert simulated(n, alpha=0.05) == pytest.approx(0.05, abs=0.003)
-    over_sets = [left_out(accuracies(20, seed), seed=seed) for seed in range(30)]
+    over_sets = [held_out(accuracies(20, seed), seed=seed) for seed in range(30)]
     assert sum(over_sets) / 30 == pytest.approx(0.05, abs=0.015)
 
 

@@ -19,9 +19,9 @@ from nets.cli.common import (
     Json,
     Limit,
     Markdown,
-    demand_apart,
     judge_files,
     limits_of,
+    refuse_overwriting,
 )
 from nets.errors import Exit, NetsError, Unusable
 
@@ -85,7 +85,7 @@ def ab(
             limits=limits,
             out=out,
         )
-        demand_apart(settings.out / "base.json", settings.out / "head.json", markdown, json_file)
+        refuse_overwriting(settings.out / "base.json", settings.out / "head.json", markdown, json_file)
         plan(1, settings.max_sittings, looks, limits)  # refused before anything is started
         with ExitStack() as stack:
             stack.enter_context(ended_by_sigterm())

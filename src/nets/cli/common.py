@@ -49,7 +49,7 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
     from nets.records.run import read_run
     from nets.report.gate import gate_lines, gate_markdown
 
-    demand_apart(base, head, markdown, json_file)
+    refuse_overwriting(base, head, markdown, json_file)
     found = judge_runs(read_run(base), read_run(head), limits)
     print_lines(gate_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty()))
     if markdown is not None:
@@ -59,7 +59,7 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
     return found.exit_code
 
 
-def demand_apart(base: Path, head: Path, *outputs: Path | None) -> None:
+def refuse_overwriting(base: Path, head: Path, *outputs: Path | None) -> None:
     """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
     taken = {base.resolve(), head.resolve()}
     for output in outputs:

@@ -1,4 +1,4 @@
-"""Figures that a record holds once, base against head: by a limit, or by being the same; pure."""
+"""Figures that a record holds once, base against head: judged against a limit, or by equality; pure."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _finding(metric: Metric, cell: ComparableCell, base: Figure, head: Figure, l
         return found.replace(status="not measured", because=f"head has none: {head.because or 'no reason is given'}")
     log_ratio = _log_ratio(base.value, head.value)
     limit = limits.relative(metric.family, paired=cell.pairing is not None)
-    is_one_tick = metric.name == "core_s" and abs(head.value - base.value) < MIN_CPU_DIFFERENCE_S
-    status = "ok" if is_one_tick else ratio_status(log_ratio, limit, metric.worse)
+    is_within_ticks = metric.name == "core_s" and abs(head.value - base.value) < MIN_CPU_DIFFERENCE_S
+    status = "ok" if is_within_ticks else ratio_status(log_ratio, limit, metric.worse)
     return found.with_ratio(Shift(log_ratio), limit, status=status)
 
 
@@ -77,7 +77,7 @@ def _log_ratio(base: float, head: float) -> float:
 
 
 def depth_by_cost(base: Result, head: Result, *, is_slower: bool) -> Finding | None:
-    """A cell that was shallow by cost and is deep has regressed if its own cost has grown; None without two verdicts.
+    """Regressed where a cell went from shallow to deep by cost and its own cost grew; None unless both have a verdict.
 
     The verdict is relative: a reference network that became faster makes others deep without a change of theirs.
     """

@@ -131,7 +131,7 @@ class Profile:
 def profiled(run: CellRun, folder: Path) -> Profile:
     """Profile training steps under the article's schedule; a gzipped trace in `folder` for each of its repeats.
 
-    Neither shapes nor stacks are recorded, as in the article's run: they would slow the host, not the GPU.
+    Neither shapes nor stacks are recorded, as they were in the article's run: they slow the host, not the GPU.
     """
     paths: list[Path] = []
     n_in_step: list[int] = []

@@ -137,15 +137,15 @@ class Cycle:
         for i, event in enumerate(events):
             if not isinstance(event, Mapping):
                 raise Unreadable(f"{source}: event {i}: a {type(event).__name__}, not an object")
-            kind = cycle._list_for(event)
-            if kind is None:
+            events_of_kind = cycle._list_for(event)
+            if events_of_kind is None:
                 continue
             try:
-                kind.append(Event.model_validate(event))
+                events_of_kind.append(Event.model_validate(event))
             except ValidationError as error:
                 raise Unreadable(f"{source}: event {i}: {first_fault(error)}") from error
-            if kind is cycle.ops and kind[-1].args.device is None:
-                raise Unreadable(f"{source}: event {i}: field 'args.device' is missing from {kind[-1].name!r:.80}")
+            if events_of_kind is cycle.ops and cycle.ops[-1].args.device is None:
+                raise Unreadable(f"{source}: event {i}: field 'args.device' is missing from {cycle.ops[-1].name!r:.80}")
         return cycle
 
     def _list_for(self, event: Mapping[str, object]) -> list[Event] | None:

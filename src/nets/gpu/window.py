@@ -1,4 +1,4 @@
-"""What was measured of a GPU in one window of time, and the summary of a cell's windows in its `Gpu` record; pure.
+"""What was measured on a GPU in one window of time, and the summary of a cell's windows in its `Gpu` record; pure.
 
 A figure that could not be measured is None with its reason in `missing`, never 0. What makes a measured figure unfit
 for comparison (another process, throttling, MIG, a window too short) is in `reasons`, and the figure stays.
@@ -22,7 +22,11 @@ COUNTERS = ("sm_utilization_pct", "sm_occupancy_pct", "dram_bandwidth_pct", "ten
 
 @dataclass(slots=True)
 class Window:
-    """One window of time. Sample times are seconds since its start, energy is that of the window, counters per cent."""
+    """One window of time. Sample times are seconds since its start, energy is that of the window, counters per cent.
+
+    `refused`: figure -> why the driver gave none. `unchecked`: what could have spoilt the figures and could not be
+    seen. `spoilt`: what did, so that the figures are not fit for comparison.
+    """
 
     seconds: float = 0.0
     samples: list[tuple[float, float]] = field(default_factory=list)

@@ -18,7 +18,7 @@ from nets.errors import Unusable, counted
 from nets.gate.comparability import facts
 from nets.history.archive import UNVERSIONED, Archive, Commit, StoredRun, in_order
 from nets.history.records import Change, Condition, History, Line, Point, State
-from nets.history.scales import TRACKED, TrackedMetric
+from nets.history.tracked import TRACKED, TrackedMetric
 from nets.records.cell import Result
 from nets.stats.changepoints import MIN_COMMITS, change_points
 

@@ -87,7 +87,7 @@ def timing_of(item: pytest.Item, *, n_rounds: int) -> dict[str, Any] | None:
 
 
 def restored_benchmark(entry: Entry) -> Metadata | None:
-    """What `of` took as pytest-benchmark's own object, the record as its `extra_info`; None without a timing."""
+    """What `timing_of` took as pytest-benchmark's own object, the record as its `extra_info`; None without a timing."""
     timing = entry.benchmark
     if timing is None:
         return None

@@ -124,7 +124,7 @@ class Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
-        self._session.ledger.began()
+        self._session.ledger.tests_start()
         self._session.planned.update(
             (item.nodeid, PlannedCell(cell.id, cell.dataset))
             for item in session.items
@@ -148,7 +148,7 @@ class Recorder:
         if RECORD in properties:
             entry = Entry.from_json(str(properties[RECORD]), report.nodeid)
             self._journal.append(entry)
-            self._session.ledger.measured(entry.result)
+            self._session.ledger.count_rounds(entry.result)
         elif SKIPPED in properties:
             self._not_run[report.nodeid] = str(properties[SKIPPED])
         elif report.failed and report.when != "teardown":
@@ -224,7 +224,7 @@ class Recorder:
     @cached_property
     def harness(self) -> Harness | None:
         """Where the time went; not with workers, which run at once, nor without a cell."""
-        return None if self._session.has_workers or not self._session.planned else self._session.ledger.closed()
+        return None if self._session.has_workers or not self._session.planned else self._session.ledger.summary()
 
     def missing(self) -> list[tuple[str, str]]:
         """The planned cells without a record, and why."""

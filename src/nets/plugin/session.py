@@ -39,7 +39,8 @@ class PlannedCell(NamedTuple):
 class Session:
     """One session's state, on the controller and on each worker.
 
-    `planned`: the tests that measure cells, by their node id. `side_by_side`, `growth`: records of such benchmarks.
+    `planned`: the tests that measure cells, by their node id. `side_by_side`, `growth`: the records of the benchmarks
+    that compare two things in turns, and that sweep batch and set sizes.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -78,7 +79,8 @@ class Session:
     def device(self) -> torch.device:
         """The device that was asked for; on a worker, the one that the controller chose.
 
-        Where a worker can't have that it is the CPU, to describe, and `no_device_because` keeps cells from running.
+        Where a worker can't have it this is the CPU, for the record's description alone, and `no_device_because` keeps
+        cells from running.
         """
         from nets.machine.device import DeviceError, choose_device
 
@@ -131,16 +133,16 @@ class Ledger:
         finally:
             self.add(part, perf_counter() - started)
 
-    def began(self) -> None:
+    def tests_start(self) -> None:
         """The first test is about to run: all so far was import."""
         self._seconds["import"] = _process_age_s()
 
-    def measured(self, result: Result) -> None:
+    def count_rounds(self, result: Result) -> None:
         """Count a cell's rounds."""
         self._timed_s += sum(round_.time_s for round_ in result.rounds)
         self.add("setup", sum(round_.setup_s for round_ in result.rounds))
 
-    def closed(self) -> Harness:
+    def summary(self) -> Harness:
         """The whole up to now."""
         from nets.records.run import Harness
 

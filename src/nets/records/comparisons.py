@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from nets.records.base import Record
 from nets.records.cell import CellFacts, Depth, Device, Execution, Network, Protocol, Round, Where
+from nets.stats.inference import median_interval
 
 CONFIDENCE = 0.95
 
@@ -65,8 +66,6 @@ class SideBySide(Record):
 
 def ratio_of(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> PairedRatio:
     """The ratio of two sides' seconds, turn by turn. Raises ValueError without a turn, or for unequal numbers."""
-    from nets.stats.inference import median_interval  # scipy, which reading a run would else wait for
-
     ratios = sorted(a / b for a, b in zip(first, second, strict=True))
     if not ratios:
         raise ValueError("no turns to compare")

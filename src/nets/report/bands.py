@@ -28,7 +28,7 @@ def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
                 published, inside = f"{mean:.4f}", "yes" if found.low <= mean <= found.high else "no"
             lines.append(
                 f"{cell.id:<15} {name:<8} {found.n:>3} {found.mean:>7.4f} {found.std:>7.4f} "
-                f"{f'{found.low:.4f}–{found.high:.4f}':>17} {published:>8} {inside:>6} {found.left_out:>10.4f} "
+                f"{f'{found.low:.4f}–{found.high:.4f}':>17} {published:>8} {inside:>6} {found.held_out:>10.4f} "
                 f"{found.simulated:>11.5f} {found.smallest_drop:>11.4f}"
             )
     for runs in broken.runs if broken is not None else ():

@@ -12,16 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, stdev, variance
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtr, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 MIN_PAIRS = 5
 """Fewer pairs can't reach a one-sided 5 %: the smallest p of n pairs is 2^-n."""
 MAX_EXACT = 32
 """Up to so many pairs all 2^n signs are counted; above, the sum of signed ranks is close to normal."""
+
+
+def special() -> Any:
+    """scipy.special, imported when a distribution is needed: a run's file can be read without waiting for it."""
+    import scipy.special
+
+    return scipy.special
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def sign_flip(differences: Sequence[float]) -> float:
     if scores.size == 0:
         return 1.0
     if scores.size > MAX_EXACT:
-        return float(ndtr(-scores.sum() / math.sqrt(float((scores * scores).sum()))))
+        return float(special().ndtr(-scores.sum() / math.sqrt(float((scores * scores).sum()))))
     left, right = _sums(scores[: scores.size // 2]), np.sort(_sums(scores[scores.size // 2 :]))
     n_at_least = (right.size - np.searchsorted(right, scores.sum() - left)).sum()  # halves of integers: exact
     return float(n_at_least / 2.0**scores.size)
@@ -117,7 +124,9 @@ def _walsh_rank(n: int) -> tuple[int, float]:
     """The rank of the Walsh average, from either end, that bounds the interval, and the confidence, by Wilcoxon."""
     if n > MAX_EXACT:
         spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-        return max(0, math.floor(n * (n + 1) / 4 + float(ndtri((1 - CONFIDENCE) / 2)) * spread) - 1), CONFIDENCE
+        return max(
+            0, math.floor(n * (n + 1) / 4 + float(special().ndtri((1 - CONFIDENCE) / 2)) * spread) - 1
+        ), CONFIDENCE
     ways = np.zeros(n * (n + 1) // 2 + 1)
     ways[0] = 1
     for rank in range(1, n + 1):
@@ -141,8 +150,10 @@ def welch(base: Sequence[float], head: Sequence[float]) -> Welch:
         return Welch(Shift(point, point, point, CONFIDENCE), 1.0 if point == 0 else 0.0)
     share = of_base / (of_base + of_head)
     freedom = 1 / (share**2 / (len(base) - 1) + (1 - share) ** 2 / (len(head) - 1))
-    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
-    return Welch(Shift(point, point - half, point + half, CONFIDENCE), 2 * float(stdtr(freedom, -abs(point) / error)))
+    half = float(special().stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    return Welch(
+        Shift(point, point - half, point + half, CONFIDENCE), 2 * float(special().stdtr(freedom, -abs(point) / error))
+    )
 
 
 ALPHA = 0.001
@@ -166,14 +177,17 @@ def median_interval(ordered: Sequence[float], confidence: float) -> tuple[float,
 def rate_interval(k: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """An interval for the rate behind `k` of `n`, fractions of 1 (Clopper & Pearson, Biometrika 26, 1934)."""
     alpha = 1 - confidence
-    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha / 2))
-    return low, 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - alpha / 2))
+    low = 0.0 if k == 0 else float(special().betaincinv(k, n - k + 1, alpha / 2))
+    return low, 1.0 if k == n else float(special().betaincinv(k + 1, n - k, 1 - alpha / 2))
+
+
+def prediction_half_width(n: int, n_rounds: int, alpha: float = ALPHA) -> float:
+    """Half the prediction interval for a mean of `n_rounds` new values, in standard deviations of `n` earlier ones."""
+    return float(special().stdtrit(n - 1, 1 - alpha / 2)) * math.sqrt(1 / n + 1 / n_rounds)
 
 
 def prediction_interval(reference: Sequence[float], n_rounds: int, alpha: float = ALPHA) -> tuple[float, float]:
     """The prediction interval for the mean of `n_rounds` new accuracies, cut to [0, 1]; needs two references."""
-    n = len(reference)
-    t = float(stdtrit(n - 1, 1 - alpha / 2))
-    half = t * stdev(reference) * math.sqrt(1 / n + 1 / n_rounds)
+    half = prediction_half_width(len(reference), n_rounds, alpha) * stdev(reference)
     centre = fmean(reference)
     return max(0.0, centre - half), min(1.0, centre + half)

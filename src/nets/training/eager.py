@@ -1,4 +1,4 @@
-"""The trainers that run each step as Python gives it: the resident pipeline's, and the article's."""
+"""The trainers that run each step directly, operation by operation: the resident pipeline's, and the article's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ResidentTrainer(Trainer):
         self.tally.clear()
         for images, labels in self.loaders.train:
             loss, outputs = self.step(images, labels)
-            self.tally.note(loss, outputs, labels)
+            self.tally.add_later(loss, outputs, labels)
             yield StepsDone(1, len(labels))
 
     def _means(self, n_images: int) -> Pass:
@@ -62,8 +62,8 @@ class ResidentTrainer(Trainer):
 class FusedAdam:
     """Adam (Kingma & Ba, 2015) by torch's own fused kernel, without the per-step bookkeeping of `torch.optim.Adam`.
 
-    That bookkeeping is a twentieth of a step at batch size 4. Its state lives from the start, so that a CUDA graph can
-    be captured of it. As torch's, it passes over a parameter without a gradient, and takes a complex one for two real.
+    That bookkeeping is a twentieth of a step at batch size 4. Its state is allocated at construction, so that a CUDA
+    graph can be captured. As torch's, it skips a parameter without a gradient, and treats a complex one as two real.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], *, lr: float) -> None:
@@ -140,7 +140,7 @@ class Tally:
         self._loss.add_(loss, alpha=len(labels))
         self._correct += (outputs.argmax(1) == labels).sum()
 
-    def note(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
+    def add_later(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
         """Count a batch later, together with others of its size."""
         if self._noted and (len(self._noted) == NOTED_STEPS or len(labels) != len(self._noted[0][2])):
             self._count()

@@ -1,7 +1,7 @@
 """How often a band errs: false alarms, and the smallest drop in accuracy that it catches; pure.
 
-A band's false-alarm rate can't be tested on the accuracies that it was made from. So at alpha = 0.05 some are left out;
-at 0.001, for which there are too few, normal accuracies are simulated.
+A band's false-alarm rate can't be tested on the accuracies that it was made from. So at alpha = 0.05 three are
+held out at a time; at 0.001 the reference runs are too few, and normal accuracies are simulated.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from statistics import NormalDist, fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
-from nets.stats.inference import ALPHA, prediction_interval
+from nets.stats.inference import ALPHA, prediction_half_width, prediction_interval
 
 ROUNDS = 3
 POWER = 0.95
-LEFT_OUT_ALPHA = 0.05
+HELD_OUT_ALPHA = 0.05
 TRIALS = 4_000
 SIMULATIONS = 400_000
 
@@ -30,8 +29,8 @@ SIMULATIONS = 400_000
 class Rates:
     """One band and its error rates, for the mean of three rounds; fractions of 1.
 
-    `left_out`: false alarms at alpha = 0.05, three runs left out at a time. `simulated`: at 0.001, of as many normal
-    accuracies. `smallest_drop`: of the mean accuracy, caught in 95 % of such runs.
+    `held_out`: false alarms at alpha = 0.05, three runs held out at a time. `simulated`: at 0.001, of the same number
+    of normally distributed accuracies. `smallest_drop`: of the mean accuracy, caught in 95 % of such runs.
     """
 
     n: int
@@ -39,7 +38,7 @@ class Rates:
     std: float
     low: float
     high: float
-    left_out: float
+    held_out: float
     simulated: float
     smallest_drop: float
 
@@ -54,13 +53,13 @@ def rates(reference: Sequence[float], *, seed: int = 0) -> Rates:
         std=std,
         low=low,
         high=high,
-        left_out=left_out(reference, seed=seed),
+        held_out=held_out(reference, seed=seed),
         simulated=simulated(len(reference), seed=seed),
         smallest_drop=fmean(reference) - low + NormalDist().inv_cdf(POWER) * std / math.sqrt(ROUNDS),
     )
 
 
-def left_out(reference: Sequence[float], *, alpha: float = LEFT_OUT_ALPHA, seed: int = 0) -> float:
+def held_out(reference: Sequence[float], *, alpha: float = HELD_OUT_ALPHA, seed: int = 0) -> float:
     """Share of choices of three runs whose mean leaves the interval of the others."""
     rng = np.random.default_rng(seed)
     mixed = np.stack([rng.permutation(np.asarray(reference)) for _ in range(TRIALS)])
@@ -77,7 +76,7 @@ def simulated(n: int, *, alpha: float = ALPHA, seed: int = 0) -> float:
 def _outside(reference: NDArray[np.float64], new: NDArray[np.float64], alpha: float) -> float:
     """Share of rows in which the new accuracies' mean leaves the reference's interval of `prediction_interval`."""
     n = reference.shape[1]
-    half = float(stdtrit(n - 1, 1 - alpha / 2)) * reference.std(axis=1, ddof=1) * math.sqrt(1 / n + 1 / ROUNDS)
+    half = prediction_half_width(n, ROUNDS, alpha) * reference.std(axis=1, ddof=1)
     return float((np.abs(new.mean(axis=1) - reference.mean(axis=1)) > half).mean())
 
 

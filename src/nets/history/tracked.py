@@ -23,7 +23,7 @@ MIN_RATIO_VALUE, MAX_VALUE = 1e-12, 1e18
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A record's values of a metric: one a round, one, or none; `because` says why values were left out.
+    """A record's values of a metric: one per round, a single one, or none; `because` says why values were left out.
 
     `window`: over what a GPU's figure was taken, where that matters.
     """
