@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import gc
 import importlib
 import os
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import sklearn.datasets
-import sklearn.model_selection  # noqa: F401
-import torch._dynamo
-import torchvision  # noqa: F401
 
-import nets
-from nets.machine.cpu import cores
-from nets.plugin.workers import shares
+from nets.cells import catalog
 from tests.support.stub_driver import NoCompiler, build
 from tests.support.suite import REPOSITORY, Suite
 
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-    # as the suite's own workers do: side by side, threads on each other's cores wait for one another
+if TYPE_CHECKING:
+    import torch
+
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make ready a process that runs tests; xdist's controller runs none."""
+    if config.getoption("tx", None):
+        return
+    import_everything()
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        keep_to_own_cores(worker)
+
+
+def import_everything() -> None:
+    """Import what the tests use, once: a nested pytest forgets the modules that it was the first to import."""
+    import typer.testing
+
+    import nets
+
+    for module in pkgutil.walk_packages(nets.__path__, "nets."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("torch._dynamo", "torchvision"):
+        importlib.import_module(name)
+    typer.testing._get_command = functools.cache(typer.testing._get_command)  # type: ignore[attr-defined]  # 20 ms a call
+    gc.freeze()  # every cell ends with a collection, which need not look at a million objects of modules
+    atexit.register(gc.unfreeze)  # what is frozen counts as leaked
+
+
+def keep_to_own_cores(worker: str) -> None:
+    """As the suite's own workers do: side by side, threads on each other's cores wait for one another."""
+    import torch
+
+    from nets.machine.cpu import cores
+    from nets.plugin.workers import shares
+
     n_workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     share = shares(n_workers, cores())[int(worker.removeprefix("gw")) % n_workers]  # one that replaces another is gw2
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, share)
     torch.set_num_threads(len(share))
 
-# a nested pytest forgets the modules that it was the first to import: all of them are imported here, once
-for module in pkgutil.walk_packages(nets.__path__, "nets."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what starts processes: begun last, it would leave the other workers idle."""
-    items.sort(key=lambda item: item.path.stem not in ("test_interrupt", "test_workers", "test_identity"))
+    """Begin with what starts processes: begun last, it would leave the other workers idle.
+
+    What test_one_gpu_each runs for its module is there by the time when the others ask for it.
+    """
+    starters = ("test_interrupt", "test_identity")
+    items.sort(key=lambda item: item.path.stem not in starters and item.name != "test_one_gpu_each")
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +102,12 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pytest_benchmark.plugin.get_cpu_info", dict)  # a second each time
     return Suite(pytester)
+
+
+@pytest.fixture
+def one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train the digits for one epoch under `quick`, where a command has no option for it."""
+    monkeypatch.setitem(catalog._TRAINED, "digits", (100, 1, 20))
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def test_report_refuses(tmp_path: Path) -> None:
     assert "field 'cell': Field required" in result.output
 
 
+@pytest.mark.usefixtures("one_epoch")
 def test_bands_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`nets bands` writes every run as it comes, repeats none that is there, and can be interrupted between runs."""
     file = tmp_path / "bands.toml"

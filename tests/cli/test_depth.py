@@ -56,6 +56,7 @@ def test_torchvision_s_warnings(name: str) -> None:
     assert [str(warning.message) for warning in told] == ["another"]
 
 
+@pytest.mark.usefixtures("one_epoch")
 def test_by_cost() -> None:
     """With a data set the network is trained in turns with LeNet-5, and all three criteria are said."""
     result = runner.invoke(app, ["depth", f"{EXAMPLE}:mlp4", "--dataset", "digits", "--rounds", "2", "--device", "cpu"])
@@ -68,6 +69,7 @@ def test_by_cost() -> None:
         assert any(line.startswith(part) for line in lines), part
 
 
+@pytest.mark.usefixtures("one_epoch")
 def test_as_json() -> None:
     """`--json` prints one object and nothing else: the structure, both verdicts, every round of both."""
     arguments = ["depth", f"{EXAMPLE}:mlp4", "--dataset", "digits", "--rounds", "1", "--device", "cpu", "--json"]

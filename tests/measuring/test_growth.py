@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from nets.cells.catalog import CELLS, protocol_for
 from nets.cli.app import app
 from nets.datasets.load import load_data
-from nets.measuring.comparisons import size_sweep
+from nets.measuring import comparisons
 from nets.records.cell import CellFacts, Device, Where
 from nets.records.comparisons import Growth, ThroughputPoint
 from nets.records.run import read_run
@@ -45,13 +45,22 @@ def test_throughput_worked_out() -> None:
     assert record.share(some) == pytest.approx(10 / 3 / 0.2 / 2_000)
 
 
-def test_operations_of_a_training_step() -> None:
+@pytest.fixture
+def small_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the matrix product that the points are held against be a small one."""
+    monkeypatch.setitem(comparisons.MATRIX, "cpu", 256)
+
+
+@pytest.mark.usefixtures("small_matrix")
+def test_operations_of_a_training_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """SNN500's step costs what its matrices say: forward, and backward to the weights and the hidden layer."""
+    monkeypatch.setattr(comparisons, "BATCH_SIZES", (1_024,))
     cell, data, device = CELLS[5], load_data("digits", Path()), torch.device("cpu")
-    with size_sweep(cell, protocol_for("quick", "digits"), PIPELINES["resident"], data, device) as found:
+    with comparisons.size_sweep(cell, protocol_for("quick", "digits"), PIPELINES["resident"], data, device) as found:
         assert found.training_flop_per_image == 2 * (2 * 784 * 500 + 3 * 500 * 10)
 
 
+@pytest.mark.usefixtures("small_matrix")
 def test_a_sweep(suite: Suite) -> None:
     """Batch sizes up to the set's, sets up to the whole, a second for each turn, in file, terminal and report."""
     shutil.copy(REPOSITORY / "benchmarks" / "test_growth.py", suite.path / "benchmarks")

@@ -12,7 +12,7 @@ from nets.machine.cpu import cores
 from nets.records import durable
 from tests.support.suite import Suite
 
-CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1", "--rounds", "2")
+CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1", "--rounds", "1")
 
 HANDLED = """
 import os, pytest, signal
@@ -67,7 +67,7 @@ def interruptible() -> Iterator[None]:
 def test_ctrl_c(suite: Suite, conftest: str, finished: list[str], subprocess: bool) -> None:
     """Ctrl-C keeps the finished cells, whole, drops the half one, and names the cells that didn't run."""
     suite.conftest(conftest)
-    result = suite.run(*CELLS, subprocess=subprocess)
+    result = suite.run(*CELLS, "--rounds", "2", subprocess=subprocess)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "min()" not in result.stdout.str() + result.stderr.str()
     content = suite.content()
@@ -97,7 +97,7 @@ def leave(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None
     def left(cells: str) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(durable.Journal, "remove", lambda self: None)
-            suite.run("--cells", cells, "--epochs", "1", "--rounds", "2")
+            suite.run("--cells", cells, "--epochs", "1", "--rounds", "1")
         suite.out.unlink()
 
     return left
@@ -129,7 +129,7 @@ def test_resume_after_a_half_written_line(suite: Suite, leave: Callable[[str], N
 def test_resume_with_nothing_left(suite: Suite, leave: Callable[[str], None], workers: tuple[str, ...]) -> None:
     """If the killed run had finished every cell, resuming writes the file and passes."""
     leave("digits-snn500")
-    only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
+    only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
     result = suite.run(*only, "--resume", *workers)
     assert result.ret == pytest.ExitCode.OK
     assert len(suite.content()["benchmarks"]) == 1
@@ -156,7 +156,7 @@ def test_resume_under_another_torch(
     """A cell that was made with another torch is run again: one file says one version."""
     leave("digits-snn500")
     monkeypatch.setattr("nets.machine.device.versions", lambda: {"torch": "0"})
-    only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "2")
+    only = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
     suite.run(*only, "--resume").assert_outcomes(passed=1)
 
 

@@ -80,7 +80,7 @@ def test_removed_relu(suite: Suite) -> None:
         "from torch import nn\nimport nets\n\n@nets.network(dataset='shapes')\ndef mlp():\n"
         "    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 64), nn.ReLU(), nn.Linear(64, 10))\n"
     )
-    options = ("--nets", str(own), "--rounds", "8", "--epochs", "4", "--batch-size", "50", "--lr", "6e-3")
+    options = ("--nets", str(own), "--rounds", "8", "--epochs", "2", "--batch-size", "50", "--lr", "1e-2")
     found = accuracy(suite, no_relu, "shapes-mlp", *options)
     assert found.status == "regressed", found
 

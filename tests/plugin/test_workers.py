@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +20,7 @@ from nets.machine.visible import visible_gpus
 from nets.plugin import workers
 from nets.plugin.session import PlannedCell
 from tests.support.stub_driver import environment
-from tests.support.suite import Suite
+from tests.support.suite import INI, ONE_LINE
 
 UUIDS = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(4)]
 
@@ -66,49 +71,92 @@ def test_shares(n_workers: int, cores: list[int]) -> None:
         assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
 
 
-@pytest.fixture
-def four_gpus(suite: Suite, stub_driver: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """A suite on a machine whose driver, the stub, knows four GPUs."""
-    for name, value in environment(stub_driver).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("NVML_STUB", "gpus=4")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    suite.conftest(CONFTEST)
-    (suite.path / "benchmarks" / "test_look.py").write_text(LOOK)
-    (suite.path / "benchmarks" / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
-    return suite
+CELLS = ("test_cells.py", "--cells", "digits-snn500,digits-lenet5")
+
+# the folder of a session -> the CUDA_VISIBLE_DEVICES that it is called under, and what is run after the look
+SESSIONS = {
+    "one each": (None, (*CELLS, "-n", "auto")),
+    "within a list": ("2,3", ("-n", "2")),
+    "too few": ("3", (*CELLS, "-n", "2")),
+}
+# one after the other in one process, which imports torch once; a session's output is in its folder
+RUN = """
+import json, os, pytest, sys
+for folder, (visible, arguments) in json.loads(sys.argv[1]).items():
+    os.chdir(folder)
+    for name, stream in (("stdout", 1), ("stderr", 2)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), stream)
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    code = pytest.main(["test_look.py", "--no-loadscope-reorder", *arguments])
+    sys.stdout.flush()
+    open("code", "w").write(str(int(code)))
+"""
 
 
-def run(suite: Suite, *arguments: str) -> pytest.RunResult:
-    """Run the look on every worker, then cells if asked to, as a child process: its driver is found when it starts."""
-    return suite.pytester.runpytest_subprocess("benchmarks/test_look.py", "--no-loadscope-reorder", *arguments)
+@dataclass(frozen=True)
+class Ran:
+    """What a session left. `seen`: worker -> its CUDA_VISIBLE_DEVICES, and that GPU's UUID."""
+
+    result: pytest.RunResult
+    seen: Mapping[str, Any]
 
 
-CELLS = ("benchmarks/test_cells.py", "--cells", "digits-snn500,digits-lenet5")
+@pytest.fixture(scope="module")
+def on_four_gpus(stub_driver: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Ran]:
+    """The sessions, on a machine whose driver, the stub, knows four GPUs: it is found when a process starts.
+
+    They are run once, whichever of xdist's workers asks first.
+    """
+    own = tmp_path_factory.getbasetemp()
+    top = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "four-gpus"
+    with FileLock(f"{top}.lock"):
+        if not top.exists():
+            run_sessions(top, stub_driver)
+    return {name: left_in(top / name) for name in SESSIONS}
 
 
-def seen(suite: Suite) -> Mapping[str, Any]:
-    """Worker -> its CUDA_VISIBLE_DEVICES, and that GPU's UUID."""
-    return {path.name.removeprefix("seen-"): json.loads(path.read_text()) for path in suite.path.glob("seen-*")}
+def run_sessions(top: Path, driver: Path) -> None:
+    """Run them, each in a folder of its own."""
+    for name in SESSIONS:
+        (top / name).mkdir(parents=True)
+        (top / name / "pytest.ini").write_text(INI)
+        (top / name / "conftest.py").write_text(ONE_LINE + CONFTEST)
+        (top / name / "test_look.py").write_text(LOOK)
+        (top / name / "test_cells.py").write_text("def test_cell(cell_run): pass\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "NETS_"))}
+    subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps({str(top / name): session for name, session in SESSIONS.items()})],
+        env=kept | environment(driver) | {"NVML_STUB": "gpus=4"},
+        check=True,
+    )
 
 
-def test_one_gpu_each(four_gpus: Suite) -> None:
+def left_in(folder: Path) -> Ran:
+    """What a session left in its folder."""
+    out, err = ((folder / name).read_text().splitlines() for name in ("stdout", "stderr"))
+    seen = {path.name.removeprefix("seen-"): json.loads(path.read_text()) for path in folder.glob("seen-*")}
+    return Ran(pytest.RunResult(int((folder / "code").read_text()), out, err, 0.0), seen)
+
+
+def test_one_gpu_each(on_four_gpus: Mapping[str, Ran]) -> None:
     """Four workers get four different GPUs, by UUID, and -n auto starts four.
 
     Where the controller found GPUs, a worker on which none works fails its cells; it does not take the CPU.
     """
-    result = run(four_gpus, *CELLS, "-n", "auto")
-    result.assert_outcomes(passed=8, errors=2)
-    result.stdout.fnmatch_lines(["*cuda: Stub H100*"])
-    result.stdout.fnmatch_lines(["*--device cuda: no GPU works here: *"])
-    assert seen(four_gpus) == {f"gw{i}": [UUIDS[i], UUIDS[i]] for i in range(4)}
+    ran = on_four_gpus["one each"]
+    ran.result.assert_outcomes(passed=8, errors=2)
+    ran.result.stdout.fnmatch_lines(["*cuda: Stub H100*"])
+    ran.result.stdout.fnmatch_lines(["*--device cuda: no GPU works here: *"])
+    assert ran.seen == {f"gw{i}": [UUIDS[i], UUIDS[i]] for i in range(4)}
 
 
-def test_within_the_caller_s_list(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_within_the_caller_s_list(on_four_gpus: Mapping[str, Ran]) -> None:
     """Under CUDA_VISIBLE_DEVICES=2,3 two workers get GPUs 2 and 3, as the caller wrote them."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    run(four_gpus, "-n", "2").assert_outcomes(passed=8)
-    assert seen(four_gpus) == {"gw0": ["2", UUIDS[2]], "gw1": ["3", UUIDS[3]]}
+    ran = on_four_gpus["within a list"]
+    ran.result.assert_outcomes(passed=8)
+    assert ran.seen == {"gw0": ["2", UUIDS[2]], "gw1": ["3", UUIDS[3]]}
 
 
 @pytest.mark.parametrize(
@@ -126,10 +174,9 @@ def test_refusals(n_workers: int, wanted: str, gpus: list[str], message: str | N
     assert workers.refusal(n_workers, wanted, gpus) == message
 
 
-def test_more_workers_than_gpus(four_gpus: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_workers_than_gpus(on_four_gpus: Mapping[str, Ran]) -> None:
     """Every cell on more workers than GPUs is refused before it begins, without a traceback; other tests may run."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    result = run(four_gpus, *CELLS, "-n", "2")
+    result = on_four_gpus["too few"].result
     result.assert_outcomes(passed=8, errors=2)
     result.stdout.fnmatch_lines(["-n 2: 2 workers, but 1 GPU (3): each worker has one to itself"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()

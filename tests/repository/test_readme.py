@@ -35,6 +35,7 @@ def test_every_option_is_named() -> None:
     assert known <= named <= known | commands
 
 
+@pytest.mark.usefixtures("one_epoch")
 def test_the_own_network_works_as_pasted(suite: Suite) -> None:
     """The README's example of one's own network, and the commands below and above it, run as they are."""
     (example,) = re.findall(r"```python\n# my_nets.py\n(.*?)```", README, flags=re.DOTALL)

@@ -11,6 +11,12 @@ import jsonschema
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# hypothesis's plug-in imports all of it for each session's summary
+INI = "[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider -p no:hypothesispytest\n"
+ONE_LINE = 'pytest_plugins = ["nets.plugin"]\n'
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((REPOSITORY / "src" / "nets" / "records" / "record.schema.json").read_text())
+)
 
 
 class Suite:
@@ -20,15 +26,14 @@ class Suite:
         self.pytester = pytester
         self.path = pytester.path
         self.out = self.path / "out.json"
-        # hypothesis's plug-in imports all of it for each session's summary
-        pytester.makeini("[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider -p no:hypothesispytest\n")
+        pytester.makeini(INI)
         self.conftest()
         (self.path / "benchmarks").mkdir()
         shutil.copy(REPOSITORY / "benchmarks" / "test_train_eval.py", self.path / "benchmarks")
 
     def conftest(self, text: str = "") -> None:
         """Write the conftest: the one line, and `text`."""
-        self.pytester.makeconftest('pytest_plugins = ["nets.plugin"]\n' + text)
+        self.pytester.makeconftest(ONE_LINE + text)
 
     def bands(self, cell: str, accuracies: list[float]) -> None:
         """Write a bands file with reference runs of one cell under `quick`."""
@@ -52,9 +57,8 @@ class Suite:
     def content(self) -> dict[str, Any]:
         """The JSON file, every record in it held against the schema."""
         content: dict[str, Any] = json.loads(self.out.read_text(), parse_constant=pytest.fail)
-        schema = json.loads((REPOSITORY / "src" / "nets" / "records" / "record.schema.json").read_text())
         for record in [b["extra_info"] for b in content["benchmarks"]] + content["nets"]["unfinished"]:
-            jsonschema.validate(record, schema)
+            SCHEMA.validate(record)
         assert not list(self.path.glob("*.journal"))
         return content
 

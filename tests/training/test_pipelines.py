@@ -84,7 +84,7 @@ def test_both_give_the_same_distribution() -> None:
     """Over 12 seeds each, the pipelines' accuracies on digits differ by no more than chance (Welch's t below 3.5)."""
     cell = Cell("digits", "snn500")
     data = load.load_data("digits", Path())
-    protocol = protocol_for("quick", "digits").changed(epochs=2)
+    protocol = protocol_for("quick", "digits").changed(epochs=1, batch_size=50)
     accuracies: dict[str, list[float]] = {}
     for offset, (name, way) in enumerate(PIPELINES.items()):
         run = CellRun(cell, protocol.repeated(seed=100 * offset), way, data, way.loaders(data, protocol, CPU), CPU)
