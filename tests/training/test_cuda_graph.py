@@ -11,14 +11,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from studies.kernels_per_step import kernels_a_step
 from torch import Tensor, nn
 
 from nets.cells.catalog import protocol_for
 from nets.datasets.data import Split
 from nets.datasets.load import load_data
 from nets.networks.builtin import MODELS
-from nets.training.cuda_graph import GraphTrainer, Work, graphed
-from nets.training.eager import ResidentTrainer
+from nets.training.cuda_graph import GraphTrainer, Work, graphed, is_faithful
+from nets.training.eager import FusedAdam, ResidentTrainer
 from nets.training.trainer import Loaders, ResidentBatches
 
 CPU = torch.device("cpu")
@@ -37,6 +38,11 @@ class Calls:
     def record(self, work: Work) -> Work:
         """The work itself."""
         return work
+
+    def seconds(self, replay: Work) -> float:
+        """So long that a graph of 5 ms holds 50."""
+        replay()
+        return 1e-4
 
 
 def batches(n: int, size: int) -> ResidentBatches:
@@ -221,3 +227,93 @@ def test_batches_of_another_kind() -> None:
     kept = graphed(ResidentTrainer(lenet5(), Loaders(train, train), PROTOCOL, CPU), Calls())
     assert kept.mode == "eager"
     assert "from a loader of another kind" in str(kept.fallback_because)
+
+
+@settings(deadline=None, max_examples=10)
+@given(n_steps=st.integers(1, 12), at_once=st.integers(1, 5), piece=st.sampled_from([None, 7, 100, 10_000]))
+def test_steps_gathered_and_counted_together(n_steps: int, at_once: int, piece: int | None) -> None:
+    """However many steps are gathered at once, and in whatever pieces Adam takes the weights, they train the same."""
+    found = []
+    for lean in (False, True):
+        eager = trainer(lenet5(), n=120, size=10)
+        if lean:
+            eager.optimizer = FusedAdam(list(eager.model.parameters()), lr=PROTOCOL.lr, piece=piece)
+        recorded = graphed(eager, Calls())
+        assert isinstance(recorded, GraphTrainer)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("nets.training.cuda_graph.GATHERED_BYTES", at_once * 10 * 784 * 4)
+            for each in [n_steps] if lean else [1] * n_steps:
+                recorded.train_steps(each, 10)
+        found.append([*eager.model.state_dict().values(), *eager.optimizer.state])
+    assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-7) for one, other in zip(*found, strict=True))
+
+
+def test_a_parameter_without_a_gradient() -> None:
+    """A parameter that some steps don't use is counted by the steps that did, as torch's Adam counts it."""
+
+    class Sometimes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.always, self.sometimes = nn.Linear(784, 10), nn.Linear(784, 10)
+            self.calls = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.calls += 1
+            outputs: Tensor = self.always(images.flatten(1))
+            return outputs + self.sometimes(images.flatten(1)) if self.calls % 3 else outputs
+
+    ours = trainer(Sometimes(), n=100, size=10)
+    model = copy.deepcopy(ours.model)
+    theirs = torch.optim.Adam(model.parameters(), lr=PROTOCOL.lr)
+    with ours.optimizer.counted_together(8):
+        for images, labels in islice(batches(100, 10), 8):
+            ours.step(images, labels)
+            theirs.zero_grad()
+            nn.functional.cross_entropy(model(images), labels).backward()
+            theirs.step()
+    for one, other in zip(ours.model.parameters(), model.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "replayed", "verdict"),
+    [
+        (1.0, 1.0, 1.0009, True),
+        (1.0, 1.0, 1.0011, False),
+        (1.0, 1.001, 1.0049, True),
+        (1.0, 1.001, 1.0051, False),
+        (1.0, 1.0, float("nan"), False),
+        (float("nan"), float("nan"), float("nan"), True),
+        (float("inf"), 1.0, 2.0, False),
+    ],
+)
+def test_faithful(first: float, second: float, replayed: float, verdict: bool) -> None:
+    """A replay may differ by a thousandth, or by five times what two eager runs differ by; it may not diverge alone."""
+    assert is_faithful(first, second, replayed) is verdict
+
+
+def test_the_length_of_a_graph() -> None:
+    """A graph holds the steps that take about 5 ms: fewer of a large network, many of a small one."""
+
+    class Timed(Calls):
+        def __init__(self, step_s: float) -> None:
+            self.step_s = step_s
+
+        def seconds(self, replay: Work) -> float:
+            return self.step_s
+
+    lengths = []
+    for step_s in (1e-6, 1e-4, 2e-3, 1.0):
+        recorded = graphed(trainer(lenet5(), n=300, size=1), Timed(step_s))
+        lengths.append(next(recorded.steps()))
+    assert lengths == [300, 50, 2, 1]
+
+
+MODELS_COUNTED = ("snn500", "cnn3l", "lenet5")
+
+
+@pytest.mark.parametrize("model", MODELS_COUNTED)
+def test_few_kernels_beside_the_network_s(model: str) -> None:
+    """A recorded step launches at most five kernels beside those of forward, loss, backward and Adam themselves."""
+    recorded, network = kernels_a_step(model)
+    assert recorded - network <= 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ class ResidentTrainer(Trainer):
         self.device = device
         self.optimizer = FusedAdam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
         self.tally = Tally(device)
+        self._one = torch.ones((), device=device)  # the gradient of the loss by itself, ready for every step
 
     def _epoch(self) -> Iterator[StepsDone]:
         self.model.train()
@@ -43,7 +45,9 @@ class ResidentTrainer(Trainer):
         outputs = self.model(images)
         loss = F.cross_entropy(outputs, labels)
         self.optimizer.zero_grad()
-        loss.backward()
+        if self._one.dtype != loss.dtype:
+            self._one = torch.ones_like(loss)
+        loss.backward(self._one)
         self.optimizer.step()
         return loss.detach(), outputs.detach()
 
@@ -64,9 +68,12 @@ class FusedAdam:
 
     That bookkeeping is a twentieth of a step at batch size 4. Its state is allocated at construction, so that a CUDA
     graph can be captured. As torch's, it skips a parameter without a gradient, and treats a complex one as two real.
+
+    `piece`: the kernel gives each 65,536 elements of a tensor one block, which leaves most SMs of a GPU idle. Tensors
+    of more than so many elements are handed to it in pieces, flat views of the same memory; None for as they are.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], *, lr: float) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], *, lr: float, piece: int | None = None) -> None:
         self._parameters: list[Tensor] = list(parameters)
         self._lr = lr
         real = [_real(p.detach()) for p in parameters]
@@ -78,6 +85,10 @@ class FusedAdam:
         self._as_they_are = len(self._groups) == 1 and not any(p.is_complex() for p in parameters)
         self._counts = torch.zeros(len(self._parameters), device=parameters[0].device)
         self._steps = list(self._counts.unbind())  # views: counting all of them is one operation
+        self._ahead: list[Tensor] = []
+        self._n_ahead = 0
+        self._piece = _piece(real) if piece is None and real[0].device.type == "cuda" else piece
+        self._pieces = [self._in_pieces(these) for these in (real, self._means, self._squares)]
 
     @property
     def state(self) -> list[Tensor]:
@@ -89,14 +100,39 @@ class FusedAdam:
         for parameter in self._parameters:
             parameter.grad = None
 
+    @contextmanager
+    def counted_together(self, n_steps: int) -> Iterator[None]:
+        """Count up to `n_steps` steps in the block at once, as long as every parameter has a gradient in each."""
+        ahead = torch.arange(1, n_steps + 1, device=self._counts.device, dtype=self._counts.dtype)
+        self._ahead = list((ahead[:, None] + self._counts).unbind())
+        try:
+            yield
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Note what was counted ahead."""
+        if self._n_ahead:
+            self._counts += self._n_ahead
+        self._ahead, self._n_ahead = [], 0
+
     @torch.no_grad()
     def step(self) -> None:
         """Apply the gradients."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         if self._as_they_are and len(gradients) == len(self._parameters):
-            self._counts += 1
-            self._apply(self._parameters, gradients, self._means, self._squares, self._steps)
+            steps = self._counted()
+            if self._piece is None or any(
+                g.stride() != p.stride() for g, p in zip(gradients, self._parameters, strict=True)
+            ):
+                self._apply(self._parameters, gradients, self._means, self._squares, steps)
+                return
+            parameters, means, squares = self._pieces
+            pieces = self._in_pieces(gradients)
+            of_each = [step for step, g in zip(steps, gradients, strict=True) for _ in range(self._n_pieces(g))]
+            self._apply(parameters, pieces, means, squares, of_each)
             return
+        self._settle()
         for group in self._groups:
             with_one = [i for i in group if self._parameters[i].grad is not None]
             if not with_one:
@@ -108,12 +144,55 @@ class FusedAdam:
             gradients = [_real(p.grad) for p in parameters if p.grad is not None]
             self._apply([_real(p) for p in parameters], gradients, means, squares, steps)
 
+    def _counted(self) -> list[Tensor]:
+        """Each parameter's number of this step."""
+        if self._n_ahead < len(self._ahead):
+            self._n_ahead += 1
+            return list(self._ahead[self._n_ahead - 1].unbind())
+        self._settle()
+        self._counts += 1
+        return self._steps
+
+    def _n_pieces(self, tensor: Tensor) -> int:
+        return 1 if self._piece is None else max(1, -(-tensor.numel() // self._piece))
+
+    def _in_pieces(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Flat views of at most a piece each, in the order of the memory."""
+        if self._piece is None:
+            return list(tensors)
+        return [
+            part
+            for each in tensors
+            for part in each.as_strided((each.numel(),), (1,)).tensor_split(self._n_pieces(each))
+        ]
+
     def _apply(self, parameters: list[Tensor], gradients: list[Tensor], *state: list[Tensor]) -> None:
         means, squares, steps = state
         torch._fused_adam_(
             parameters, gradients, means, squares, [], steps,
             lr=self._lr, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False,
         )  # fmt: skip
+
+
+MAX_TENSORS = 36
+"""Tensors that one launch of the fused kernel takes; with more pieces there would be more launches."""
+PIECE = 12_000
+
+
+def _piece(tensors: Sequence[Tensor]) -> int | None:
+    """How large pieces are to be, so that one launch takes all; None where they don't help, or a tensor has gaps."""
+    if not all(_is_dense(each) for each in tensors):
+        return None
+    spare = MAX_TENSORS - len(tensors)
+    if spare <= 0:
+        return None
+    return max(PIECE, -(-sum(each.numel() for each in tensors) // spare))
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether its elements fill their memory without gaps, in whatever order."""
+    order = sorted(range(tensor.dim()), key=tensor.stride)
+    return tensor.permute(order[::-1]).is_contiguous()
 
 
 class Tally:
@@ -143,16 +222,18 @@ class Tally:
     def add_later(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
         """Count a batch later, together with others of its size."""
         if self._noted and (len(self._noted) == NOTED_STEPS or len(labels) != len(self._noted[0][2])):
-            self._count()
+            self.count()
         self._noted.append((loss, outputs, labels))
 
     def read(self, n: int) -> Pass:
         """Means over `n` images; waits for the device."""
-        if self._noted:
-            self._count()
+        self.count()
         return Pass(self._loss.item() / n, self._correct.item() / n)
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count what was noted."""
+        if not self._noted:
+            return
         losses, outputs, labels = zip(*self._noted, strict=True)
         self._loss.add_(torch.stack(losses).sum(dtype=torch.float64), alpha=len(labels[0]))
         self._correct += (torch.cat(outputs).argmax(1) == torch.cat(labels)).sum()
