@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -318,3 +319,18 @@ def test_data_that_does_not_fit_the_device(suite: Suite, monkeypatch: pytest.Mon
         "takes 11 MiB as float32, and 1 MiB are free there; --pipeline article loads it batch by batch" in failures[0]
     )
     assert "Traceback" not in result.stdout.str()
+
+
+def test_a_library_s_warning_costs_nothing(suite: Suite) -> None:
+    """A module that warns where it is imported, as the package `pynvml` does beside torch, ends no benchmark."""
+    options = "--import-mode=importlib -p no:cacheprovider -p no:hypothesispytest"
+    suite.pytester.makeini(f"[pytest]\naddopts = {options}\nfilterwarnings = error\n")
+    warning = "import warnings\nwarnings.warn('The pynvml package is deprecated', FutureWarning, stacklevel=2)\n"
+    suite.pytester.makepyfile(pynvml=warning, warns=warning)
+    suite.conftest("def pytest_nets_check(cell, result):\n    import warns\n")
+    suite.pytester.syspathinsert()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(suite.path), prepend=os.pathsep)
+        result = suite.run("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", subprocess=True)
+    result.assert_outcomes(passed=1, warnings=2)
+    assert suite.outcomes() == {"digits-snn500": ("passed", [])}

@@ -17,6 +17,8 @@ from nets.plugin.recorder import Recorder
 from nets.plugin.session import PROGRESS, SESSION, Session
 from nets.plugin.terminal import Summary
 
+_MEASURING = {"cell_run", "side_by_side", "growth"}
+"""Fixtures of tests that measure a cell."""
 APART = {
     "growth": "throughput by batch size and by training-set size",
     "monitor_cost": "what the GPU monitor costs, side by side",
@@ -76,7 +78,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the benchmarks that are run by themselves, unless `-m` names their marker."""
+    """Leave out the benchmarks that are run by themselves, unless `-m` names their marker.
+
+    In a test that measures a cell no library's warning is an error, unless the test itself says so.
+    """
+    for item in items:
+        if not _MEASURING.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.filterwarnings("default"), append=False)
     unnamed = [marker for marker in APART if marker not in config.getoption("markexpr")]
     apart = [item for item in items if any(item.get_closest_marker(marker) for marker in unnamed)]
     if apart:
@@ -93,7 +101,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One case a cell, its id `dataset-model`, for every test that asks for `cell_run`, `side_by_side` or `growth`."""
-    if not {"cell_run", "side_by_side", "growth"}.isdisjoint(metafunc.fixturenames):
+    if not _MEASURING.isdisjoint(metafunc.fixturenames):
         cells = metafunc.config.stash[SESSION].options.cells
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
 

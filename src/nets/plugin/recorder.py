@@ -21,7 +21,7 @@ import pytest
 from nets.cells.catalog import Cell
 from nets.errors import Unusable
 from nets.plugin import output
-from nets.plugin.session import RESULT, RUN, PlannedCell, Session, cell_of
+from nets.plugin.session import RESULT, RUN, PlannedCell, Session, cell_of, tolerant
 from nets.records.base import SCHEMA
 from nets.records.durable import Entry, Journal
 
@@ -161,19 +161,20 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Make the file from the journal; a session whose every cell was skipped has not passed."""
-        if not self._session.is_worker and not self._session.runs_nothing:
-            self.interrupted |= isinstance(sys.exc_info()[1], KeyboardInterrupt)  # a second Ctrl-C, in mid-handling
-            planned, benchmarks = self._session.planned, self._session.benchmarks
-            entries = self.entries()
-            if planned and not entries and not self._others_ran and session.exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-            resumes = self._session.options.resume
-            if resumes and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-                session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
-            benchmarks.benchmarks = output.merged_benchmarks(benchmarks.benchmarks, entries, planned)
-            if self.json is not None and (planned or benchmarks.benchmarks):
-                output.write_output(self.json, self._config, benchmarks)
-                self._journal.remove()
+        with tolerant():
+            if not self._session.is_worker and not self._session.runs_nothing:
+                self.interrupted |= isinstance(sys.exc_info()[1], KeyboardInterrupt)  # a second Ctrl-C, in mid-handling
+                planned, benchmarks = self._session.planned, self._session.benchmarks
+                entries = self.entries()
+                if planned and not entries and not self._others_ran and session.exitstatus == pytest.ExitCode.OK:
+                    session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+                resumes = self._session.options.resume
+                if resumes and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+                    session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
+                benchmarks.benchmarks = output.merged_benchmarks(benchmarks.benchmarks, entries, planned)
+                if self.json is not None and (planned or benchmarks.benchmarks):
+                    output.write_output(self.json, self._config, benchmarks)
+                    self._journal.remove()
         return (yield)
 
     @pytest.hookimpl(optionalhook=True)

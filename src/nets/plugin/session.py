@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 
 CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
 """What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
+
+
+@contextmanager
+def tolerant() -> Iterator[None]:
+    """Show a library's warning, whatever pytest's filters would make of it: none is a reason to lose a measurement."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        yield
 
 
 class PlannedCell(NamedTuple):
@@ -84,6 +93,8 @@ class Session:
         """
         from nets.machine.device import DeviceError, choose_device
 
+        with tolerant():
+            import torch  # noqa: F401  # where packages of old warn, as `pynvml` does
         if not self.is_worker:
             return choose_device(self.options.device)
         try:

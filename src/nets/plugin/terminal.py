@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nets.plugin.session import tolerant
+
 if TYPE_CHECKING:
     from nets.cells.catalog import Cell
     from nets.plugin.recorder import Recorder
@@ -85,11 +87,16 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write it, where there is anything to tell."""
-        session, recorder = self._session, self._recorder
+        session = self._session
         if session.runs_nothing or not (session.planned or session.side_by_side or session.growth):
             return
+        with tolerant():
+            self._write(terminalreporter)
+
+    def _write(self, terminalreporter: pytest.TerminalReporter) -> None:
         from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
 
+        session, recorder = self._session, self._recorder
         terminalreporter.section("nets")
         width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
         entries = recorder.entries()
