@@ -23,6 +23,7 @@ from nets.networks.build import UnfitNetwork
 from nets.training import run
 from nets.training.pipelines import ResidentPipeline
 from nets.training.run import CellRun
+from nets.training.trainer import ResidentBatches
 
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits").changed(epochs=1)
@@ -194,3 +195,26 @@ def test_unknown_model() -> None:
         cell_run("resnet").round()
     with pytest.raises(RuntimeError, match="needs setup"):
         cell_run().timed()
+
+
+@pytest.mark.parametrize(("most", "size"), [(400, 500), (359, 180), (100, 90), (1, 1)])
+def test_evaluation_in_batches_that_fit(most: int, size: int) -> None:
+    """Where memory runs out in evaluating, the test batches are halved until they fit, before anything is timed."""
+
+    class Greedy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Linear(784, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if not self.training and len(images) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            outputs: torch.Tensor = self.out(images.flatten(1))
+            return outputs
+
+    data, way, protocol = load.load_data("digits", Path()), ResidentPipeline(), PROTOCOL
+    loaders = way.loaders(data, protocol, CPU)
+    found = CellRun(Cell("digits", "greedy", build=Greedy), protocol, way, data, loaders, CPU)
+    assert isinstance(loaders.test, ResidentBatches)
+    assert 0 < found.round().accuracy <= 1
+    assert loaders.test.batch_size == size

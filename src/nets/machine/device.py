@@ -30,6 +30,13 @@ def versions() -> dict[str, str | None]:
     return found
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch has a type for the GPU's, while the CPU's allocator raises a plain RuntimeError."""
+    import torch
+
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
 def free_bytes(device: torch.device) -> int:
     """Memory that can be had on `device`: of a CPU, what the system can give without swapping."""
     if device.type == "cuda":

@@ -112,16 +112,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     cell = pyfuncitem.funcargs.get("cell")
     if not isinstance(cell, Cell):
         return (yield)
-    import torch
+    from nets.machine.device import is_out_of_memory
 
     try:
         return (yield)
     except NetsError as error:
         because = str(error)
     except (MemoryError, RuntimeError) as error:
-        # torch has a type for the GPU's memory; the CPU's allocator raises a plain RuntimeError
-        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if not known and "can't allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         because = f"{cell.id}: out of memory: {error or 'the host has no more'}"
     finally:

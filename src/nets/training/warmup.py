@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from nets.datasets.data import Data
+from nets.machine.device import is_out_of_memory
 from nets.networks.build import UnfitNetwork, as_unfit
 from nets.records.cell import Protocol
 from nets.training.eager import FusedAdam
-from nets.training.trainer import Loaders
+from nets.training.trainer import Loaders, ResidentBatches
 
 WARM_UP_STEPS = 3
 
@@ -47,11 +48,33 @@ def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, prot
         with as_unfit(f"{cell_id}: {_last_step(last, len(data.train), protocol.batch_size)}"):
             step(images[:last], labels[:last])
     with torch.no_grad(), as_unfit(f"{cell_id}: evaluating it"):
-        _demand_logits(cell_id, network.eval()(images), (len(images), data.n_classes))
+        network.eval()
+        outputs, n_tested = _evaluated(network, images, loaders)
+        _demand_logits(cell_id, outputs, (n_tested, data.n_classes))
     if images._version != untouched:
         raise UnfitNetwork(
             f"{cell_id}: the network writes into its input, which is the data set itself: let it work on a copy"
         )
+
+
+def _evaluated(network: nn.Module, images: torch.Tensor, loaders: Loaders) -> tuple[object, int]:
+    """The network's answer to as many images as fit into memory, and how many; test batches are made as small.
+
+    A batch of training may fit where one of evaluation doesn't, which is larger to keep a small network busy.
+    """
+    batches = loaders.test
+    while True:
+        try:
+            return network(images), len(images)
+        except (MemoryError, RuntimeError) as error:
+            can_halve = isinstance(batches, ResidentBatches) and len(images) > 1
+            if not can_halve or not is_out_of_memory(error):
+                raise
+        if images.device.type == "cuda":
+            torch.cuda.empty_cache()
+        images = images[: -(-len(images) // 2)]
+        assert isinstance(batches, ResidentBatches)
+        batches.batch_size = len(images)
 
 
 def _last_step(n_images: int, n_train: int, batch_size: int) -> str:
