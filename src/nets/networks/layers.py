@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry, shape_wrapper
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count, shape_wrapper
 
 from nets.cells.catalog import ImageShape
 from nets.networks.dataflow import Dataflow, UnknownStructure, memory
@@ -46,6 +46,8 @@ _FLOPS: dict[Any, Any] = {
     aten._int_mm: lambda a, b, *_, **__: 2 * prod(a) * b[-1],
     aten.conv_tbc: lambda a, b, *_, out_shape, **__: 2 * prod(out_shape) * prod(b[:2]),
     aten._trilinear: _trilinear_flops,
+    # which torch 2.11 lacks
+    aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
 }
 
 
