@@ -66,8 +66,8 @@ def keep_to_own_cores(worker: str) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what starts processes: begun last, it would leave the other workers idle. Warnings are errors here.
 
-    Benchmarks share pytest.ini with the tests, and a library's warning must not end one. What test_one_gpu_each runs for
-    its module is there by the time when the others ask for it.
+    Benchmarks share pytest.ini with the tests, and a library's warning must not end one. What test_one_gpu_each runs
+    for its module is there by the time when the others ask for it.
     """
     # torch's own, on machines without a GPU, is none; pytest leaves its log file, the null device, open where a
     # nested session's configuration fails

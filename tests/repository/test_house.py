@@ -48,10 +48,20 @@ def test_the_rules_hold(tmp_path: Path, planted: dict[str, str], broken: str) ->
         assert "0 broken" in told
 
 
-def test_a_start_loads_nothing_heavy() -> None:
-    """The plug-in's start imports neither torch nor scipy nor what comes with them."""
-    heavy = ("torch", "torchvision", "scipy", "sklearn", "numpy", "rich", "tomlkit", "filelock")
-    code = f"import sys, nets.plugin.hooks, nets.plugin.fixtures; print([m for m in {heavy} if m in sys.modules])"
+@pytest.mark.parametrize(
+    ("start", "heavy"),
+    [
+        (
+            "import nets.plugin.hooks, nets.plugin.fixtures",
+            ("torch", "torchvision", "scipy", "sklearn", "numpy", "rich", "tomlkit", "filelock"),
+        ),
+        ("import nets.cli.app, nets.records.run, nets.report.run", ("torch", "scipy", "numpy", "pytest", "tomlkit")),
+    ],
+    ids=["plugin", "report"],
+)
+def test_a_start_loads_nothing_heavy(start: str, heavy: tuple[str, ...]) -> None:
+    """The plug-in's start imports neither torch nor scipy nor what comes with them; `nets report` not even numpy."""
+    code = f"import sys; {start}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

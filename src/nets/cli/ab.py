@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nets.ab.interleave import ended_by_sigterm, stopped_by_ctrl_c
 from nets.cli.common import (
     Allow,
     Cells,
@@ -60,7 +59,7 @@ def ab(
     way, then judges what there is, and exits with 130.
     """
     from nets.ab import child, worktree
-    from nets.ab.interleave import StopRequest
+    from nets.ab.interleave import StopRequest, ended_by_sigterm, stopped_by_ctrl_c
     from nets.ab.looks import plan
     from nets.ab.sittings import AbSettings, Variant, measure
     from nets.records import durable

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from nets.records.base import Record
 from nets.records.cell import CellFacts, Depth, Device, Execution, Network, Protocol, Round, Where
-from nets.stats.inference import median_interval
 
 CONFIDENCE = 0.95
 
@@ -66,6 +65,8 @@ class SideBySide(Record):
 
 def ratio_of(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> PairedRatio:
     """The ratio of two sides' seconds, turn by turn. Raises ValueError without a turn, or for unequal numbers."""
+    from nets.stats.inference import median_interval  # and numpy with it, which reading a file does not need
+
     ratios = sorted(a / b for a, b in zip(first, second, strict=True))
     if not ratios:
         raise ValueError("no turns to compare")
