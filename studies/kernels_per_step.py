@@ -59,10 +59,10 @@ class Calls:
         return 5e-3 / STEPS
 
 
-def kernels_a_step(model: str, dataset: str = "mnist") -> tuple[float, int]:
+def kernels_a_step(model: str, dataset: str = "mnist", batch_size: int | None = None) -> tuple[float, int]:
     """Kernels of a step in a recorded graph; those of forward, loss, backward and Adam alone."""
     protocol, image = protocol_for("quick", dataset), IMAGES[dataset]
-    size = protocol.batch_size
+    size = batch_size or protocol.batch_size
     torch.manual_seed(0)
     split = Split(torch.rand(STEPS * size, *image), torch.randint(10, (STEPS * size,)))
     batches = ResidentBatches(split, size, shuffle=True)
