@@ -90,9 +90,19 @@ def test_the_article_s_schedule(make_run: Callable[..., CellRun], tmp_path: Path
     profile = capture.profiled(make_run(batch_size=batch_size), tmp_path)
     files = profile.files
     assert profile.training_steps_per_step == 1
-    assert [file.name for file in files] == ["digits-snn500-resident-0.json.gz", "digits-snn500-resident-1.json.gz"]
+    assert [file.name for file in files] == [f"digits-snn500-resident-{i}.pt.trace.json.gz" for i in range(2)]
     names = [[step.name for step in kineto.read_trace(file).steps] for file in files]
     assert names == [[f"ProfilerStep#{i}" for i in cycle] for cycle in ((2, 3, 4), (7, 8, 9))]
+
+
+def test_kept_traces_are_never_overwritten(make_run: Callable[..., CellRun], tmp_path: Path) -> None:
+    """A second profile of the same cell adds files, and leaves those of the first as they are."""
+    run = make_run(batch_size=5_000)
+    first = capture.profiled(run, tmp_path).files
+    before = [file.read_bytes() for file in first]
+    second = capture.profiled(run, tmp_path).files
+    assert len({*first, *second}) == len(list(tmp_path.iterdir())) == 4
+    assert [file.read_bytes() for file in first] == before
 
 
 def test_training_steps_of_the_recorded_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +112,13 @@ def test_training_steps_of_the_recorded_steps(tmp_path: Path, monkeypatch: pytes
         def steps(self) -> Iterator[int]:
             yield from accumulate([50, 50, 1, 2, 3, 50, 50, 4, 5, 6, 50])
 
+    waited: list[bool] = []
     run = SimpleNamespace(
-        cell=CELL, pipeline=PIPELINES["resident"], device=CPU, scratch=lambda: nullcontext(Trainer())
+        cell=CELL, pipeline=PIPELINES["resident"], device=CPU, scratch=lambda: nullcontext(Trainer()),
+        synchronise=lambda: waited.append(True),
     )  # fmt: skip
     assert capture.profiled(run, tmp_path).training_steps_per_step == 3.5  # type: ignore[arg-type]
+    assert len(waited) == 2  # eager steps: once before each cycle's recorded ones
 
 
 class Driver(GpuMonitor):
@@ -191,7 +204,7 @@ def test_keep_traces(suite: Suite) -> None:
     """--keep-traces leaves a gzipped trace a cycle, on a CPU too, where the record says why it has no figures."""
     arguments = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", "--keep-traces", "a/b")
     suite.run(*arguments).assert_outcomes(passed=1)
-    assert [path.suffixes for path in (suite.path / "a" / "b").iterdir()] == [[".json", ".gz"]] * 2
+    assert [path.suffixes for path in (suite.path / "a" / "b").iterdir()] == [[".pt", ".trace", ".json", ".gz"]] * 2
     (benchmark,) = suite.content()["benchmarks"]
     record = benchmark["extra_info"]
     assert record["trace"] is record["gpu"] is None

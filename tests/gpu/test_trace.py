@@ -150,25 +150,36 @@ def test_a_copy_extends_the_window_but_is_not_utilization(cat: str, device: str)
 def test_kernels_from_outside_the_steps() -> None:
     """What began before the window counts from its start on; what others launched is cut at its end.
 
-    Window 0 to 100: the first kernel's last 10 µs, the second's first 20. The step launched neither; who launched the
-    third, after the window, nobody can say.
+    Window 0 to 100: the first kernel's last 10 µs, the second's first 20. Both count as kernels of the step, as they
+    count among the longest; the third, after the window, does not.
     """
     early, late, lost = kernel(-30, 40, correlation=1), kernel(80, 40, correlation=2), kernel(150, 50)
     del lost["args"]["correlation"]
     unknown = call(0, 50) | {"args": {"cbid": 211}}
     found = figures([traced(call(1, -40), step(3, 0, 100), early, late, call(2, 101), unknown, lost)])
     assert found.gpu_utilization_pct == pytest.approx(30)
-    assert found.kernels_per_step == 0
-    assert found.longest_kernels[0].n == 2
+    assert found.kernels_per_step == found.longest_kernels[0].n == 2
 
 
 def test_a_cuda_graph() -> None:
-    """One launch of a graph brings all of its kernels; what was launched before the trace doesn't count."""
+    """One launch of a graph brings all of its kernels, counted by when they ran."""
     graph = [kernel(20 + 10 * i, 5, correlation=1) for i in range(6)]
-    events = step(3, 0, 50), call(1, 10), *graph, kernel(1, 2, correlation=9), kernel(-5, 6, correlation=8)
+    events = step(3, 0, 50), call(1, 10), *graph, kernel(-5, 5, correlation=8)
     found = figures([traced(*events)], training_steps_per_step=10)
     assert found.window_s == pytest.approx(75e-6)  # the graph's last kernel ends at 75
     assert (found.kernels_per_step, found.training_steps_per_step) == (6, 10)
+
+
+def test_a_cuda_graph_with_wrong_ids() -> None:
+    """CUDA 13.0 ties a graph's kernels to no launch, or to another one: steps that enclose them give the same figures."""
+    found = []
+    for ids in ((1, 2), (77, 78), (2, 1)):
+        kernels = [kernel(50 * k + 10 + 5 * i, 4, correlation=ids[k]) for k in range(2) for i in range(6)]
+        events = step(3, 0, 50), step(4, 50, 50), call(1, 1), call(2, 51), *kernels
+        found.append(figures([traced(*events)], training_steps_per_step=10))
+    assert found[0] == found[1] == found[2]
+    assert found[0].kernels_per_step == 6
+    assert found[0].window_s == pytest.approx(100e-6)
 
 
 def test_several_devices() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from nets.gpu.window import Window
 from nets.records.cell import Cpu
 from nets.records.gpu import Gpu, Trace
 from nets.records.run import Part
+from nets.training.cuda_graph import GraphTrainer
 from nets.training.run import CellRun
 
 
@@ -132,13 +133,15 @@ def profiled(run: CellRun, folder: Path) -> Profile:
     """Profile training steps under the article's schedule; a gzipped trace in `folder` for each of its repeats.
 
     Neither shapes nor stacks are recorded, as they were in the article's run: they slow the host, not the GPU.
+    The device is waited for before the first recorded step, so that nothing is left over in it from steps before, and at
+    the end of each replay: the ids that tie a graph's kernels to its launch are wrong in every session but the first
+    under CUDA 13.0 (https://github.com/pytorch/kineto/issues/1165), so the step itself must enclose its kernels.
     """
     paths: list[Path] = []
     n_in_step: list[int] = []
 
     def export(profiler: torch.profiler.profile) -> None:
-        name = re.sub(r"[^\w-]", "_", run.cell.id)  # the name of a folder's data set holds a path
-        paths.append(folder / f"{name}-{run.pipeline.name}-{len(paths)}.json.gz")
+        paths.append(_new_file(folder, f"{run.cell.id}-{run.pipeline.name}"))
         profiler.export_chrome_trace(str(paths[-1]))
 
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if run.device.type == "cuda" else [])]
@@ -147,9 +150,22 @@ def profiled(run: CellRun, folder: Path) -> Profile:
         warnings.simplefilter("ignore")  # torch.profiler warns that a cycle's events are cleared at its end
         with profile(activities=activities, schedule=plan, on_trace_ready=export) as profiler:
             n_before = 0
-            for n_steps in islice(trainer.steps(), N_PROFILED):
+            for i, n_steps in enumerate(islice(trainer.steps(), N_PROFILED), start=1):
                 n_in_step.append(n_steps - n_before)
                 n_before = n_steps
+                if isinstance(trainer, GraphTrainer) or i % (WAIT + WARM_UP + ACTIVE) == WAIT + WARM_UP:
+                    run.synchronise()
                 profiler.step()
     recorded = [n for i, n in enumerate(n_in_step) if i % (WAIT + WARM_UP + ACTIVE) >= WAIT + WARM_UP]
     return Profile(tuple(paths), training_steps_per_step=fmean(recorded) if recorded else 1.0)
+
+
+def _new_file(folder: Path, name: str) -> Path:
+    """An empty file for a trace, named as TensorBoard finds it; never one that is there already."""
+    name = re.sub(r"[^\w-]", "_", name)  # the name of a folder's data set holds a path
+    for i in count():
+        path = folder / f"{name}-{i}.pt.trace.json.gz"
+        with suppress(FileExistsError):
+            path.touch(exist_ok=False)
+            return path
+    raise AssertionError("numbers don't end")

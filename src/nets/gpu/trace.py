@@ -7,7 +7,9 @@ SM efficiency = Σ over time of min(Σ over concurrent kernels of blocks per SM,
 achieved occupancy = Σ(occupancy · duration) / Σ duration, over the kernels' parts inside T.
 Several cycles of the profiler's schedule count as one: numerators and denominators are summed. All sums are exact
 (`math.fsum`, integers, fractions), so that the order of a trace's events doesn't matter. The definitions are those of
-https://github.com/pytorch/kineto/tree/main/tb_plugin, but blocks per SM and occupancy are not rounded.
+torch-tb-profiler 0.4.3 (https://pypi.org/project/torch-tb-profiler/), but blocks per SM and occupancy are not rounded, and T is
+not shortened: the plug-in starts it after work that is left over from earlier steps, and drops a last step with under 80 % of
+the operations of the one before.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, trainin
         occupancy_missing_because="; ".join(filter(None, (no_occupancy, no_rounded))) or None,
         steps=n_steps,
         training_steps_per_step=training_steps_per_step,
-        kernels_per_step=sum(window.n_launched for window in windows) / n_steps,
+        kernels_per_step=sum(len(window.parts) for window in windows) / n_steps,
         window_s=window_us / 1e6,
         longest_kernels=_longest([part for window in windows for part in window.parts]),
     )
@@ -81,12 +83,11 @@ class _KernelPart:
 
 @dataclass(frozen=True, slots=True)
 class _DeviceWindow:
-    """The window of one cycle on one device; `n_launched`: the kernels launched in it."""
+    """The window of one cycle on one device."""
 
     n_steps: int
     us: float
     parts: list[_KernelPart]
-    n_launched: int
     properties: Mapping[str, object]
 
     @classmethod
@@ -106,13 +107,9 @@ class _DeviceWindow:
         parts = [part for part in parts if part.us > 0]
         if not parts:
             raise NoKernels(f"{cycle.source}: no kernel ran on GPU {device} within the ProfilerStep window")
-        # a kernel whose call is not in the trace was launched before it, unless the trace has no calls at all
-        n_launched = sum(
-            in_step.get(kernel.args.correlation, not in_step and start <= kernel.ts < end) for kernel in kernels
-        )
         known = cycle.properties if isinstance(cycle.properties, list) else []
         properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == device)
-        return cls(len(cycle.steps), end - start, parts, n_launched, next(properties, {}))
+        return cls(len(cycle.steps), end - start, parts, next(properties, {}))
 
     def busy_us(self) -> list[float]:
         """Durations of the intervals in which at least one kernel ran."""
