@@ -84,6 +84,33 @@ def test_a_soak_lasts_and_counts(make_run: Callable[..., CellRun]) -> None:
     assert run.rounds == []
 
 
+def test_a_soak_runs_little_ahead() -> None:
+    """The device never has more than two replays to do, so that a soak ends soon after its time is up."""
+    done, given, most = 0, 0, 0
+
+    class Mark:
+        def __init__(self, at: int) -> None:
+            self.at = at
+
+        def synchronize(self) -> None:
+            nonlocal done
+            done = max(done, self.at)
+
+    class Trainer:
+        def steps(self) -> Iterator[int]:
+            nonlocal given, most
+            for n_steps in range(50, 1_050, 50):
+                given += 1
+                most = max(most, given - done)
+                yield n_steps
+
+    run = SimpleNamespace(
+        scratch=lambda: nullcontext(Trainer()), mark=lambda: Mark(given), synchronise=lambda: None
+    )  # fmt: skip
+    assert capture.soak(run, nullcontext(), seconds=60) == 1_000  # type: ignore[arg-type]
+    assert most == 2
+
+
 @pytest.mark.parametrize("batch_size", [100, 5_000])
 def test_the_article_s_schedule(make_run: Callable[..., CellRun], tmp_path: Path, batch_size: int) -> None:
     """Two traces of three steps each, whatever the epoch's length; the first step of each cycle waits, one warms up."""

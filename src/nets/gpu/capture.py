@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -107,16 +108,26 @@ WAIT, WARM_UP, ACTIVE, REPEAT = 1, 1, 3, 2
 N_PROFILED = (WAIT + WARM_UP + ACTIVE) * REPEAT
 SOAK_S = 3.5
 """More than the driver's 3 s, in case its last sample is late."""
+IN_FLIGHT = 2
 
 
 def soak(run: CellRun, watch: AbstractContextManager[object], seconds: float = SOAK_S) -> int:
-    """Repeat the cell's training step for at least `seconds` inside of `watch`; returns the number of steps."""
+    """Repeat the cell's training step for at least `seconds` inside of `watch`; returns the number of steps.
+
+    The host runs at most `IN_FLIGHT` replays, or eager steps, ahead of the device: a queue of a thousand replays would
+    go on for seconds after the time is up.
+    """
     n_steps = 0
+    queued: deque[torch.cuda.Event] = deque()
     with run.scratch() as trainer, watch:
         until = perf_counter() + seconds
         for n_steps in trainer.steps():  # noqa: B007  # the last number is returned
             if perf_counter() >= until:
                 break
+            if (mark := run.mark()) is not None:
+                queued.append(mark)
+            if len(queued) >= IN_FLIGHT:
+                queued.popleft().synchronize()
         run.synchronise()
     return n_steps
 

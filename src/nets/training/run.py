@@ -270,6 +270,14 @@ class CellRun:
             )
         return model, self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
 
+    def mark(self) -> torch.cuda.Event | None:
+        """A point in the device's queue, after all it was given so far, that can be waited for; None on a CPU."""
+        if self.device.type != "cuda":
+            return None
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
     def synchronise(self) -> None:
         """Wait until the device has done all it was given."""
         if self.device.type == "cuda":
