@@ -74,7 +74,7 @@ class _Args(BaseModel):
 
 
 class Event(BaseModel):
-    """A step, a call of the CUDA runtime or driver, or an operation on a device; times in microseconds."""
+    """A step, a call of the CUDA runtime or driver, or an operation on a device; `ts` and `dur` in microseconds."""
 
     model_config = _EVENT_CONFIG
 
@@ -85,9 +85,14 @@ class Event(BaseModel):
     args: _Args = _Args()
 
     @property
-    def end(self) -> float:
+    def start_ns(self) -> int:
+        """When it began; Kineto writes microseconds with three decimals, of which sums are exact in nanoseconds."""
+        return round(1_000 * self.ts)
+
+    @property
+    def end_ns(self) -> int:
         """When it ended."""
-        return self.ts + self.dur
+        return self.start_ns + round(1_000 * self.dur)
 
     def launch(self) -> Launch:
         """The kernel's launch. Raises Incomputable where the trace doesn't have it."""
@@ -164,12 +169,13 @@ class Cycle:
 
     def launched_in_step(self) -> dict[int | None, bool]:
         """For the correlation id of each call: whether it was made within a step."""
-        steps = sorted((step.ts, step.end) for step in self.steps)
+        steps = sorted((step.start_ns, step.end_ns) for step in self.steps)
         starts = [start for start, _ in steps]
         in_step: dict[int | None, bool] = {}
         for call in self.launches:
             correlation = call.args.correlation
             if correlation is not None:
-                i = bisect_right(starts, call.ts)
-                in_step[correlation] = in_step.get(correlation, False) or (i > 0 and call.ts <= steps[i - 1][1])
+                i = bisect_right(starts, call.start_ns)
+                within = i > 0 and call.start_ns <= steps[i - 1][1]
+                in_step[correlation] = in_step.get(correlation, False) or within
         return in_step

@@ -6,7 +6,7 @@ GPU utilization = |union of the kernels' intervals ∩ T| / T;
 SM efficiency = Σ over time of min(Σ over concurrent kernels of blocks per SM, 1) · dt / T;
 achieved occupancy = Σ(occupancy · duration) / Σ duration, over the kernels' parts inside T.
 Several cycles of the profiler's schedule count as one: numerators and denominators are summed. All sums are exact
-(`math.fsum`, integers, fractions), so that the order of a trace's events doesn't matter. The definitions are those of
+(whole nanoseconds, `math.fsum`, fractions), so that the order of a trace's events doesn't matter. The definitions are those of
 torch-tb-profiler 0.4.3 (https://pypi.org/project/torch-tb-profiler/), but blocks per SM and occupancy are not rounded, and T is
 not shortened: the plug-in starts it after work that is left over from earlier steps, and drops a last step with under 80 % of
 the operations of the one before.
@@ -46,14 +46,14 @@ def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, trainin
     if device is None and len(ran) > 1:
         raise ValueError(f"kernels ran on GPUs {', '.join(map(str, ran))}: choose one device")
     windows = [_DeviceWindow.of(cycle, device if device is not None else ran[0] if ran else 0) for cycle in cycles]
-    window_us = fsum(window.us for window in windows)
-    kernels_us = fsum(part.us for window in windows for part in window.parts)
-    efficiency, no_efficiency = _pct_or_reason(windows, _DeviceWindow.covered_us, window_us)
-    occupancy, no_occupancy = _pct_or_reason(windows, _DeviceWindow.occupied_us, kernels_us)
-    rounded, no_rounded = _pct_or_reason(windows, _DeviceWindow.occupied_rounded_us, kernels_us)
+    window_ns = sum(window.ns for window in windows)
+    kernels_ns = sum(part.ns for window in windows for part in window.parts)
+    efficiency, no_efficiency = _pct_or_reason(windows, _DeviceWindow.covered_ns, window_ns)
+    occupancy, no_occupancy = _pct_or_reason(windows, _DeviceWindow.occupied_ns, kernels_ns)
+    rounded, no_rounded = _pct_or_reason(windows, _DeviceWindow.occupied_rounded_ns, kernels_ns)
     n_steps = sum(window.n_steps for window in windows)
     return Trace(
-        gpu_utilization_pct=_pct(fsum(us for window in windows for us in window.busy_us()), window_us),
+        gpu_utilization_pct=_pct(sum(ns for window in windows for ns in window.busy_ns()), window_ns),
         sm_efficiency_pct=efficiency,
         sm_efficiency_missing_because=no_efficiency,
         achieved_occupancy_pct=occupancy,
@@ -62,7 +62,7 @@ def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, trainin
         steps=n_steps,
         training_steps_per_step=training_steps_per_step,
         kernels_per_step=sum(len(window.parts) for window in windows) / n_steps,
-        window_s=window_us / 1e6,
+        window_s=window_ns / 1e9,
         longest_kernels=_longest([part for window in windows for part in window.parts]),
     )
 
@@ -72,13 +72,13 @@ class _KernelPart:
     """The part of a kernel that lies inside the window."""
 
     kernel: Event
-    start: float
-    end: float
+    start_ns: int
+    end_ns: int
 
     @property
-    def us(self) -> float:
+    def ns(self) -> int:
         """Its duration."""
-        return self.end - self.start
+        return self.end_ns - self.start_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class _DeviceWindow:
     """The window of one cycle on one device."""
 
     n_steps: int
-    us: float
+    ns: int
     parts: list[_KernelPart]
     properties: Mapping[str, object]
 
@@ -99,40 +99,40 @@ class _DeviceWindow:
             raise NoKernels(f"{cycle.source}: no kernel ran on a GPU")
         in_step = cycle.launched_in_step()
         ops = [op for op in cycle.ops if op.args.device == device]
-        start = min(step.ts for step in cycle.steps)
+        start = min(step.start_ns for step in cycle.steps)
         extended = [op for op in ops if in_step.get(op.args.correlation)]
-        end = max(event.end for event in (*cycle.steps, *extended))
+        end = max(event.end_ns for event in (*cycle.steps, *extended))
         kernels = [op for op in ops if op.cat == "kernel"]
-        parts = [_KernelPart(kernel, max(kernel.ts, start), min(kernel.end, end)) for kernel in kernels]
-        parts = [part for part in parts if part.us > 0]
+        parts = [_KernelPart(kernel, max(kernel.start_ns, start), min(kernel.end_ns, end)) for kernel in kernels]
+        parts = [part for part in parts if part.ns > 0]
         if not parts:
             raise NoKernels(f"{cycle.source}: no kernel ran on GPU {device} within the ProfilerStep window")
         known = cycle.properties if isinstance(cycle.properties, list) else []
         properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == device)
         return cls(len(cycle.steps), end - start, parts, next(properties, {}))
 
-    def busy_us(self) -> list[float]:
+    def busy_ns(self) -> list[int]:
         """Durations of the intervals in which at least one kernel ran."""
-        edges = sorted(edge for part in self.parts for edge in ((part.start, 1), (part.end, -1)))
-        return [us for us, running in _levels(edges) if running]
+        edges = sorted(edge for part in self.parts for edge in ((part.start_ns, 1), (part.end_ns, -1)))
+        return [ns for ns, running in _levels(edges) if running]
 
-    def covered_us(self) -> list[float]:
+    def covered_ns(self) -> list[float]:
         """The same durations, each weighted with the fraction of the SMs that had a block. Raises Incomputable."""
         found = self.properties.get("numSms")
         n_sms = found if isinstance(found, int) and found > 0 else None
         pairs = _for_each(self.parts, lambda kernel: kernel.blocks(n_sms))
-        edges = sorted(edge for part, n in pairs for edge in ((part.start, n), (part.end, -n)))
-        return [us * min(float(n / (n_sms or 1)), 1.0) for us, n in _levels(edges)]
+        edges = sorted(edge for part, n in pairs for edge in ((part.start_ns, n), (part.end_ns, -n)))
+        return [ns * min(float(n / (n_sms or 1)), 1.0) for ns, n in _levels(edges)]
 
-    def occupied_us(self) -> list[float]:
+    def occupied_ns(self) -> list[float]:
         """Each kernel's time, weighted with its occupancy. Raises Incomputable."""
         gpu = SmLimits.of(self.properties)
         pairs = _for_each(self.parts, lambda kernel: gpu.occupancy(kernel.launch()))
-        return [part.us * occupancy for part, occupancy in pairs]
+        return [part.ns * occupancy for part, occupancy in pairs]
 
-    def occupied_rounded_us(self) -> list[float]:
+    def occupied_rounded_ns(self) -> list[float]:
         """The same, with the occupancy that the trace gives in whole per cent. Raises Incomputable."""
-        return [part.us * occupancy for part, occupancy in _for_each(self.parts, Event.rounded_occupancy)]
+        return [part.ns * occupancy for part, occupancy in _for_each(self.parts, Event.rounded_occupancy)]
 
 
 def _for_each(parts: Sequence[_KernelPart], compute: Callable[[Event], _N]) -> list[tuple[_KernelPart, _N]]:
@@ -149,32 +149,31 @@ def _for_each(parts: Sequence[_KernelPart], compute: Callable[[Event], _N]) -> l
     return values
 
 
-def _levels(edges: Sequence[tuple[float, _N]]) -> list[tuple[float, _N]]:
+def _levels(edges: Sequence[tuple[int, _N]]) -> list[tuple[int, _N]]:
     """Sorted (time, change of a level) -> (duration, level) of each interval."""
     heights = accumulate(change for _, change in edges)
     return [(after[0] - before[0], height) for (before, after), height in zip(pairwise(edges), heights, strict=False)]
 
 
-def _pct(us: float, whole_us: float) -> float:
-    return min(100 * us / whole_us, 100.0)  # rounding must not make it 100.00000000000001
+def _pct(ns: float, whole_ns: int) -> float:
+    return min(100 * ns / whole_ns, 100.0)  # rounding must not make it 100.00000000000001
 
 
 def _pct_or_reason(
-    windows: Sequence[_DeviceWindow], weigh: Callable[[_DeviceWindow], list[float]], whole_us: float
+    windows: Sequence[_DeviceWindow], weigh: Callable[[_DeviceWindow], list[float]], whole_ns: int
 ) -> tuple[float | None, str | None]:
     try:
-        return _pct(fsum(us for window in windows for us in weigh(window)), whole_us), None
+        return _pct(fsum(ns for window in windows for ns in weigh(window)), whole_ns), None
     except Incomputable as error:
         return None, str(error)
 
 
 def _longest(parts: Sequence[_KernelPart]) -> tuple[LongKernel, ...]:
-    by_name: defaultdict[str, list[float]] = defaultdict(list)
+    by_name: defaultdict[str, list[int]] = defaultdict(list)
     for part in parts:
-        by_name[part.kernel.name].append(part.us)
-    all_us = fsum(part.us for part in parts)
-    longest = sorted((-fsum(us), name) for name, us in by_name.items())[:N_LONGEST]
+        by_name[part.kernel.name].append(part.ns)
+    all_ns = sum(part.ns for part in parts)
+    longest = sorted((-sum(each), name) for name, each in by_name.items())[:N_LONGEST]
     return tuple(
-        LongKernel(name=name, n=len(by_name[name]), total_s=-us / 1e6, share=min(-us / all_us, 1.0))
-        for us, name in longest
+        LongKernel(name=name, n=len(by_name[name]), total_s=-ns / 1e9, share=-ns / all_ns) for ns, name in longest
     )
