@@ -103,6 +103,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One case a cell, its id `dataset-model`, for every test that asks for `cell_run`, `side_by_side` or `growth`."""
     if not _MEASURING.isdisjoint(metafunc.fixturenames):
         cells = metafunc.config.stash[SESSION].options.cells
+        if "cell" not in metafunc.fixturenames:  # pytest 8 forgets what a fixture needs that a conftest overrides
+            metafunc.fixturenames.append("cell")
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
 
 
