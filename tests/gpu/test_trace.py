@@ -171,7 +171,7 @@ def test_a_cuda_graph() -> None:
 
 
 def test_a_cuda_graph_with_wrong_ids() -> None:
-    """CUDA 13.0 ties a graph's kernels to no launch, or to another one: steps that enclose them give the same figures."""
+    """CUDA 13.0 ties a graph's kernels to no launch, or to another: steps that enclose them give the same figures."""
     found = []
     for ids in ((1, 2), (77, 78), (2, 1)):
         kernels = [kernel(50 * k + 10 + 5 * i, 4, correlation=ids[k]) for k in range(2) for i in range(6)]

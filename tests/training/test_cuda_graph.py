@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from studies.kernels_per_step import kernels_a_step
+from studies.kernels_per_step import Calls, kernels_a_step
 from torch import Tensor, nn
 
 from nets.cells.catalog import protocol_for
@@ -24,25 +24,6 @@ from nets.training.trainer import Loaders, ResidentBatches
 
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits")
-
-
-class Calls:
-    """Records nothing: replays by doing the work again."""
-
-    peak_bytes = 0
-
-    def warm_up(self, work: Work) -> None:
-        """Do it."""
-        work()
-
-    def record(self, work: Work) -> Work:
-        """The work itself."""
-        return work
-
-    def seconds(self, replay: Work) -> float:
-        """So long that a graph of 5 ms holds 50."""
-        replay()
-        return 1e-4
 
 
 def batches(n: int, size: int) -> ResidentBatches:

@@ -143,8 +143,8 @@ class Profile:
 def profiled(run: CellRun, folder: Path) -> Profile:
     """Profile training steps under the article's schedule; a gzipped trace in `folder` for each of its repeats.
 
-    Neither shapes nor stacks are recorded, as they were in the article's run: they slow the host, not the GPU.
-    The device is waited for before the first recorded step, so that nothing is left over in it from steps before, and at
+    Neither shapes nor stacks are recorded, as they were in the article's run: they slow the host, not the GPU. The
+    device is waited for before the first recorded step, so that nothing is left over in it from steps before, and at
     the end of each replay: the ids that tie a graph's kernels to its launch are wrong in every session but the first
     under CUDA 13.0 (https://github.com/pytorch/kineto/issues/1165), so the step itself must enclose its kernels.
     """

@@ -2,14 +2,16 @@
 
 Per device, with T the window from the start of the first `ProfilerStep#N` to the end of the last, a step's end
 extended to the end of the last kernel, copy or memset on the device that the step launched:
-GPU utilization = |union of the kernels' intervals ∩ T| / T;
-SM efficiency = Σ over time of min(Σ over concurrent kernels of blocks per SM, 1) · dt / T;
-achieved occupancy = Σ(occupancy · duration) / Σ duration, over the kernels' parts inside T.
+
+- GPU utilization = |union of the kernels' intervals ∩ T| / T;
+- SM efficiency = Σ over time of min(Σ over concurrent kernels of blocks per SM, 1) · dt / T;
+- achieved occupancy = Σ(occupancy · duration) / Σ duration, over the kernels' parts inside T.
+
 Several cycles of the profiler's schedule count as one: numerators and denominators are summed. All sums are exact
-(whole nanoseconds, `math.fsum`, fractions), so that the order of a trace's events doesn't matter. The definitions are those of
-torch-tb-profiler 0.4.3 (https://pypi.org/project/torch-tb-profiler/), but blocks per SM and occupancy are not rounded, and T is
-not shortened: the plug-in starts it after work that is left over from earlier steps, and drops a last step with under 80 % of
-the operations of the one before.
+(whole nanoseconds, `math.fsum`, fractions), so that the order of a trace's events doesn't matter. The definitions are
+those of torch-tb-profiler 0.4.3 (https://pypi.org/project/torch-tb-profiler/), but blocks per SM and occupancy are not
+rounded, and T is not shortened: the plug-in starts it after work that is left over from earlier steps, and drops a
+last step with under 80 % of the operations of the one before.
 """
 
 from __future__ import annotations
