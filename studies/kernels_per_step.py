@@ -15,8 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nets.cells.catalog import CELLS, protocol_for
 from nets.datasets.data import Split
 from nets.networks.builtin import MODELS
-from nets.training.cuda_graph import WORK_S, GraphTrainer, Work, graphed
+from nets.training.cuda_graph import WORK_S, GraphTrainer, graphed
 from nets.training.eager import FusedAdam, ResidentTrainer
+from nets.training.graph_recorder import Work
 from nets.training.trainer import Loaders, ResidentBatches
 
 STEPS = 50

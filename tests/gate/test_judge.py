@@ -180,11 +180,11 @@ def test_changed_versions(fact: Fact, value: str | None) -> None:
 
 def test_grown_memory() -> None:
     """Tenfold memory is caught on a GPU and on a CPU, and by its name."""
-    base = record(device=GPU, gpu=seen_of_gpu(memory_peak_bytes=10**8), gpu_missing_because=None)
-    head = base.model_copy(update={"gpu": seen_of_gpu(memory_peak_bytes=10**9)})
-    assert statuses(judged(base, head)) == {"memory_peak_bytes": "regressed"}
-    assert the(judged(base, head), "memory_peak_bytes").effect == pytest.approx(9)
-    assert statuses(judged(head, base)) == {"memory_peak_bytes": "improved"}
+    base = record(device=GPU, gpu=seen_of_gpu(memory_peak_training_bytes=10**8), gpu_missing_because=None)
+    head = base.model_copy(update={"gpu": seen_of_gpu(memory_peak_training_bytes=10**9)})
+    assert statuses(judged(base, head)) == {"memory_peak_training_bytes": "regressed"}
+    assert the(judged(base, head), "memory_peak_training_bytes").effect == pytest.approx(9)
+    assert statuses(judged(head, base)) == {"memory_peak_training_bytes": "improved"}
     grown = record(cpu=Cpu(core_s=1.9, rss_peak_bytes=10_000_000))
     assert statuses(judged(record(), grown)) == {"rss_peak_bytes": "regressed"}
 
@@ -275,11 +275,11 @@ def test_what_spoils_the_driver_s_figures_leaves_torch_s_memory() -> None:
     """On a MIG slice the peak memory is still compared."""
     base, head = (
         record(
-            device=GPU, gpu=seen_of_gpu(reasons=("MIG",), memory_peak_bytes=n_bytes), gpu_missing_because=None
+            device=GPU, gpu=seen_of_gpu(reasons=("MIG",), memory_peak_training_bytes=n_bytes), gpu_missing_because=None
         )
         for n_bytes in (10**8, 10**9)
     )  # fmt: skip
-    assert statuses(judged(base, head)) == {"memory_peak_bytes": "regressed"}
+    assert statuses(judged(base, head)) == {"memory_peak_training_bytes": "regressed"}
 
 
 def test_depth_by_cost() -> None:

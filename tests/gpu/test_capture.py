@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate, islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +20,20 @@ from nets.gpu.monitor import GpuMonitor
 from nets.gpu.window import MIN_WINDOW_S, Window, gpu_record
 from nets.machine.cpu import cores
 from nets.machine.device import threaded
+from nets.networks.builtin import MODELS
 from nets.records.cell import Protocol
 from nets.training.pipelines import PIPELINES, pipeline_named
 from nets.training.run import CellRun
 from tests.support.suite import Suite
 
 CPU = torch.device("cpu")
+
+
+def never() -> bool:
+    """A watch that never has enough."""
+    return False
+
+
 CELL = next(cell for cell in CELLS if cell.id == "digits-snn500")
 
 
@@ -59,7 +67,7 @@ def test_passes_change_no_round(make_run: Callable[..., CellRun], tmp_path: Path
     after = torch.get_rng_state()
     found = [between.round()]
     with threaded(torch.device("cpu"), len(cores()) + 1):
-        assert capture.soak(between, nullcontext(), seconds=0.05) > 0
+        assert capture.soak(between, nullcontext(never), seconds=0.05) > 0
         capture.profiled(between, tmp_path)
         assert torch.get_num_threads() == len(cores()) + 1
     found.append(between.round())
@@ -73,15 +81,36 @@ def test_a_soak_lasts_and_counts(make_run: Callable[..., CellRun]) -> None:
     inside: list[bool] = []
 
     @contextmanager
-    def watch() -> Iterator[None]:
+    def watch() -> Iterator[Callable[[], bool]]:
         inside.append(True)
-        yield
+        yield never
         inside.append(False)
 
     n_steps = capture.soak(run, watch(), seconds=0.3)
     assert n_steps > len(run.loaders.train)
     assert inside == [True, False]
     assert run.rounds == []
+
+
+def test_a_soak_ends_when_there_is_enough(make_run: Callable[..., CellRun]) -> None:
+    """A soak ends, before its time, with the step after which its watch has seen enough."""
+    left = iter([False] * 6 + [True])
+    assert capture.soak(make_run(), nullcontext(lambda: next(left)), seconds=60) == 7
+
+
+def test_a_soak_goes_on_with_the_last_round_s_network(make_run: Callable[..., CellRun]) -> None:
+    """No network is built for a soak after rounds, and the rounds' records stay as they are."""
+    run = make_run()
+    run.setup()
+    run.timed()
+    run.teardown()
+    before, built = list(run.rounds), []
+    run.build = lambda: built.append(True) or MODELS["snn500"]((1, 28, 28), 10)  # type: ignore[method-assign,func-returns-value]
+    assert capture.soak(run, nullcontext(never), seconds=0.05) > 0
+    assert (run.rounds, built, run.execution_log.mode) == (before, [], "eager")
+    with run.scratch():
+        assert len(built) == 2  # one to warm up
+    run.close()
 
 
 def test_a_soak_runs_little_ahead() -> None:
@@ -105,9 +134,9 @@ def test_a_soak_runs_little_ahead() -> None:
                 yield n_steps
 
     run = SimpleNamespace(
-        scratch=lambda: nullcontext(Trainer()), mark=lambda: Mark(given), synchronise=lambda: None
+        trained=lambda: nullcontext(Trainer()), mark=lambda: Mark(given), synchronise=lambda: None
     )  # fmt: skip
-    assert capture.soak(run, nullcontext(), seconds=60) == 1_000  # type: ignore[arg-type]
+    assert capture.soak(run, nullcontext(never), seconds=60) == 1_000  # type: ignore[arg-type]
     assert most == 2
 
 
@@ -157,22 +186,25 @@ class Driver(GpuMonitor):
         self._driver: Any = object()
 
     @contextmanager
-    def watch(self, into: list[Window] | None = None) -> Iterator[None]:
+    def soak(self, into: list[Window]) -> Iterator[Callable[[], bool]]:
         """A window that lasted long enough."""
-        yield
-        assert into is not None
+        yield never
         into.append(Window(seconds=4.0, energy_j=400.0))
 
 
-def observed(run: CellRun, monitor: GpuMonitor | None = None, **changes: Any) -> capture.Captured:
-    """What is seen beside the rounds, without a trace."""
-    asked: dict[str, Any] = {"take_trace": False, "keep_traces": None, "no_gpu_because": None}
-    return capture.capture(run, monitor, **{**asked, **changes})
+def observed(run: CellRun, monitor: GpuMonitor | None = None) -> capture.Captured:
+    """What is seen beside the rounds."""
+    return capture.capture(run, monitor, no_gpu_because=None)
 
 
 def test_a_short_cell_is_soaked(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
     """Timed regions below the driver's window lead to a soak, and its joules are counted a step; longer ones don't."""
-    monkeypatch.setattr(capture, "soak", lambda run, watch: watch.__enter__() or watch.__exit__(None, None, None) or 50)
+
+    def soak(_: CellRun, watch: AbstractContextManager[object]) -> int:
+        with watch:
+            return 50
+
+    monkeypatch.setattr(capture, "soak", soak)
     gpu = observed(make_run(), Driver(seconds=1.0)).gpu
     assert gpu is not None
     assert (gpu.window, gpu.n_steps, gpu.energy_per_step_j, gpu.power_w) == ("soak", 50, 8.0, 100.0)
@@ -195,18 +227,15 @@ def test_a_soak_that_fails(make_run: Callable[..., CellRun], monkeypatch: pytest
 
 
 def test_a_trace_that_fails(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A profiler that fails, or sees no kernel, costs the trace, and the record says why."""
+    """A profiler that fails, or sees no kernel, costs the trace, and it is said why."""
     run = make_run()
-    assert observed(run).trace_missing_because == "--no-trace"
-    assert observed(run, take_trace=True, no_gpu_because="ran on the CPU").trace_missing_because == "ran on the CPU"
-    assert "no kernel ran on a GPU" in str(observed(run, take_trace=True).trace_missing_because)
+    assert "no kernel ran on a GPU" in str(capture.traced(run, None)[1])
 
     def fail(*_: object) -> capture.Profile:
         raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
 
     monkeypatch.setattr(capture, "profiled", fail)
-    because = observed(run, take_trace=True).trace_missing_because
-    assert because == "the profiler failed: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES"
+    assert capture.traced(run, None) == (None, "the profiler failed: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
 
 
 def test_peak_memory_is_the_rounds(make_run: Callable[..., CellRun], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,10 +296,9 @@ class Watching(GpuMonitor):
     def __init__(self):
         self.timed, self._driver = [], object()
     @contextmanager
-    def watch(self, into=None):
-        window = Window(seconds=4.0, energy_j=100.0)
+    def watch(self):
         yield
-        (self.timed if into is None else into).append(window)
+        self.timed.append(Window(seconds=4.0, energy_j=100.0))
 
 @pytest.fixture
 def gpu_monitor():
@@ -289,18 +317,18 @@ def test_every_round_is_watched(suite: Suite) -> None:
 
 def test_what_is_summed() -> None:
     """Two timed windows: means weighted by their lengths, energy a round, power over both, peaks over all."""
-    first = Window(seconds=4.0, energy_j=200.0, memory_peak_bytes=5, memory_used_bytes=[7, 9], sm_clock_mhz=[1_000])
+    first = Window(seconds=4.0, energy_j=200.0, memory_used_bytes=[7, 9], sm_clock_mhz=[1_000])
     first.samples = [(0.5, 90.0), *[(i / 2, 50.0) for i in range(2, 9)]]
-    second = Window(seconds=8.0, energy_j=1_000.0, memory_peak_bytes=6, memory_used_bytes=[8], sm_clock_mhz=[1_300])
+    second = Window(seconds=8.0, energy_j=1_000.0, memory_used_bytes=[8], sm_clock_mhz=[1_300])
     second.samples = [(i / 2, 80.0) for i in range(1, 17)]
     gpu = gpu_record([first, second])
     assert gpu.valid
     assert gpu.utilization_pct == pytest.approx((4 * 50 + 8 * 80) / 12)  # the first sample reaches back before
     assert (gpu.energy_j, gpu.power_w) == (600.0, 100.0)
-    assert (gpu.memory_peak_bytes, gpu.memory_used_peak_bytes, gpu.sm_clock_mhz) == (6, 9, 1_150)
+    assert (gpu.memory_used_peak_bytes, gpu.sm_clock_mhz) == (9, 1_150)
     assert gpu.window_s == 12.0
-    soaked = gpu_record([first, second], Window(seconds=4.0, memory_peak_bytes=99, memory_used_bytes=[99]), 7)
-    assert (soaked.memory_peak_bytes, soaked.memory_used_peak_bytes) == (6, 9)  # the cell's, not the soak's
+    soaked = gpu_record([first, second], Window(seconds=4.0, memory_used_bytes=[99]), 7, training_peak_bytes=5)
+    assert (soaked.memory_peak_training_bytes, soaked.memory_used_peak_bytes) == (5, 9)  # the cell's, not the soak's
     second.spoilt.add("another process is on the GPU")
     assert gpu_record([first, second], Window(seconds=4.0), 7).reasons == ("another process is on the GPU",)
     second.spoilt.clear()

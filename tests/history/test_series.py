@@ -66,7 +66,7 @@ def test_every_metric() -> None:
         "total_s": (2.0, "s"), "train_s": (1.5, "s"), "eval_s": (0.5, "s"),
         "accuracy": (pytest.approx(0.91), "fraction"),
         "core_s": (pytest.approx(1.9 / 3), "s"), "rss_peak_bytes": (1_000_000, "bytes"),
-        "memory_peak_bytes": (1, "bytes"), "energy_j": (1.0, "J"), "utilization_pct": (10.0, "%"),
+        "memory_peak_training_bytes": (1, "bytes"), "energy_j": (1.0, "J"), "utilization_pct": (10.0, "%"),
         "trace_gpu_utilization_pct": (40.0, "%"), "trace_sm_efficiency_pct": (30.0, "%"), "parameters": (61_706, ""),
         "layers": (5, ""),
     }  # fmt: skip
@@ -87,11 +87,11 @@ def test_only_comparable_runs_share_a_line() -> None:
     assert "torch 2.13.0" in output
     assert "threads 2 (passive)" in output
     for i, window in enumerate(("timed", "soak")):
-        gpu = seen_of_gpu(window, utilization_pct=10.0, memory_peak_bytes=1)  # type: ignore[arg-type]  # both are windows
+        gpu = seen_of_gpu(window, utilization_pct=10.0, memory_peak_training_bytes=1)  # type: ignore[arg-type]  # both are windows
         store(f"runs/gpu/{i}.json", i, record(model="cnn3l", device=GPU, gpu=gpu))
     of_gpu = [each for each in found()["lines"] if each["cell"] == "mnist-cnn3l"]
     assert [len(each["points"]) for each in of_gpu if each["metric"] == "utilization_pct"] == [1, 1]
-    assert [len(each["points"]) for each in of_gpu if each["metric"] == "memory_peak_bytes"] == [2]
+    assert [len(each["points"]) for each in of_gpu if each["metric"] == "memory_peak_training_bytes"] == [2]
 
 
 @pytest.mark.usefixtures("folder")

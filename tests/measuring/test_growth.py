@@ -38,6 +38,7 @@ def test_throughput_worked_out() -> None:
         where=Where(host="a host", worker=None, n_workers=1, n_cores=2),
         training_flop_per_image=1_000,
         matmul_flop_per_s=(1e6, 4e6, 2e6),
+        matmul_tf32=False,
         by_batch_size=(some,),
         by_set_size=(),
     )

@@ -99,7 +99,7 @@ def test_blocks_go_on_where_the_last_ended() -> None:
 def test_files_that_are_no_comparison(tmp_path: Path) -> None:
     """A side-by-side record whose ratio is not that of its seconds, or that is none, is refused by name."""
     for extra_info, message in (
-        ({"schema": 1, "kind": "side_by_side"}, "field 'of'"),
+        ({"schema": 2, "kind": "side_by_side"}, "field 'of'"),
         (["schema"], ""),
         ("schema", ""),
     ):

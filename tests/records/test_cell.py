@@ -61,12 +61,12 @@ def test_a_wrong_field_is_named(path: tuple[str | int, ...], value: object, fiel
     ("broken", "message"),
     [
         (None, "no field 'schema'"),
-        ({"schema": 2}, "field 'schema' is 2; this version of nets reads 1"),
+        ({"schema": 1}, "field 'schema' is 1; this version of nets reads 2: measure it again"),
         ([], "no field"),
     ],
 )
 def test_another_schema_is_refused(broken: object, message: str) -> None:
-    """What is no record, or of a newer schema, is refused by name."""
+    """What is no record, or of another schema, is refused by name."""
     with pytest.raises(Unusable, match=message):
         parse(broken, "a file", Result)
 

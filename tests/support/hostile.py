@@ -64,5 +64,5 @@ FULL = record(
     rounds=tuple(one_round(seed=i, accuracy=0.9 + i / 100) for i in range(3)),
     band=Band(low=0.8, high=1, n=20, alpha=0.001, verdict="inside"),
     trace=traced(40, 30),
-    gpu=seen_of_gpu(memory_peak_bytes=1, energy_j=1.0, utilization_pct=10.0),
+    gpu=seen_of_gpu(memory_peak_training_bytes=1, energy_j=1.0, utilization_pct=10.0),
 )

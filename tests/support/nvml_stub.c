@@ -7,16 +7,21 @@
  *
  *   gpus=1 name=Stub_H100 cc=9.0 util=40 throttle=5 (idle and power cap)
  *   gpm=1 energy=1 samples=1 mig=0 old=0 (1: no ...EventReasons, only ...ThrottleReasons)
- *   energy_wraps=1      the counter falls back to 0 after its first read
+ *   energy_wraps=0.2    the counter falls back to 0 at 0.2 s after its first read
+ *   energy_tick=0.1     it moves every 0.1 s, as a GPU's does, and not at every read
+ *   sample_every=0.2    a utilization sample every 0.2 s, as on Hopper; otherwise every 0.05 s
+ *   samples_none=1      there are never any: NOT_FOUND
  *   samples_end=0.5     no sample later than 0.5 s after the first call
  *   samples_wrap=1      samples later than 0.5 s after the first call are stamped 2^32 us too early
  *   samples_junk=1      samples of 4000000000
- *   pids=own            own, numbers, or nothing; pids_later=own,77: from 0.3 s after the first call on
+ *   pids=own            own, numbers, or nothing; pids_later=own,77: from 0.1 s after the first call on
  *   gpm_nan=1           metrics that are NaN
  *   init=9              nvmlInit answers 9
  *   refuse=NAME         NAME answers NOT_SUPPORTED (any number of them)
  *   fail=NAME:15        NAME answers 15 (any number of them)
  *   hang=NAME:5         NAME takes 5 s longer (any number of them)
+ *   first=NAME:5        the first call of NAME does (any number of them)
+ *   later=NAME:5        NAME, which measures, does from 0.1 s after the first call that measures on
  *   lost_after=0.3      every device call answers GPU_IS_LOST from 0.3 s after the first one that measures on
  */
 #define _GNU_SOURCE
@@ -32,13 +37,14 @@
 
 enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
        FUNCTION_NOT_FOUND = 13, GPU_IS_LOST = 15, OUT_OF_MEMORY = 20, VERSION_MISMATCH = 25 };
-enum { MAX_GPUS = 16, MAX_GPM_SAMPLES = 256, SAMPLES_KEPT = 120, SAMPLE_US = 167000 };
+enum { MAX_GPUS = 16, MAX_GPM_SAMPLES = 256, SAMPLES_KEPT = 120, MAX_FUNCTIONS = 64 };
 enum { GPU_UTILIZATION = 1, UNSIGNED_INT = 1, MEMORY_V2 = 0x02000028 }; /* nvml.h's own numbers */
 #define GIB (1ull << 30)
 #define TEXT_SIZE 2048
 
 static const char *KEYS = " gpus name cc util throttle gpm energy samples mig old energy_wraps samples_end samples_wrap"
-                          " samples_junk pids pids_later gpm_nan init refuse fail hang lost_after ask ";
+                          " samples_junk samples_none sample_every energy_tick pids pids_later gpm_nan init refuse fail hang first later"
+                          " lost_after ask ";
 
 typedef unsigned long long u64;
 typedef struct { u64 total, free, used; } Memory;
@@ -58,6 +64,7 @@ typedef enum { SYSTEM, LOOK_UP, IDENTITY, MEASURE } Kind; /* the last two are gi
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the next two; never held while a call hangs */
 static char seen_scenario[TEXT_SIZE];
 static long long first_us[N_TIMERS];
+static const char *called[MAX_FUNCTIONS]; /* under this scenario */
 static atomic_int n_inits;
 static GpmSample gpm_samples[MAX_GPM_SAMPLES];
 static char gpus[MAX_GPUS];                    /* a handle is the address of one */
@@ -121,11 +128,24 @@ static void begin_scenario(void) {
     for (const char *at = scenario; next_word(&at, word);) {
         snprintf(key, sizeof key, " %.*s ", (int)strcspn(word, "="), word);
         if (!strchr(word, '=') || !strstr(KEYS, key)) give_up("no such word", word);
-        if ((value_of(word, "fail") || value_of(word, "hang")) && !strchr(word, ':')) give_up("no number", word);
+        int needs_number = value_of(word, "fail") || value_of(word, "hang") || value_of(word, "first") || value_of(word, "later");
+        if (needs_number && !strchr(word, ':')) give_up("no number", word);
     }
     if (n_gpus() > MAX_GPUS) give_up("too many GPUs", scenario);
     strcpy(seen_scenario, scenario);
     memset(first_us, 0, sizeof first_us);
+    memset(called, 0, sizeof called);
+}
+
+/* Is this a function's first call under the scenario? */
+static int is_first_call(const char *function) {
+    int i = 0, is_first;
+    pthread_mutex_lock(&lock);
+    while (i < MAX_FUNCTIONS - 1 && called[i] && strcmp(called[i], function) != 0) i++;
+    is_first = !called[i];
+    called[i] = function;
+    pthread_mutex_unlock(&lock);
+    return is_first;
 }
 
 /* Clocks */
@@ -159,6 +179,9 @@ static int enter(const char *function, Kind kind, const char *gpu) {
     pthread_mutex_unlock(&lock);
     double amount = 0, lost_after_s = number("lost_after", -1);
     if (ruled("hang", function, &amount)) usleep((useconds_t)(amount * 1e6));
+    if (is_first_call(function) && ruled("first", function, &amount)) usleep((useconds_t)(amount * 1e6));
+    if (kind == MEASURE && since_first_us(MEASURED) >= 100000 && ruled("later", function, &amount))
+        usleep((useconds_t)(amount * 1e6));
     if (ruled("refuse", function, &amount)) return NOT_SUPPORTED;
     if (ruled("fail", function, &amount)) return (int)amount;
     if (n_inits == 0 && strcmp(function, "nvmlInit") != 0) return UNINITIALIZED;
@@ -309,8 +332,11 @@ int nvmlDeviceGetMemoryInfo_v2(char *gpu, MemoryV2 *out) {
 int nvmlDeviceGetTotalEnergyConsumption(char *gpu, u64 *out_mj) {
     ENTER(MEASURE, gpu);
     if (!number("energy", 1)) return NOT_SUPPORTED;
-    long long since_us = number("energy_wraps", 0) ? since_first_us(ENERGY_READ + (Timer)(gpu - gpus)) : 0;
-    *out_mj = since_us ? (u64)since_us / 10 : 1000000000 + (u64)clock_us(CLOCK_MONOTONIC) / 10; /* 100 W */
+    double wraps_s = number("energy_wraps", 0), tick_s = number("energy_tick", 0);
+    long long now_us = clock_us(CLOCK_MONOTONIC), since_us = since_first_us(ENERGY_READ + (Timer)(gpu - gpus));
+    if (tick_s > 0) now_us -= now_us % (long long)(tick_s * 1e6);
+    *out_mj = 1000000000 + (u64)now_us / 10; /* 100 W */
+    if (wraps_s > 0 && since_us > wraps_s * 1e6) *out_mj = (u64)since_us / 10;
     return SUCCESS;
 }
 
@@ -327,13 +353,15 @@ int nvmlDeviceGetSamples(char *gpu, unsigned what, u64 last_seen_us, unsigned *v
     long long now_us = clock_us(CLOCK_REALTIME), began_us = now_us - since_first_us(SAMPLED), end_us = now_us;
     double end_s = number("samples_end", -1);
     if (end_s >= 0 && began_us + end_s * 1e6 < now_us) end_us = began_us + (long long)(end_s * 1e6);
+    if (number("samples_none", 0)) return NOT_FOUND;
+    long long every_us = (long long)(number("sample_every", 0.05) * 1e6);
     unsigned room = *n, found = 0;
     *value_type = UNSIGNED_INT;
     *n = SAMPLES_KEPT;
     if (!out) return SUCCESS; /* asked for the buffer's size */
-    for (long long i = end_us / SAMPLE_US - SAMPLES_KEPT + 1; i <= end_us / SAMPLE_US && found < room; i++) {
-        u64 stamp_us = (u64)(i * SAMPLE_US);
-        if (number("samples_wrap", 0) && i * SAMPLE_US > began_us + 500000) stamp_us -= 1ull << 32;
+    for (long long i = end_us / every_us - SAMPLES_KEPT + 1; i <= end_us / every_us && found < room; i++) {
+        u64 stamp_us = (u64)(i * every_us);
+        if (number("samples_wrap", 0) && i * every_us > began_us + 500000) stamp_us -= 1ull << 32;
         if (stamp_us <= last_seen_us) continue;
         out[found] = (Sample){.stamp_us = stamp_us};
         out[found++].value.u = number("samples_junk", 0) ? 4000000000u : utilization();
@@ -346,7 +374,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(char *gpu, unsigned *n, Process *out
     char pids[TEXT_SIZE] = "own", *rest;
     ENTER(MEASURE, gpu);
     read_text("pids", pids);
-    if (since_first_us(PIDS_READ) >= 300000) read_text("pids_later", pids);
+    if (since_first_us(PIDS_READ) >= 100000) read_text("pids_later", pids);
     unsigned room = *n, found = 0;
     for (char *pid = strtok_r(pids, ",", &rest); pid; pid = strtok_r(NULL, ",", &rest), found++)
         if (found < room && out)

@@ -8,7 +8,10 @@ from nets.cells.catalog import protocol_for
 from nets.records.cell import Accuracy, CellFacts, Cpu, Depth, Device, Execution, Network, Outcome, Result, Round, Where
 from nets.records.gpu import GPU_FIGURES, Gpu, Missing, Trace
 
-EXECUTION = Execution(mode="eager", memory_format="channels_last", tf32=None, threads=1, wait_policy="passive")
+EXECUTION = Execution(
+    mode="eager", memory_format="channels_last", tf32_products=None, tf32_convolutions=None, evaluation_batch_size=500,
+    threads=1, wait_policy="passive",
+)  # fmt: skip
 
 
 def one_round(seed: int = 0, **changes: Any) -> Round:

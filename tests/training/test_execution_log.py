@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from nets.training.run import ExecutionLog
+from nets.training.trainer import ExecutionLog
 
 
 def trainer(mode: str, because: str | None = None, peak: int = 0) -> Any:

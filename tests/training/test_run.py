@@ -118,15 +118,25 @@ def test_rounds_are_independent() -> None:
 
 
 def test_a_round_s_network_is_freed() -> None:
-    """When the next round is set up, the last one's network is gone: peak memory is of one network."""
+    """When the next round's network is built, the last one's is gone: peak memory is of one network."""
     run = cell_run()
-    run.setup()
-    assert run._trial is not None
-    network = weakref.ref(run._trial.model)
-    run.timed()
-    run.teardown()
-    gc.collect()
-    assert network() is None
+    run.round()
+    alive: list[weakref.ref[nn.Module]] = []
+    build = run.build
+
+    def watched_build() -> nn.Module:
+        gc.collect()
+        before = alive[: len(alive) - len(alive) % 2]  # a round builds two, one of them to warm up
+        assert all(network() is None for network in before)
+        alive.append(weakref.ref(network := build()))
+        return network
+
+    run.build = watched_build  # type: ignore[method-assign]
+    for _ in range(3):
+        run.setup()
+        run.timed()
+        run.teardown()
+    assert len(alive) == 6
 
 
 def test_the_watch_is_around_the_timed_region() -> None:

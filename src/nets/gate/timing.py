@@ -182,7 +182,9 @@ def _execution_differences(cell: ComparableCell) -> Iterator[str]:
     for name, field in (
         ("memory format", "memory_format"),
         ("wait policy of OpenMP", "wait_policy"),
-        ("TF32 setting", "tf32"),
+        ("TF32 setting of products", "tf32_products"),
+        ("TF32 setting of convolutions", "tf32_convolutions"),
+        ("evaluation batch size", "evaluation_batch_size"),
     ):
         if (before := getattr(was, field)) != (after := getattr(is_, field)):
             yield f"another {name}: base {before}, head {after}"

@@ -1,6 +1,7 @@
 """What is measured of a cell beside its rounds: the GPU by its driver and by a profiler trace, and the CPU.
 
-The untimed passes, soak and profile, run after a cell's rounds on a network of their own and change no round.
+The untimed passes change no round: the soak goes on with the last round's network once its result is taken, and the
+profile, taken after all cells, has a network of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 from nets.gpu.kineto import Unreadable, read_trace
 from nets.gpu.monitor import GpuMonitor
 from nets.gpu.trace import NoKernels, trace_figures
-from nets.gpu.window import Window
+from nets.gpu.window import Window, gpu_record
 from nets.records.cell import Cpu
 from nets.records.gpu import Gpu, Trace
 from nets.records.run import Part
@@ -33,57 +34,54 @@ from nets.training.run import CellRun
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The parts of a record that are not in its rounds; what is None has its reason."""
+    """What is measured after a cell's rounds and before the next cell's; what is None has its reason."""
 
     cpu: Cpu
     gpu: Gpu | None
     gpu_missing_because: str | None
-    trace: Trace | None
-    trace_missing_because: str | None
 
 
 def capture(
     run: CellRun,
     monitor: GpuMonitor | None,
     *,
-    take_trace: bool,
-    keep_traces: Path | None,
     no_gpu_because: str | None,
     spent: Callable[[Part], AbstractContextManager[object]] = nullcontext,
 ) -> Captured:
-    """Run the untimed passes of a cell whose rounds are over.
+    """Soak a cell whose rounds are over, where they were too short for the driver.
 
-    `keep_traces`: the folder where the trace's files are kept; on a CPU traces are taken only for it.
-    `no_gpu_because`: None on a GPU. `spent`: a context manager that is entered around each pass, to time it.
+    `no_gpu_because`: None on a GPU. `spent`: a context manager that is entered around the soak, to time it.
     """
-    cpu = run.cpu()  # before the passes, which don't count
+    cpu = run.cpu()  # before the soak, which doesn't count
     with spent("soak"):
-        gpu = _gpu(run, monitor)
-    with spent("trace"):
-        traced, no_trace_because = _trace(run, keep_traces, no_gpu_because) if take_trace else (None, "--no-trace")
-    return Captured(cpu, gpu, no_gpu_because, traced, no_trace_because)
+        return Captured(cpu, _gpu(run, monitor) if monitor is not None else None, no_gpu_because)
 
 
-def _gpu(run: CellRun, monitor: GpuMonitor | None) -> Gpu | None:
-    """The monitor's record, with the memory peak of recording the CUDA graph if it was higher than the replays'."""
-    if monitor is None:
-        return None
+def _gpu(run: CellRun, monitor: GpuMonitor) -> Gpu:
     soaked: list[Window] = []
     n_steps, because = 0, None
     if monitor.needs_soak():
         try:
-            n_steps = soak(run, monitor.watch(soaked))
+            n_steps = soak(run, monitor.soak(soaked))
         except RuntimeError as error:  # torch's, of which out of memory is one
             because = _first_line(error)
-    gpu = monitor.use(soaked[0], n_steps) if soaked and n_steps else monitor.use(no_soak_because=because)
-    if gpu.memory_peak_bytes is None:
-        return gpu
-    return gpu.replace(memory_peak_bytes=max(gpu.memory_peak_bytes, run.execution_log.recorded_peak_bytes))
+    return gpu_record(
+        monitor.timed,
+        soaked[0] if soaked and n_steps else None,
+        n_steps or None,
+        no_soak_because=because,
+        training_peak_bytes=run.training_peak_bytes,
+        evaluation_peak_bytes=run.evaluation_peak_bytes,
+    )
 
 
-def _trace(run: CellRun, keep_in: Path | None, no_gpu_because: str | None) -> tuple[Trace | None, str | None]:
-    if no_gpu_because is not None and keep_in is None:
-        return None, no_gpu_because
+def traced(run: CellRun, keep_in: Path | None) -> tuple[Trace | None, str | None]:
+    """The profiler's figures of a cell's training steps, or why there are none.
+
+    To be taken after all rounds of all cells: the profiler's library stays attached to the process once it was used,
+    and slows training by a tenth or more (https://github.com/pytorch/pytorch/issues/146604). `keep_in`: the folder
+    where the traces stay.
+    """
     try:
         with TemporaryDirectory() as temporary:
             profile = profiled(run, keep_in or Path(temporary))
@@ -93,7 +91,7 @@ def _trace(run: CellRun, keep_in: Path | None, no_gpu_because: str | None) -> tu
                 training_steps_per_step=profile.training_steps_per_step,
             )
     except (NoKernels, Unreadable) as error:
-        return None, no_gpu_because or str(error)
+        return None, str(error)
     except Exception as error:  # of many kinds; none may lose the finished rounds
         return None, f"the profiler failed: {_first_line(error)}"
     return figures, None
@@ -107,22 +105,23 @@ def _first_line(error: Exception) -> str:
 WAIT, WARM_UP, ACTIVE, REPEAT = 1, 1, 3, 2
 N_PROFILED = (WAIT + WARM_UP + ACTIVE) * REPEAT
 SOAK_S = 3.5
-"""More than the driver's 3 s, in case its last sample is late."""
+"""The longest soak: more than the driver's 3 s, in case its last sample is late."""
 IN_FLIGHT = 2
 
 
-def soak(run: CellRun, watch: AbstractContextManager[object], seconds: float = SOAK_S) -> int:
-    """Repeat the cell's training step for at least `seconds` inside of `watch`; returns the number of steps.
+def soak(run: CellRun, watch: AbstractContextManager[Callable[[], bool]], seconds: float = SOAK_S) -> int:
+    """Repeat the cell's training step inside of `watch` until what it gives says enough; the number of steps.
 
-    The host runs at most `IN_FLIGHT` replays, or eager steps, ahead of the device: a queue of a thousand replays would
-    go on for seconds after the time is up.
+    At most for `seconds`. The last round's network goes on training, its result being taken. The host runs at most
+    `IN_FLIGHT` replays, or eager steps, ahead of the device: a queue of a thousand replays would go on for seconds
+    after the end.
     """
     n_steps = 0
     queued: deque[torch.cuda.Event] = deque()
-    with run.scratch() as trainer, watch:
+    with run.trained() as trainer, watch as has_enough:
         until = perf_counter() + seconds
         for n_steps in trainer.steps():  # noqa: B007  # the last number is returned
-            if perf_counter() >= until:
+            if perf_counter() >= until or has_enough():
                 break
             if (mark := run.mark()) is not None:
                 queued.append(mark)

@@ -50,6 +50,30 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+class PeakMemory:
+    """Torch's peak of the memory that it allocated on a GPU, since it was begun or last read; nothing on a CPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def begin(self) -> None:
+        """Count from now on."""
+        if self._device.type == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def read(self) -> tuple[int, ...]:
+        """The peak in bytes, and begin anew; empty on a CPU."""
+        if self._device.type != "cuda":
+            return ()
+        import torch
+
+        peak = int(torch.cuda.max_memory_allocated(self._device))
+        self.begin()
+        return (peak,)
+
+
 @contextmanager
 def threaded(device: torch.device, n: int) -> Iterator[None]:
     """Use `n` threads on a CPU, and the caller's number again after it."""
@@ -125,6 +149,25 @@ def device_facts(device: torch.device) -> Device:
         driver=driver,
         mig=mig,
     )
+
+
+def tf32_in_force(device: Device) -> tuple[bool, bool] | None:
+    """Whether float32 matrix products, and convolutions, may round to TF32 on a GPU; None on a CPU.
+
+    By torch's settings, of which there are several generations, NVIDIA_TF32_OVERRIDE, which its libraries obey, and
+    the GPU: there is no TF32 before Ampere.
+    """
+    if device.type == "cpu":
+        return None
+    import torch
+
+    old = device.compute_capability is not None and float(device.compute_capability) < 8
+    if old or os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        return False, False
+    # not `allow_tf32`, which raises where a precision was set by the newer names
+    products = torch.backends.cuda.matmul.fp32_precision
+    convolutions = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    return products == "tf32", convolutions == "tf32"
 
 
 def _cudnn(device: Device) -> int | None:

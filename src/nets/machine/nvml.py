@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from nets.errors import NetsError
 
 T = TypeVar("T")
-PATIENCE_TO_START_S = 10.0
-"""The driver may have to be loaded first, which takes seconds."""
+PATIENCE_S = 10.0
+"""How long a driver may take to answer: one that must be loaded first takes seconds."""
 # Reasons of slowed clocks that spoil a figure; idle clocks and the power cap are normal (nvml.h, clocks event reasons).
 _SPOILING = {
     0x08: "hardware slowdown",
@@ -79,6 +79,18 @@ class NvmlDevice:
         except _NotFound:  # CUDA doesn't tell a MIG slice from a GPU
             self._handle = self._call("nvmlDeviceGetHandleByUUID", f"MIG-{bare}", on_handle=False)
             self._is_slice = True
+
+    def wake(self) -> None:
+        """Ask once for all that a watch asks for: the first answer of each kind may take a driver seconds."""
+        asked: list[Callable[[], object]] = [
+            self.mig, lambda: self.samples(0), self.utilization_pct, self.energy_j, self.memory_used_bytes,
+            self.sm_clock_mhz, self.throttled, self.processes,
+        ]  # fmt: skip
+        for ask in asked:
+            with suppress(NvmlRefused):
+                ask()
+        with suppress(NvmlRefused), closing(self.counters()) as counters:
+            counters.read()
 
     def facts(self) -> NvmlFacts:
         """Name, memory, compute capability, driver, MIG."""
@@ -212,7 +224,7 @@ def gpu_uuids() -> tuple[str, ...]:
     return tuple(_text(_ask(nvml, "nvmlDeviceGetUUID", handle)) for handle in handles)
 
 
-def with_patience(ask: Callable[[], T], patience_s: float = PATIENCE_TO_START_S) -> T:
+def with_patience(ask: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     """The answer to what starts the driver, from a thread that is left behind if it hangs. Raises NoDriver then."""
     answers: list[T] = []
     errors: list[NoDriver | NvmlRefused] = []

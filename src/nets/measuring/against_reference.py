@@ -60,8 +60,8 @@ def depth_of_sides(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str,
 def _side(run: CellRun) -> TrainedNetwork:
     efficiency = None
     if run.device.type == "cuda":
-        seen = capture.capture(run, None, take_trace=True, keep_traces=None, no_gpu_because=None)
-        efficiency = seen.trace.sm_efficiency_pct if seen.trace is not None else None
+        trace, _ = capture.traced(run, None)
+        efficiency = trace.sm_efficiency_pct if trace is not None else None
     return TrainedNetwork(
         network=network_record(run.structure),
         rounds=tuple(run.rounds),

@@ -12,7 +12,7 @@ import torch
 from nets.cells.catalog import Cell
 from nets.gpu.capture import Captured
 from nets.machine.cpu import cores, wait_policy
-from nets.machine.device import no_gpu_because
+from nets.machine.device import no_gpu_because, tf32_in_force
 from nets.networks.layers import Structure
 from nets.records.cell import Accuracy, CellFacts, Device, Execution, Network, Outcome, Protocol, Result, Where
 from nets.training.pipelines import PIPELINES, Pipeline
@@ -54,17 +54,20 @@ def execution(run: CellRun, setting: Setting) -> Execution:
     """How a cell's steps are executed."""
     how = executed(run.pipeline, run.protocol, setting)
     log = run.execution_log
-    return how.model_copy(update={"mode": log.mode, "fallback_because": log.fallback_because})
+    size = getattr(run.loaders.test, "batch_size", None) or how.evaluation_batch_size
+    return how.replace(mode=log.mode, fallback_because=log.fallback_because, evaluation_batch_size=size)
 
 
 def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execution:
     """How steps are executed, as far as that is known before a network is seen."""
     on_cpu = setting.device.type == "cpu"
+    products, convolutions = tf32_in_force(setting.device) or (None, None)
     return Execution(
         mode="eager",
         memory_format=pipeline.memory_format,
-        # not `allow_tf32`, which raises where a convolution's precision was set by itself
-        tf32=None if on_cpu else torch.backends.cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
+        tf32_products=products,
+        tf32_convolutions=convolutions,
+        evaluation_batch_size=pipeline.evaluation_batch(protocol.batch_size, setting.device.type),
         threads=pipeline.threads(protocol.batch_size) if on_cpu else torch.get_num_threads(),
         wait_policy=wait_policy(),
     )
@@ -99,10 +102,12 @@ def unfinished_result(
     )
 
 
-def finished_result(run: CellRun, rounds: int, setting: Setting, observed: Captured, bands: Bands | str) -> Result:
+def finished_result(
+    run: CellRun, rounds: int, setting: Setting, observed: Captured, bands: Bands | str, *, no_trace_because: str
+) -> Result:
     """The record of a cell whose first `rounds` rounds are done; not judged yet, so `passed`.
 
-    `bands` is the bands file, or the reason why there is none. Raises UnknownStructure.
+    `bands` is the bands file, or the reason why there is none. The trace is still to come. Raises UnknownStructure.
     """
     finished = tuple(run.rounds[:rounds])
     protocol = run.protocol.repeated(rounds=len(finished))
@@ -123,8 +128,8 @@ def finished_result(run: CellRun, rounds: int, setting: Setting, observed: Captu
         band_missing_because=band_missing,
         gpu=observed.gpu,
         gpu_missing_because=observed.gpu_missing_because,
-        trace=observed.trace,
-        trace_missing_because=observed.trace_missing_because,
+        trace=None,
+        trace_missing_because=no_trace_because,
         cpu=observed.cpu,
         depth=classical_depth(run.structure.hidden_layers),
         outcome=Outcome(status="passed"),

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data, Split
 from nets.machine.cpu import cores
-from nets.machine.device import threaded
+from nets.machine.device import device_facts, tf32_in_force, threaded
 from nets.measuring.cell import Setting, cell_facts, execution
 from nets.records.cell import Protocol
 from nets.records.comparisons import Growth, SideBySide, ThroughputPoint, TimedSide, ratio_of
@@ -132,13 +132,15 @@ class SizeSweep:
     """Turns of every point, and of a large matrix product."""
 
     def __init__(self, blocks: Sequence[Turn], epochs: Sequence[Turn], device: torch.device) -> None:
-        self.training_flop_per_image = _training_flop_per_image(blocks[0].run)
+        self.training_flop_per_image, convolves = _training_flop_per_image(blocks[0].run)
         self._n_blocks = len(blocks)
         self._points = [*blocks, *epochs]
         self._seconds: list[list[float]] = [[] for _ in self._points]
         self._device = device
         n = MATRIX[device.type]
         self._matrix = torch.rand(n, n, device=device)
+        products, convolutions = tf32_in_force(device_facts(device)) or (False, False)
+        self.matmul_tf32 = products or (convolves and convolutions)
         self.matmul_flop_per_s: list[float] = []
 
     def round(self) -> None:
@@ -162,8 +164,11 @@ class SizeSweep:
         return found[: self._n_blocks], found[self._n_blocks :]
 
     def _matmul(self) -> float:
-        """FLOP/s of three products of square float32 matrices, after one that is not counted."""
-        with threaded(self._device, len(cores())):
+        """FLOP/s of three products of square matrices, after one that is not counted.
+
+        In TF32 where the network's products or convolutions may be; torch's default allows it for convolutions.
+        """
+        with threaded(self._device, len(cores())), _products_in_tf32(self.matmul_tf32):
             for n_products in (1, 3):
                 self._synchronise()
                 started = perf_counter()
@@ -176,6 +181,17 @@ class SizeSweep:
     def _synchronise(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+@contextmanager
+def _products_in_tf32(wanted: bool) -> Iterator[None]:
+    before = torch.backends.cuda.matmul.fp32_precision
+    if wanted:
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
 
 
 @contextmanager
@@ -199,14 +215,18 @@ def size_sweep(
         yield SizeSweep(blocks, epochs, device)
 
 
-def _training_flop_per_image(run: CellRun) -> int:
-    """Floating-point operations of one image's forward and backward pass; a multiply-accumulate is two."""
+def _training_flop_per_image(run: CellRun) -> tuple[int, bool]:
+    """Floating-point operations of one image's forward and backward pass; whether any are a convolution's.
+
+    A multiply-accumulate is two.
+    """
     model = run.pipeline.place(run.build(), run.device)
     images, labels = next(iter(run.loaders.test))
     counter = FlopCounterMode(display=False)
     with counter:
         F.cross_entropy(model(images[:2].to(run.device)), labels[:2].to(run.device)).backward()
-    return counter.get_total_flops() // 2
+    convolves = any("convolution" in str(operation) for operation in counter.get_flop_counts()["Global"])
+    return counter.get_total_flops() // 2, convolves
 
 
 def side_by_side_record(
@@ -244,6 +264,7 @@ def growth_record(cell: Cell, data: Data, protocol: Protocol, setting: Setting, 
         where=setting.where,
         training_flop_per_image=sweep.training_flop_per_image,
         matmul_flop_per_s=tuple(sweep.matmul_flop_per_s),
+        matmul_tf32=sweep.matmul_tf32,
         by_batch_size=by_batch_size,
         by_set_size=by_set_size,
     )

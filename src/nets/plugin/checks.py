@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nets.plugin.session import RESULT
+from nets.plugin.session import RESULT, SESSION
+from nets.plugin.traces import NOT_YET
 
 if TYPE_CHECKING:
     from nets.cells.catalog import Cell
@@ -87,7 +88,8 @@ def checked_result(item: pytest.Item, run: CellRun, setting: Setting, observed: 
     known: Bands | str = f"there is no {bands_file.name} beside the test"
     if bands_file.is_file():
         known = _bands(bands_file)
-    result = finished_result(run, run.protocol.rounds, setting, observed, known)
+    no_trace = "--no-trace" if not item.config.stash[SESSION].options.trace else setting.gpu_missing_because or NOT_YET
+    result = finished_result(run, run.protocol.rounds, setting, observed, known, no_trace_because=no_trace)
     failures = _ask(item, run.cell, result)
     result = result.judged("failed" if failures else "passed", failures)
     item.stash[RESULT] = result

@@ -65,30 +65,14 @@ def protocol(cell: Cell, nets_options: Options) -> Protocol:
     return nets_options.protocol_of(cell)
 
 
-@pytest.fixture(scope="session")
-def _load(nets_options: Options) -> Callable[[str], Data]:
-    """Loads a data set; the last one is kept, since cells of one data set follow each other."""
-    from nets.datasets.load import load_data
-
-    kept: dict[str, Data] = {}
-
-    def loaded(name: str) -> Data:
-        if name not in kept:
-            kept.clear()
-            kept[name] = load_data(name, nets_options.data_dir)
-        return kept[name]
-
-    return loaded
-
-
 @pytest.fixture
-def data(cell: Cell, _load: Callable[[str], Data], nets_options: Options, ledger: Ledger) -> Data:
+def data(cell: Cell, pytestconfig: pytest.Config, nets_options: Options, ledger: Ledger) -> Data:
     """The cell's data set. Missing data skips the cell, or fails it with `--require-data`; altered data fails it."""
     from nets.datasets.data import DataError, DataMissing
 
     try:
         with ledger.spent("data"):
-            return _load(cell.dataset)
+            return pytestconfig.stash[SESSION].load_data(cell.dataset)
     except DataMissing as error:
         if nets_options.require_data:
             pytest.fail(f"{error} (--require-data)", pytrace=False)
@@ -114,7 +98,7 @@ def gpu_monitor(pytestconfig: pytest.Config, device: torch.device) -> GpuMonitor
     """Watches the GPU over the timed regions; None on a CPU."""
     from nets.gpu.monitor import monitor_of
 
-    return monitor_of(pytestconfig.stash[SESSION].setting.device, device.index)
+    return monitor_of(pytestconfig.stash[SESSION].setting.device)
 
 
 @pytest.fixture
@@ -159,7 +143,6 @@ def judge(
     request: pytest.FixtureRequest,
     benchmark: Any,
     gpu_monitor: GpuMonitor | None,
-    nets_options: Options,
     ledger: Ledger,
 ) -> Callable[[CellRun], Result]:
     """Makes the record of a cell's rounds, asks every `pytest_nets_check` hook, and fails the test if one objects."""
@@ -168,14 +151,7 @@ def judge(
 
     def judged(run: CellRun) -> Result:
         setting = request.config.stash[SESSION].setting
-        observed = capture(
-            run,
-            gpu_monitor,
-            take_trace=nets_options.trace,
-            keep_traces=nets_options.keep_traces,
-            no_gpu_because=setting.gpu_missing_because,
-            spent=ledger.spent,
-        )
+        observed = capture(run, gpu_monitor, no_gpu_because=setting.gpu_missing_because, spent=ledger.spent)
         result = checks.checked_result(request.node, run, setting, observed, _bands_file(request))
         benchmark.extra_info = result.to_json()
         if result.outcome.failures:

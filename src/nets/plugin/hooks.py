@@ -16,6 +16,7 @@ from nets.plugin.options import add_options, read_options
 from nets.plugin.recorder import Recorder
 from nets.plugin.session import PROGRESS, SESSION, Session
 from nets.plugin.terminal import Summary
+from nets.plugin.traces import Traces
 
 _MEASURING = {"cell_run", "side_by_side", "growth"}
 """Fixtures of tests that measure a cell."""
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     register = config.pluginmanager.register
     recorder = Recorder(session)
     register(recorder, "nets-recorder")
+    register(Traces(session, recorder), "nets-traces")
     if not session.is_worker:
         register(Summary(session, recorder), "nets-summary")
         if config.getoption("--gate") is not None or config.getoption("--gate-config") is not None:

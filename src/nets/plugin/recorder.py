@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nets.measuring.cell import Setting
     from nets.plugin.options import Options
     from nets.records.cell import Result
+    from nets.records.gpu import Trace
     from nets.records.run import Harness, Run
 
 CELL, DATASET, RECORD, SKIPPED = "nets-cell", "nets-dataset", "nets", "nets-skipped"
@@ -43,6 +44,7 @@ class Recorder:
         self._config = session.config
         self._not_run: dict[str, str] = {}
         self._others_ran = False
+        self._made: dict[str, Result] = {}
         self.interrupted = False
         self.json: Path | None = None
         if (path := self._config.getoption("benchmark_json", None)) is not None:
@@ -72,8 +74,14 @@ class Recorder:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             report.user_properties.append((SKIPPED, reason.removeprefix("Skipped: ")))
         elif call.when == "call" or not report.passed:
-            report.user_properties.append((RECORD, self._entry(item, cell, call).to_json()))
+            entry = self._entry(item, cell, call)
+            self._made[item.nodeid] = entry.result
+            report.user_properties.append((RECORD, entry.to_json()))
         return report
+
+    def measured(self) -> dict[str, Result]:
+        """What this process measured, by the test's node id; and what a run did that was killed and is resumed."""
+        return {entry.nodeid: entry.result for entry in self._journal.entries()} | self._made
 
     def _entry(self, item: pytest.Item, cell: Cell, call: pytest.CallInfo[None]) -> Entry:
         from nets.measuring.cell import unfinished_result
@@ -153,6 +161,13 @@ class Recorder:
             self._not_run[report.nodeid] = str(properties[SKIPPED])
         elif report.failed and report.when != "teardown":
             self._not_run[report.nodeid] = " ".join(str(report.longrepr).split())
+
+    def add_trace(self, nodeid: str, trace: Trace | None, because: str | None) -> None:
+        """Complete a cell's record, in the journal too."""
+        entry = next((entry for entry in self._journal.entries() if entry.nodeid == nodeid), None)
+        if entry is not None:
+            completed = entry.result.replace(trace=trace, trace_missing_because=because)
+            self._journal.append(replace(entry, result=completed))
 
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C."""
@@ -247,11 +262,11 @@ def _is_kept(result: Result, options: Options, setting: Setting) -> bool:
     if result.outcome.status != "passed" or result.id not in cells or result.pipeline != options.pipeline:
         return False
     expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
-    known_by_a_run_alone = {"mode": expected.mode, "fallback_because": expected.fallback_because}
+    known_by_a_run_alone = ("mode", "fallback_because", "evaluation_batch_size")
     return (
         result.protocol == options.protocol_of(cells[result.id])
         and result.device.name == setting.device.name
-        and result.execution.model_copy(update=known_by_a_run_alone) == expected
+        and result.execution.replace(**{name: getattr(expected, name) for name in known_by_a_run_alone}) == expected
     )
 
 

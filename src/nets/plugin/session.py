@@ -18,6 +18,7 @@ from nets.cells.catalog import Cell
 if TYPE_CHECKING:
     import torch
 
+    from nets.datasets.data import Data
     from nets.measuring.cell import Setting
     from nets.plugin.options import Options
     from nets.plugin.terminal import ProgressLine
@@ -61,6 +62,7 @@ class Session:
         self.side_by_side: list[SideBySide] = []
         self.growth: list[Growth] = []
         self.ledger = Ledger()
+        self._loaded: tuple[str, Data] | None = None
 
     @property
     def has_workers(self) -> bool:
@@ -112,6 +114,15 @@ class Session:
 
         look = first_gpu_facts if self.has_workers and self.device.type == "cuda" else device_facts
         return session_setting(self.options.pipeline, look(self.device))
+
+    def load_data(self, name: str) -> Data:
+        """A data set; the last one is kept, since cells of one data set follow each other. Raises DataError."""
+        from nets.datasets.load import load_data
+
+        if self._loaded is None or self._loaded[0] != name:
+            self._loaded = None  # before the next one is there, too
+            self._loaded = name, load_data(name, self.options.data_dir)
+        return self._loaded[1]
 
     def captions(self) -> list[str]:
         """How and on what the cells run, said once there is a cell: to know the device is to import torch."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nets.errors import Unusable
 
 FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True)
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Record(BaseModel):
@@ -37,7 +37,8 @@ def parse(record: object, source: str, kind: type[R]) -> R:
     if not isinstance(record, dict) or "schema" not in record:
         raise Unusable(f"{source}: not a record of nets: it has no field 'schema'")
     if record["schema"] != SCHEMA:
-        raise Unusable(f"{source}: field 'schema' is {record['schema']!r}; this version of nets reads {SCHEMA}")
+        found = f"field 'schema' is {record['schema']!r}; this version of nets reads {SCHEMA}: measure it again"
+        raise Unusable(f"{source}: {found}")
     try:
         return kind.model_validate_json(json.dumps(record))
     except ValidationError as error:

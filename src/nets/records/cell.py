@@ -1,4 +1,4 @@
-"""The record of a cell (schema 1): frozen, typed, and refused by the name of the field that doesn't fit.
+"""The record of a cell (schema 2): frozen, typed, and refused by the name of the field that doesn't fit.
 
 Units are in the names: `_s`, `_pct`, `_bytes`, `_j`, `_w`; fractions of 1 carry no suffix. Null means not
 measured, and a field beside it says why. `extra_info` of each benchmark in a pytest-benchmark JSON is one
@@ -73,12 +73,19 @@ class CellFacts(Record):
 
 
 class Execution(Record):
-    """How the steps were executed; `tf32` is torch's setting for convolutions on the GPU, null on a CPU."""
+    """How the steps were executed.
+
+    `tf32_products`, `tf32_convolutions`: whether matrix products and convolutions of float32 were allowed to round
+    their factors to TF32, whoever allowed or forbade it; null on a CPU. `evaluation_batch_size`: images at once, fewer
+    where memory ran out in the warm-up.
+    """
 
     mode: str
     fallback_because: str | None = None
     memory_format: str
-    tf32: bool | None
+    tf32_products: bool | None
+    tf32_convolutions: bool | None
+    evaluation_batch_size: int = Field(ge=1)
     threads: int = Field(ge=1)
     wait_policy: str
 
@@ -154,10 +161,8 @@ class Accuracy(Record):
         return cls(mean=fmean(seen), std=stdev(seen) if len(seen) > 1 else None, min=min(seen), max=max(seen))
 
 
-# The docstrings of records are descriptions in record.schema.json, which stays as it is within a schema number: here
-# and in `Depth` they name the modules by their earlier places, now nets.verdicts.bands and nets.verdicts.depth.
 class Band(Record):
-    """The accuracy range expected of the mean over the rounds, from `n` reference runs; see `nets.bands`."""
+    """The accuracy range expected of the mean over the rounds, from `n` reference runs; see `nets.verdicts.bands`."""
 
     low: float
     high: float
@@ -196,7 +201,10 @@ class Criteria(Record):
 
 
 class Depth(Record):
-    """Shallow or deep, by both definitions; see `nets.depth`. `reference`: the id of the cell it was compared with."""
+    """Shallow or deep, by both definitions; see `nets.verdicts.depth`.
+
+    `reference`: the id of the cell it was compared with.
+    """
 
     classical: Verdict
     cost_aware: CostAware | None
@@ -215,7 +223,7 @@ class Outcome(Record):
 class Result(Record):
     """The whole truth about one cell of one run."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[2] = Field(default=2, alias="schema")
     kind: Literal["train_eval"] = "train_eval"
     cell: CellFacts
     protocol: Protocol

@@ -40,7 +40,7 @@ class PairedRatio(Record):
 class SideBySide(Record):
     """What `extra_info` holds of a benchmark that compares; `of` says what was compared."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[2] = Field(default=2, alias="schema")
     kind: Literal["side_by_side"] = "side_by_side"
     of: str
     cell: CellFacts
@@ -106,10 +106,11 @@ class Growth(Record):
     """What `extra_info` holds of a sweep over batch sizes and one over set sizes.
 
     `training_flop_per_image`: forward and backward, by torch.utils.flop_counter, a multiply-accumulate counted twice.
-    `matmul_flop_per_s`: of each turn's large float32 matrix product, the ceiling of what the device can do.
+    `matmul_flop_per_s`: of each turn's large matrix product, the ceiling of what the device can do; in TF32 where the
+    network's own products or convolutions may be (`matmul_tf32`).
     """
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[2] = Field(default=2, alias="schema")
     kind: Literal["growth"] = "growth"
     cell: CellFacts
     protocol: Protocol
@@ -118,6 +119,7 @@ class Growth(Record):
     where: Where
     training_flop_per_image: int = Field(gt=0)
     matmul_flop_per_s: Seconds
+    matmul_tf32: bool
     by_batch_size: tuple[ThroughputPoint, ...]
     by_set_size: tuple[ThroughputPoint, ...]
 

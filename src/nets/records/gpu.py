@@ -16,9 +16,9 @@ class Missing(Record):
     because: str
 
 
-GPU_FIGURES = (
+TORCH_FIGURES = ("memory_peak_training_bytes", "memory_peak_evaluation_bytes")
+DRIVER_FIGURES = (
     "utilization_pct",
-    "memory_peak_bytes",
     "memory_used_peak_bytes",
     "energy_j",
     "energy_per_step_j",
@@ -30,13 +30,15 @@ GPU_FIGURES = (
     "tensor_pct",
     "fp32_pct",
 )
+GPU_FIGURES = (*TORCH_FIGURES, *DRIVER_FIGURES)
 
 
 class Gpu(Record):
     """What NVML and torch saw of the GPU, over the timed regions or, where those are too short, over a soak.
 
-    `utilization_pct`: time in which any kernel ran. `memory_peak_bytes`: torch's peak over the rounds;
-    `memory_used_peak_bytes`: the device's, every process in it. `energy_j`: of one round, `energy_per_step_j`: of one
+    `window_s`: how long was watched. `utilization_pct`: time in which any kernel ran. `memory_peak_training_bytes`,
+    `memory_peak_evaluation_bytes`: torch's peaks over the rounds' two parts; `memory_used_peak_bytes`: the device's,
+    every process in it. `energy_j`: of one round, `energy_per_step_j`: of one
     training step of the soak; idle power is in both. `sm_...`, `dram_...`, `tensor_...`, `fp32_...`: the hardware's own
     counters (GPM). `n_processes`: the most that computed on the GPU at once as the driver lists them (0: it lists none,
     not even ours). A null figure stands in `missing`; `reasons` says what makes the others unfit for comparison,
@@ -47,7 +49,8 @@ class Gpu(Record):
     window_s: float = Field(ge=0)
     n_steps: int | None = Field(default=None, ge=1)
     utilization_pct: float | None = Field(default=None, ge=0, le=100)
-    memory_peak_bytes: int | None = None
+    memory_peak_training_bytes: int | None = None
+    memory_peak_evaluation_bytes: int | None = None
     memory_used_peak_bytes: int | None = None
     energy_j: float | None = Field(default=None, ge=0)
     energy_per_step_j: float | None = Field(default=None, ge=0)

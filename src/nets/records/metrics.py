@@ -54,13 +54,14 @@ def _driver(name: str) -> Callable[[Result], Figure]:
     return of
 
 
-def _memory(result: Result) -> Figure:
-    """Torch's own peak, which neither another process nor MIG spoils."""
-    gpu = result.gpu
-    if gpu is None:
-        return Figure(None, result.gpu_missing_because)
-    because = next((missing.because for missing in gpu.missing if missing.figure == "memory_peak_bytes"), None)
-    return Figure(gpu.memory_peak_bytes, because)
+def _memory(name: str) -> Callable[[Result], Figure]:
+    """A peak of torch's own, which neither another process nor MIG spoils."""
+
+    def of(result: Result) -> Figure:
+        figure = _driver(name)(result)
+        return Figure(figure.value, figure.because)
+
+    return of
 
 
 def _trace_utilization(result: Result) -> Figure:
@@ -91,7 +92,8 @@ def _rss(result: Result) -> Figure:
 METRICS = (
     Metric("core_s", "core_seconds", "more", _core_s),
     Metric("rss_peak_bytes", "host_memory", "more", _rss),
-    Metric("memory_peak_bytes", "memory", "more", _memory),
+    Metric("memory_peak_training_bytes", "memory", "more", _memory("memory_peak_training_bytes")),
+    Metric("memory_peak_evaluation_bytes", "memory", "more", _memory("memory_peak_evaluation_bytes")),
     Metric("energy_j", "energy", "more", _driver("energy_j")),
     Metric("energy_per_step_j", "energy", "more", _driver("energy_per_step_j")),
     Metric("utilization_pct", "utilization", "less", _driver("utilization_pct")),

@@ -81,6 +81,10 @@ def _figure(part: str, field: str, text: Callable[[Any], str] = "{:.2f} %".forma
     return shown
 
 
+def _window(result: Result) -> str | None:
+    return None if result.gpu is None else f"{result.gpu.window} {result.gpu.window_s:.1f} s"
+
+
 def _training_energy(result: Result) -> str | None:
     """The energy of training one network: that of a step in the soak, times the steps of a round."""
     per_step_j = result.gpu.energy_per_step_j if result.gpu is not None else None
@@ -106,7 +110,7 @@ ROWS = (
     _Row("trace: est. achieved occupancy", _figure("trace", "achieved_occupancy_pct")),
     _Row("  the article's", _figure("published", "achieved_occupancy_pct"), style="dim"),
     _Row("trace: kernels a profiler step", _figure("trace", "kernels_per_step", "{:.1f}".format)),
-    _Row("NVML: window", _figure("gpu", "window", str)),
+    _Row("NVML: window", _window),
     _Row("NVML: utilization", _figure("gpu", "utilization_pct"), of_driver=True),
     _Row("NVML: SM utilization (GPM)", _figure("gpu", "sm_utilization_pct"), of_driver=True),
     _Row("NVML: SM occupancy (GPM)", _figure("gpu", "sm_occupancy_pct"), of_driver=True),
@@ -115,5 +119,6 @@ ROWS = (
     _Row("NVML: energy of a round", _figure("gpu", "energy_j", "{:.1f} J".format), of_driver=True),
     _Row("NVML: energy of a step", _figure("gpu", "energy_per_step_j", "{:.4g} J".format), of_driver=True),
     _Row("  times the steps of a training", _training_energy, of_driver=True),
-    _Row("torch: peak memory", _figure("gpu", "memory_peak_bytes", _size)),
+    _Row("torch: peak memory, training", _figure("gpu", "memory_peak_training_bytes", _size)),
+    _Row("torch: peak memory, evaluation", _figure("gpu", "memory_peak_evaluation_bytes", _size)),
 )

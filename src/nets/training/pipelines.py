@@ -35,6 +35,9 @@ class Pipeline(typing.Protocol):
     def threads(self, batch_size: int) -> int:
         """Torch's threads for steps on a CPU."""
 
+    def evaluation_batch(self, batch_size: int, device_type: str) -> int:
+        """Images that are evaluated at once, where memory allows it, beside training with batches of a size."""
+
     def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
         """The cell's batches."""
 
@@ -58,13 +61,16 @@ class ResidentPipeline:
     def threads(self, batch_size: int) -> int:
         return threads(batch_size)
 
+    def evaluation_batch(self, batch_size: int, device_type: str) -> int:
+        return EVALUATION_BATCH[device_type]
+
     def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
         train, test = data.on(device)
         if data.image_shape[0] > 1:  # with one channel both formats are the same bytes
             train, test = _channels_last(train), _channels_last(test)
         return Loaders(
             train=ResidentBatches(train, protocol.batch_size, shuffle=True),
-            test=ResidentBatches(test, EVALUATION_BATCH[device.type], shuffle=False),
+            test=ResidentBatches(test, self.evaluation_batch(protocol.batch_size, device.type), shuffle=False),
         )
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
@@ -107,6 +113,9 @@ class ArticlePipeline:
 
     def threads(self, batch_size: int) -> int:
         return len(cores())  # torch's own default: the notebooks choose none
+
+    def evaluation_batch(self, batch_size: int, device_type: str) -> int:
+        return batch_size
 
     def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
         from torch.utils.data import DataLoader

@@ -10,7 +10,7 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
 
@@ -21,7 +21,7 @@ from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse, RssPeak, cpu_use
-from nets.machine.device import preserved_rng, threaded
+from nets.machine.device import PeakMemory, preserved_rng, threaded
 from nets.networks.build import UnfitNetwork, as_unfit, build_network
 from nets.networks.builtin import MODELS
 from nets.networks.dataflow import UnknownStructure
@@ -29,7 +29,7 @@ from nets.networks.layers import Structure, network_structure
 from nets.records.base import finite
 from nets.records.cell import Cpu, Protocol, Round
 from nets.training.pipelines import Pipeline
-from nets.training.trainer import Loaders, Pass, Trainer
+from nets.training.trainer import ExecutionLog, Loaders, Pass, Trainer
 from nets.training.warmup import warm_up
 
 # A round counts as disturbed when other processes used more than this share of one core meanwhile, and more than
@@ -40,53 +40,10 @@ Progress = Callable[[int, int, Pass], None]
 """Called after every epoch with the round's and the epoch's number, both from 0, and the epoch's means."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Execution:
-    """How one trainer executes its steps: see `Trainer`."""
-
-    mode: str
-    fallback_because: str | None
-    recorded_peak_bytes: int
-
-
-@dataclass(slots=True)
-class ExecutionLog:
-    """How the steps of a cell were executed: in its rounds, or, before the first, by scratch networks."""
-
-    _of_rounds: list[_Execution] = field(default_factory=list)
-    _of_scratch: list[_Execution] = field(default_factory=list)
-
-    def note(self, trainer: Trainer, *, is_round: bool) -> None:
-        """Keep how a trainer executes its steps."""
-        these = self._of_rounds if is_round else self._of_scratch
-        these.append(_Execution(trainer.mode, trainer.fallback_because, trainer.recorded_peak_bytes))
-
-    @property
-    def mode(self) -> str:
-        """`eager` if it was so in any."""
-        modes = {each.mode for each in self._of_rounds or self._of_scratch}
-        return modes.pop() if len(modes) == 1 else "eager"
-
-    @property
-    def fallback_because(self) -> str | None:
-        """Why not as the pipeline would have them, and in how many rounds if not in all."""
-        found = self._of_rounds or self._of_scratch
-        reasons = [each.fallback_because for each in found if each.fallback_because is not None]
-        if not reasons or len(reasons) == len(found):
-            return reasons[0] if reasons else None
-        return f"in {len(reasons)} of {len(found)} rounds: {reasons[0]}"
-
-    @property
-    def recorded_peak_bytes(self) -> int:
-        """The GPU's memory at most while rounds' steps were recorded, which replays use without allocating it again."""
-        return max((each.recorded_peak_bytes for each in self._of_rounds), default=0)
-
-
 @dataclass(slots=True)
 class _Trial:
     """What one round works on; dropped whole when the round ends."""
 
-    model: nn.Module
     trainer: Trainer
     seed: int
     setup_s: float
@@ -126,6 +83,10 @@ class CellRun:
         self._conditions = ExitStack()
         self._core_s = 0.0
         self._rss = RssPeak()
+        self._peak = PeakMemory(device)
+        self._training_peaks: list[int] = []
+        self._evaluation_peaks: list[int] = []
+        self._last: Trainer | None = None
         self._seen: dict[int, weakref.ref[nn.Parameter]] = {}
 
     def build(self) -> nn.Module:
@@ -164,18 +125,20 @@ class CellRun:
         The first time the network is counted, so that one that can't be is refused before it is trained.
         """
         self.teardown()
+        self._last = None
         _ = self.structure
         self._conditions.enter_context(self.conditions())
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
         torch.manual_seed(seed)
-        model, trainer = self._made()
+        trainer = self._made()
         self.execution_log.note(trainer, is_round=True)
         self.synchronise()
         setup_s = perf_counter() - started
         with ExitStack() as stack:
             stack.enter_context(self._watch())
-            self._trial = _Trial(model, trainer, seed, setup_s, cpu_use(), stack.pop_all())
+            self._trial = _Trial(trainer, seed, setup_s, cpu_use(), stack.pop_all())
+        self._peak.begin()
 
     def timed(self) -> None:
         """Train for the protocol's epochs, then evaluate. This is what pytest-benchmark's clock sees."""
@@ -189,14 +152,18 @@ class CellRun:
             if self._progress is not None:
                 self._progress(len(self.rounds), epoch, epochs[-1])
         self.synchronise()
-        trained = perf_counter()
+        train_s = perf_counter() - started
+        self._training_peaks += self._peak.read()
+        started = perf_counter()
         tested = trial.trainer.evaluate()
         self.synchronise()
-        ended = perf_counter()
-        self.rounds.append(self._record(trial, epochs, tested, train_s=trained - started, eval_s=ended - trained))
+        eval_s = perf_counter() - started
+        self._evaluation_peaks += self._peak.read()
+        self.rounds.append(self._record(trial, epochs, tested, train_s=train_s, eval_s=eval_s))
+        self._last = trial.trainer
 
     def teardown(self) -> None:
-        """End the watch and free the round's network, so that the next round's peak memory is its own."""
+        """End the watch of a round."""
         self._conditions.close()
         if self._trial is not None:
             self._trial.watch.close()
@@ -205,26 +172,40 @@ class CellRun:
     def close(self) -> None:
         """Free everything, the device's cached memory too."""
         self.teardown()
+        self._last = None
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def round(self) -> Round:
-        """Run the next round."""
+        """Run the next round, and free its network."""
         try:
             self.setup()
             self.timed()
         finally:
             self.teardown()
+            self._last = None
         return self.rounds[-1]
+
+    @contextmanager
+    def trained(self) -> Iterator[Trainer]:
+        """The last round's trainer, to go on with now that its result is taken; without one, as `scratch`."""
+        self.teardown()
+        if self._last is None:
+            with self.scratch() as trainer:
+                yield trainer
+            return
+        with self.conditions(), preserved_rng(self.device):
+            yield self._last
 
     @contextmanager
     def scratch(self) -> Iterator[Trainer]:
         """A trainer of a network that belongs to no round; random numbers and conditions are put back."""
         self.teardown()
+        self._last = None
         with self.conditions(), preserved_rng(self.device):
             torch.manual_seed(self.protocol.seed)
-            _, trainer = self._made()
+            trainer = self._made()
             self.execution_log.note(trainer, is_round=False)
             self.synchronise()
             yield trainer
@@ -240,6 +221,16 @@ class CellRun:
         """CPU seconds of the timed regions, and the peak resident memory since this object was made."""
         rss = self._rss.bytes()
         return Cpu(core_s=self._core_s, rss_peak_bytes=rss, rss_missing_because=self._rss.missing_because)
+
+    @property
+    def training_peak_bytes(self) -> int | None:
+        """Torch's peak of a GPU's memory while rounds trained, or recorded what they replay; None on a CPU."""
+        return max((*self._training_peaks, self.execution_log.recorded_peak_bytes)) if self._training_peaks else None
+
+    @property
+    def evaluation_peak_bytes(self) -> int | None:
+        """The same while rounds evaluated."""
+        return max(self._evaluation_peaks, default=None)
 
     def _record(self, trial: _Trial, epochs: list[Pass], tested: Pass, *, train_s: float, eval_s: float) -> Round:
         after = cpu_use()
@@ -259,8 +250,8 @@ class CellRun:
             disturbed=None if others is None else others > allowed,
         )
 
-    def _made(self) -> tuple[nn.Module, Trainer]:
-        """A network, and what trains it, warmed up."""
+    def _made(self) -> Trainer:
+        """What trains a new network, warmed up."""
         model = self.pipeline.place(self.build(), self.device)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
@@ -268,7 +259,7 @@ class CellRun:
             warm_up(
                 self.cell.id, self.pipeline.place(self.build(), self.device), self.data, self.loaders, self.protocol
             )
-        return model, self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
+        return self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
 
     def mark(self) -> torch.cuda.Event | None:
         """A point in the device's queue, after all it was given so far, that can be waited for; None on a CPU."""

@@ -1,10 +1,10 @@
-"""What trains a network step by step, and the batches that it trains on."""
+"""What trains a network step by step, the batches that it trains on, and how the steps were executed."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -115,3 +115,45 @@ class Trainer(ABC):
     @abstractmethod
     def _means(self, n_images: int) -> Pass:
         """The means since the epoch began; waits for the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """How one trainer executes its steps: see `Trainer`."""
+
+    mode: str
+    fallback_because: str | None
+    recorded_peak_bytes: int
+
+
+@dataclass(slots=True)
+class ExecutionLog:
+    """How the steps of a cell were executed: in its rounds, or, before the first, by scratch networks."""
+
+    _of_rounds: list[_Execution] = field(default_factory=list)
+    _of_scratch: list[_Execution] = field(default_factory=list)
+
+    def note(self, trainer: Trainer, *, is_round: bool) -> None:
+        """Keep how a trainer executes its steps."""
+        these = self._of_rounds if is_round else self._of_scratch
+        these.append(_Execution(trainer.mode, trainer.fallback_because, trainer.recorded_peak_bytes))
+
+    @property
+    def mode(self) -> str:
+        """`eager` if it was so in any."""
+        modes = {each.mode for each in self._of_rounds or self._of_scratch}
+        return modes.pop() if len(modes) == 1 else "eager"
+
+    @property
+    def fallback_because(self) -> str | None:
+        """Why not as the pipeline would have them, and in how many rounds if not in all."""
+        found = self._of_rounds or self._of_scratch
+        reasons = [each.fallback_because for each in found if each.fallback_because is not None]
+        if not reasons or len(reasons) == len(found):
+            return reasons[0] if reasons else None
+        return f"in {len(reasons)} of {len(found)} rounds: {reasons[0]}"
+
+    @property
+    def recorded_peak_bytes(self) -> int:
+        """The GPU's memory at most while rounds' steps were recorded, which replays use without allocating it again."""
+        return max((each.recorded_peak_bytes for each in self._of_rounds), default=0)
