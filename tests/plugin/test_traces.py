@@ -22,7 +22,7 @@ PATCH = pytest.MonkeyPatch()
 def pytest_unconfigure():
     PATCH.undo()
 looked = cell.session_setting
-as_if_on_one = lambda *args: replace(looked(*args), gpu_missing_because=None)
+as_if_on_one = lambda *args, **more: replace(looked(*args, **more), gpu_missing_because=None)
 PATCH.setattr(cell, "session_setting", as_if_on_one)
 ROUND = CellRun.timed
 def noted(run):

@@ -111,17 +111,22 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
 def no_gpu_because() -> str:
-    """Why torch has no GPU to run on."""
+    """Why torch has no GPU to run on, where it has none: where it has, to ask would start CUDA."""
     import torch
 
     if torch.version.cuda is None:
         return f"torch {torch.__version__} was built without CUDA"
+    visible = os.environ.get(VISIBLE)
+    limits = "" if visible is None else f" ({VISIBLE} is {visible!r})"
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
-        return str(error).partition(". ")[0].strip()
-    return "torch.cuda.is_available() is False"
+        return str(error).partition(". ")[0].strip() + limits
+    return f"torch.cuda.is_available() is False{limits}"
 
 
 def device_facts(device: torch.device) -> Device:

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nets.machine.device import choose_device, device_facts
+from nets.machine.device import VISIBLE, choose_device
 from nets.records.cell import Device
 
 if TYPE_CHECKING:
-    import torch
-
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+    from nets.machine.nvml import NvmlFacts
 
 
 def visible_gpus(visible: str | None, known: Sequence[str]) -> tuple[str, ...]:
@@ -55,18 +53,17 @@ def n_gpus(wanted: str) -> int | None:
     return 1 if ":" in wanted else len(usable_gpus()) or None
 
 
-def first_gpu_facts(device: torch.device) -> Device:
-    """What the workers' GPUs are, as the driver says of the first: CUDA would make this process a stranger on it.
+def first_gpu_facts() -> Device:
+    """What the workers' GPUs are, as the driver says of the first; CUDA would make this process a stranger on it.
 
-    Without a UUID, which differs from worker to worker. Where the driver can't say, as `device_facts`.
+    Without a UUID, which differs from worker to worker. Where the driver can't say, the name is why.
     """
     from nets.machine import nvml
 
     try:
-        first, known = usable_gpus()[0], nvml.with_patience(nvml.gpu_uuids)
-        facts = nvml.NvmlDevice(known[int(first)] if first.isdigit() else first).facts()
-    except (nvml.NoDriver, nvml.NvmlRefused, IndexError):
-        return device_facts(device)
+        facts = nvml.with_patience(_first_facts)
+    except (nvml.NoDriver, nvml.NvmlRefused) as error:
+        return Device(type="cuda", name=f"known to the workers alone ({error})")
     return Device(
         type="cuda",
         name=facts.name,
@@ -75,6 +72,28 @@ def first_gpu_facts(device: torch.device) -> Device:
         driver=facts.driver,
         mig=facts.mig,
     )
+
+
+def _first_facts() -> NvmlFacts:
+    """Of the first usable GPU. Raises NoDriver, NvmlRefused."""
+    from nets.machine import nvml
+
+    first, known = next(iter(usable_gpus()), ""), nvml.gpu_uuids()
+    if not first.isdigit():
+        return nvml.NvmlDevice(full_uuid(first, known)).facts()
+    every = [nvml.NvmlDevice(uuid).facts() for uuid in known]
+    if int(first) < len(every) and (os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" or len(every) == 1):
+        return every[int(first)]
+    names = sorted({facts.name for facts in every})
+    if len(names) != 1:  # CUDA counts from the fastest, the driver along the bus
+        raise nvml.NoDriver(f"GPU {first} is one of {', '.join(names)}" if names else "the driver knows no GPU")
+    return every[0]
+
+
+def full_uuid(entry: str, known: Sequence[str]) -> str:
+    """The one of the known UUIDs that an entry of CUDA_VISIBLE_DEVICES abbreviates, as CUDA allows; else the entry."""
+    matching = [uuid for uuid in known if entry and uuid.lower().startswith(entry.lower())]
+    return matching[0] if len(matching) == 1 else entry
 
 
 def usable_gpus() -> tuple[str, ...]:

@@ -34,9 +34,10 @@ class Setting:
     gpu_missing_because: str | None
 
 
-def session_setting(pipeline: str, device: Device) -> Setting:
-    """Look at the process that works on the device."""
+def session_setting(pipeline: str, device: Device, *, wanted: str = "auto") -> Setting:
+    """Look at the process that works on the device; `wanted`: what was asked for, as of `choose_device`."""
     on_cpu = device.type == "cpu"
+    because = f"ran on the CPU: {'--device cpu' if wanted == 'cpu' else no_gpu_because()}" if on_cpu else None
     return Setting(
         pipeline=pipeline,
         device=device,
@@ -46,7 +47,7 @@ def session_setting(pipeline: str, device: Device) -> Setting:
             n_workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
             n_cores=len(cores()),
         ),
-        gpu_missing_because=f"ran on the CPU: {no_gpu_because()}" if on_cpu else None,
+        gpu_missing_because=because,
     )
 
 

@@ -112,8 +112,9 @@ class Session:
         from nets.machine.visible import first_gpu_facts
         from nets.measuring.cell import session_setting
 
-        look = first_gpu_facts if self.has_workers and self.device.type == "cuda" else device_facts
-        return session_setting(self.options.pipeline, look(self.device))
+        shared = self.has_workers and self.device.type == "cuda"
+        device = first_gpu_facts() if shared else device_facts(self.device)
+        return session_setting(self.options.pipeline, device, wanted=self.options.device)
 
     def load_data(self, name: str) -> Data:
         """A data set; the last one is kept, since cells of one data set follow each other. Raises DataError."""
