@@ -32,9 +32,9 @@ class Traces:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Trace each cell that was finished, in the order of the cells, so that a data set is loaded once."""
+        """Trace each cell that was finished, the last one first: its data set is still loaded."""
         result = yield
-        wanted = [] if self._session.has_workers else list(self._wanted())
+        wanted = [] if self._session.has_workers else list(self._wanted())[::-1]
         if wanted:
             self._say(f"nets: profiler traces of {len(wanted)} cells")
             with tolerant(), self._session.ledger.spent("trace"), self._captured():

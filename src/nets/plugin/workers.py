@@ -16,8 +16,8 @@ from xdist.scheduler import LoadGroupScheduling, LoadScopeScheduling
 
 from nets.cells.catalog import Cell
 from nets.machine.cpu import cores
-from nets.machine.device import choose_device
-from nets.machine.visible import VISIBLE, may_have_gpu, usable_gpus
+from nets.machine.device import VISIBLE, choose_device
+from nets.machine.visible import may_have_gpu, usable_gpus
 from nets.plugin.session import CORES, DEVICE, REFUSAL, PlannedCell, Session, cell_of
 
 
