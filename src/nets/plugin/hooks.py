@@ -16,6 +16,7 @@ from nets.plugin.options import add_options, read_options
 from nets.plugin.recorder import Recorder
 from nets.plugin.session import PROGRESS, SESSION, Session
 from nets.plugin.terminal import Summary
+from nets.plugin.timeout import CellTimeout
 from nets.plugin.traces import Traces
 
 _MEASURING = {"cell_run", "side_by_side", "growth"}
@@ -60,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
             from nets.plugin.gate import session_gate
 
             register(session_gate(session, recorder), "nets-gate")
+    if session.options.cell_timeout is not None:
+        register(CellTimeout(session.options.cell_timeout), "nets-timeout")
     register(checks.AccuracyInBand(), "nets-accuracy")
     register(checks.NetworkAsPublished(), "nets-network")
     if hasattr(config.hook, "pytest_xdist_setupnodes"):

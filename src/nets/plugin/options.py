@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Options:
     resume: bool
     trace: bool
     keep_traces: Path | None
+    cell_timeout: float | None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -87,12 +89,18 @@ def add_options(parser: pytest.Parser) -> None:
     add("--rounds", type=_whole(1, 1_000), metavar="N", help="timed rounds a cell (default: the protocol's 3)")
     add("--epochs", type=_whole(1, 10_000), metavar="N", help="epochs a round; makes the protocol custom")
     add("--batch-size", type=_whole(1, 1_000_000), metavar="N", help="images a step; makes the protocol custom")
-    add("--lr", type=_rate, metavar="RATE", help="learning rate; makes the protocol custom")
+    add("--lr", type=_number(1_000), metavar="RATE", help="learning rate; makes the protocol custom")
     add("--seed", type=_whole(0, 2**32 - 1_001), metavar="N", help="round i uses seed N + i (default: 0)")
     add("--require-gpu", action="store_true", help="stop at once if no GPU works")
     add("--resume", action="store_true", help="go on with the run that was killed before it wrote its --benchmark-json")
     add("--no-trace", action="store_true", help="take no profiler trace after a cell's rounds")
     add("--keep-traces", metavar="DIR", help="keep the traces, gzipped, for Perfetto; on a CPU too")
+    add(
+        "--cell-timeout",
+        type=_number(1_000_000),
+        metavar="S",
+        help="end a cell that takes longer; the others go on (default: never)",
+    )
     add("--gate", metavar="BASE.json", help="hold this run against a stored one; anything worse fails it")
     add("--gate-config", metavar="FILE", help="a TOML file with a table [gate] of limits, for --gate")
     add("--require-data", action="store_true", help="fail, not skip, a cell whose data is missing")
@@ -100,7 +108,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 _AS_GIVEN = (
     *("protocol", "pipeline", "device", "rounds", "epochs", "batch_size", "lr", "seed"),
-    *("require_gpu", "require_data", "resume"),
+    *("require_gpu", "require_data", "resume", "cell_timeout"),
 )
 
 
@@ -123,6 +131,8 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError("--keep-traces contradicts --no-trace")
     if options.resume and option("benchmark_json", None) is None:
         raise pytest.UsageError("--resume needs the --benchmark-json of the run that was killed")
+    if options.cell_timeout is not None and not hasattr(signal, "setitimer"):
+        raise pytest.UsageError("--cell-timeout needs POSIX signals, which this system lacks")
     is_worker = hasattr(config, "workerinput")  # the controller has looked
     if not is_worker and (options.require_gpu or options.device.startswith("cuda")):
         _demand_gpu(options)
@@ -177,14 +187,17 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1_000:
-        raise ArgumentTypeError(f"{text!r} is not a number above 0 and at most 1000")
-    return value
+def _number(high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value <= high:
+            raise ArgumentTypeError(f"{text!r} is not a number above 0 and at most {high:.0f}")
+        return value
+
+    return parse
 
 
 def _device(text: str) -> str:
