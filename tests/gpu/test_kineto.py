@@ -11,7 +11,7 @@ import torch
 
 from nets.gpu.kineto import Cycle, Unreadable, read_trace
 from nets.gpu.trace import NoKernels, trace_figures
-from tests.gpu.test_trace import Event, call, kernel, step, traced, without
+from tests.support.traces import Event, call, kernel, step, traced, without
 
 
 def test_reading(tmp_path: Path) -> None:
