@@ -103,3 +103,27 @@ def test_repeating_a_cycle_changes_no_ratio(whole: dict[str, Any], n: int) -> No
     assert found.steps == n * once.steps
     assert found.window_s == pytest.approx(n * once.window_s)
     assert found.kernels_per_step == pytest.approx(once.kernels_per_step)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just(-(10**400)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["device", "grid", "x"]), inner),
+)
+
+
+@given(traces(), st.sampled_from([step(4, 300, 10), call(2, 55), BUSY, copy(60, 5)]), st.data(), ANYTHING)
+def test_whatever_an_event_holds_it_costs_at_most_itself(
+    whole: dict[str, Any], event: Event, data: st.DataObject, value: Any
+) -> None:
+    """An event with anything in a field's place is taken, or left out: then the figures are those without it."""
+    odd = value if data.draw(st.booleans(), "all of it") else changed(event, data, value)
+    found = figures([traced(*whole["traceEvents"], odd)], device=0)
+    if found.events_left_out:
+        assert found.replace(events_left_out=0, left_out_because=None) == figures([whole], device=0)
+
+
+def changed(event: Event, data: st.DataObject, value: Any) -> Event:
+    """An event with another value in one of its fields, or of its args."""
+    if data.draw(st.booleans(), "in args") and "args" in event:
+        return event | {"args": event["args"] | {data.draw(st.sampled_from(sorted(event["args"]))): value}}
+    return event | {data.draw(st.sampled_from(sorted(event))): value}

@@ -11,6 +11,7 @@ import math
 import re
 import zlib
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,12 +25,30 @@ from nets.gpu.occupancy import Incomputable, Launch
 from nets.records.base import first_fault
 
 _STEP = re.compile(r"ProfilerStep#\d+")
-_LAUNCHES = frozenset({"cuda_runtime", "cuda_driver"})
-_DEVICE_OPS = frozenset({"kernel", "gpu_memcpy", "gpu_memset"})
+_KINDS = {
+    "user_annotation": "step",
+    "cuda_runtime": "launch",
+    "cuda_driver": "launch",
+    "kernel": "kernel",
+    "gpu_memcpy": "copy",
+    "gpu_memset": "copy",
+}
+"""What events of a category are needed as."""
+_KINDS_OF_TORCH_1_8 = {
+    "Operator": "step",
+    "Runtime": "launch",
+    "Kernel": "kernel",
+    "Memcpy": "copy",
+    "Memset": "copy",
+}
 
 
 class Unreadable(NetsError):
     """A file that is no trace; the message names the file and what is wrong with it."""
+
+
+class OddEvent(NetsError):
+    """An event with a field that is missing, mistyped or out of range; the message names the field."""
 
 
 def read_trace(path: Path) -> Cycle:
@@ -84,6 +103,21 @@ class Event(BaseModel):
     dur: float = Field(ge=0, le=1e18)
     args: _Args = _Args()
 
+    @classmethod
+    def of(cls, event: object, kind: str) -> Event:
+        """Check an event that is needed as a step, launch, kernel or copy. Raises OddEvent."""
+        if not isinstance(event, Mapping):
+            raise OddEvent(f"a {type(event).__name__}, not an object")
+        if event["cat"] in _KINDS_OF_TORCH_1_8:
+            raise OddEvent(f"category {event['cat']!r} is torch 1.8's, which is not read")
+        try:
+            checked = cls.model_validate(event)
+        except ValidationError as error:
+            raise OddEvent(first_fault(error)) from error
+        if checked.args.device is None and kind in ("kernel", "copy"):
+            raise OddEvent(f"field 'args.device' is missing from {checked.name!r:.80}")
+        return checked
+
     @property
     def start_ns(self) -> int:
         """When it began; Kineto writes microseconds with three decimals, of which sums are exact in nanoseconds."""
@@ -122,50 +156,64 @@ class Event(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """The events of one trace, which is one cycle of the profiler's schedule, that the figures need."""
+    """The events of one trace, which is one cycle of the profiler's schedule, that the figures need.
+
+    `n_left_out` events were needed and made no sense; `faults` has the first reason for each kind of event.
+    """
 
     source: str
     steps: list[Event]
     launches: list[Event]
-    ops: list[Event]
+    kernels: list[Event]
+    copies: list[Event]
     properties: object
+    n_left_out: int
+    faults: Mapping[str, str]
 
     @classmethod
     def of(cls, trace: object, source: str) -> Cycle:
-        """Select and check these events. Raises Unreadable, naming the source and the event."""
+        """Select these events, and leave out those that make no sense. Raises Unreadable, naming the source."""
         if not isinstance(trace, Mapping):
             raise Unreadable(f"{source}: not a torch.profiler trace: a {type(trace).__name__}, not an object")
         events = trace.get("traceEvents")
         if not isinstance(events, list):
             raise Unreadable(f"{source}: not a torch.profiler trace: it has no list 'traceEvents'")
-        cycle = cls(source, [], [], [], trace.get("deviceProperties"))
+        if events and not any(isinstance(event, Mapping) for event in events):
+            raise Unreadable(
+                f"{source}: not a torch.profiler trace: event 0: a {type(events[0]).__name__}, not an object"
+            )
+        kept: defaultdict[str, list[Event]] = defaultdict(list)
+        faults: dict[str, str] = {}
+        n_left_out = 0
         for i, event in enumerate(events):
-            if not isinstance(event, Mapping):
-                raise Unreadable(f"{source}: event {i}: a {type(event).__name__}, not an object")
-            events_of_kind = cycle._list_for(event)
-            if events_of_kind is None:
+            kind = _kind(event)
+            if kind is None:
                 continue
             try:
-                events_of_kind.append(Event.model_validate(event))
-            except ValidationError as error:
-                raise Unreadable(f"{source}: event {i}: {first_fault(error)}") from error
-            if events_of_kind is cycle.ops and cycle.ops[-1].args.device is None:
-                raise Unreadable(f"{source}: event {i}: field 'args.device' is missing from {cycle.ops[-1].name!r:.80}")
-        return cycle
+                kept[kind].append(Event.of(event, kind))
+            except OddEvent as error:
+                n_left_out += 1
+                faults.setdefault(kind, f"{source}: event {i}: {error}")
+        return cls(
+            source,
+            steps=kept["step"],
+            launches=kept["launch"],
+            kernels=kept["kernel"],
+            copies=kept["copy"],
+            properties=trace.get("deviceProperties"),
+            n_left_out=n_left_out,
+            faults=faults,
+        )
 
-    def _list_for(self, event: Mapping[str, object]) -> list[Event] | None:
-        """The list that an event belongs to; None if it is not needed."""
-        category = event.get("cat")
-        if event.get("ph", "X") != "X" or not isinstance(category, str):
-            return None
-        if category == "user_annotation":
-            return self.steps if _STEP.fullmatch(str(event.get("name"))) else None
-        return self.ops if category in _DEVICE_OPS else self.launches if category in _LAUNCHES else None
+    def lacks(self, kind: str, said: str) -> str:
+        """What is `said` of a kind of event, after the reason why such an event was left out."""
+        fault = self.faults.get(kind)
+        return f"{fault}; else {said}" if fault else f"{self.source}: {said}"
 
     @property
     def devices(self) -> tuple[int, ...]:
         """The devices on which kernels ran."""
-        return tuple(sorted({op.args.device for op in self.ops if op.cat == "kernel" and op.args.device is not None}))
+        return tuple(sorted({kernel.args.device for kernel in self.kernels if kernel.args.device is not None}))
 
     def launched_in_step(self) -> dict[int | None, bool]:
         """For the correlation id of each call: whether it was made within a step."""
@@ -179,3 +227,14 @@ class Cycle:
                 within = i > 0 and call.start_ns <= steps[i - 1][1]
                 in_step[correlation] = in_step.get(correlation, False) or within
         return in_step
+
+
+def _kind(event: object) -> str | None:
+    """What an event is needed as: a step, launch, kernel or copy; None if it is not needed, "event" if it is none."""
+    if not isinstance(event, Mapping):
+        return "event"
+    category = event.get("cat")
+    if event.get("ph", "X") != "X" or not isinstance(category, str):
+        return None
+    kind = _KINDS.get(category) or _KINDS_OF_TORCH_1_8.get(category)
+    return kind if kind != "step" or _STEP.fullmatch(str(event.get("name"))) else None

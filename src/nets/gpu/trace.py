@@ -65,6 +65,8 @@ def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, trainin
         training_steps_per_step=training_steps_per_step,
         kernels_per_step=sum(len(window.parts) for window in windows) / n_steps,
         window_s=window_ns / 1e9,
+        events_left_out=sum(cycle.n_left_out for cycle in cycles),
+        left_out_because=next((fault for cycle in cycles for fault in cycle.faults.values()), None),
         longest_kernels=_longest([part for window in windows for part in window.parts]),
     )
 
@@ -96,19 +98,21 @@ class _DeviceWindow:
     def of(cls, cycle: Cycle, device: int) -> _DeviceWindow:
         """Select what lies in the window of a cycle. Raises NoKernels."""
         if not cycle.steps:
-            raise NoKernels(f"{cycle.source}: it has no ProfilerStep: give the profiler a schedule and call its step()")
-        if not cycle.devices:
-            raise NoKernels(f"{cycle.source}: no kernel ran on a GPU")
+            raise NoKernels(
+                cycle.lacks("step", "it has no ProfilerStep: give the profiler a schedule, call its step()")
+            )
+        if not cycle.kernels:
+            raise NoKernels(cycle.lacks("kernel", "no kernel ran on a GPU"))
         in_step = cycle.launched_in_step()
-        ops = [op for op in cycle.ops if op.args.device == device]
+        kernels = [kernel for kernel in cycle.kernels if kernel.args.device == device]
+        copies = [copy for copy in cycle.copies if copy.args.device == device]
         start = min(step.start_ns for step in cycle.steps)
-        extended = [op for op in ops if in_step.get(op.args.correlation)]
+        extended = [op for op in (*kernels, *copies) if in_step.get(op.args.correlation)]
         end = max(event.end_ns for event in (*cycle.steps, *extended))
-        kernels = [op for op in ops if op.cat == "kernel"]
         parts = [_KernelPart(kernel, max(kernel.start_ns, start), min(kernel.end_ns, end)) for kernel in kernels]
         parts = [part for part in parts if part.ns > 0]
         if not parts:
-            raise NoKernels(f"{cycle.source}: no kernel ran on GPU {device} within the ProfilerStep window")
+            raise NoKernels(cycle.lacks("kernel", f"no kernel ran on GPU {device} within the ProfilerStep window"))
         known = cycle.properties if isinstance(cycle.properties, list) else []
         properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == device)
         return cls(len(cycle.steps), end - start, parts, next(properties, {}))
