@@ -88,15 +88,79 @@ def test_a_cuda_graph() -> None:
 
 
 def test_a_cuda_graph_with_wrong_ids() -> None:
-    """CUDA 13.0 ties a graph's kernels to no launch, or to another: steps that enclose them give the same figures."""
+    """CUDA 13.0 ties a graph's kernels to no launch, or to another: steps that enclose them give the same figures.
+
+    Nothing is left over from before these steps, and no id makes it seem so.
+    """
     found = []
     for ids in ((1, 2), (77, 78), (2, 1)):
         kernels = [kernel(50 * k + 10 + 5 * i, 4, correlation=ids[k]) for k in range(2) for i in range(6)]
-        events = step(3, 0, 50), step(4, 50, 50), call(1, 1), call(2, 51), *kernels
+        launches = call(1, 1, name="cudaGraphLaunch"), call(2, 51, name="cudaGraphLaunch")
+        events = step(3, 0, 50), step(4, 50, 50), *launches, *kernels
         found.append(figures([traced(*events)], training_steps_per_step=10))
     assert found[0] == found[1] == found[2]
     assert found[0].kernels_per_step == 6
     assert found[0].window_s == pytest.approx(100e-6)
+    assert found[0].leftover_share == 0
+
+
+LEFTOVER = kernel(0, 40, correlation=900, name="leftover")
+OWN = kernel(50, 40, name="own")
+
+
+@pytest.mark.parametrize(
+    ("events", "share"),
+    [
+        ([call(1, 10), OWN], 0),
+        ([call(1, 10), LEFTOVER, OWN], 1 / 2),
+        ([call(900, -9), call(1, 10), LEFTOVER, OWN], 1 / 2),
+        ([call(1, 10), LEFTOVER | {"ts": -30}, OWN], 1 / 5),
+        ([call(1, 10), LEFTOVER | {"ts": 20, "dur": 30}, OWN], 3 / 7),
+        ([call(900, 1), call(1, 10), LEFTOVER, OWN], 0),
+        ([call(1, 10), call(900, 101), LEFTOVER | {"ts": 110}, OWN | {"dur": 150}], 0),
+        ([call(1, 10, name="cudaGraphLaunch"), LEFTOVER | {"ts": 11}, OWN], 0),
+    ],
+    ids=[
+        "none",
+        "launched before the trace",
+        "launched before the step",
+        "began before the step",
+        "began after a launch",
+        "launched in the step",
+        "launched after the step",
+        "a graph's kernel without a launch",
+    ],
+)
+def test_kernels_left_over_from_before_the_first_step(events: list[Event], share: float) -> None:
+    """The share of kernels launched before the first step is told, by launch, and in a graph's trace by time."""
+    found = figures([traced(step(3, 0, 100), *events)])
+    assert found.leftover_share == pytest.approx(share)
+    assert found.leftover_missing_because is None
+
+
+def test_a_cycle_with_kernels_left_over() -> None:
+    """The share is one of all cycles' kernels: 40 of 120 µs."""
+    events = step(3, 0, 100), call(1, 10), OWN
+    found = figures([traced(*events, LEFTOVER), traced(*events)])
+    assert found.leftover_share == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ([call(1, 10, name="cudaGraphLaunch")], "a kernel began before the first launch, and the ids of a graph's"),
+        ([], "the trace has no launch from its first ProfilerStep on"),
+        ([call(1, -9), call(1, 9, name="cudaStreamSynchronize")], "the trace has no launch from its first"),
+        ([call(1, 10), call(2, 11) | {"dur": -1}], "a launch was left out: trace 2 of 2: event 4: field 'dur'"),
+    ],
+)
+def test_a_leftover_share_that_can_t_be_told(events: list[Event], reason: str) -> None:
+    """Where a trace doesn't tell what was launched before the first step, the share is null with the reason."""
+    good = step(3, 0, 100), OWN, LEFTOVER
+    found = figures([traced(call(1, 10), *good), traced(*good, *events)])
+    assert found.leftover_share is None
+    assert (found.leftover_missing_because or "").startswith(reason)
+    assert found.gpu_utilization_pct == pytest.approx(80)
 
 
 def test_several_devices() -> None:

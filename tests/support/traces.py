@@ -32,9 +32,9 @@ def step(n: int, ts: float, dur: float) -> Event:
     return {"ph": "X", "cat": "user_annotation", "name": f"ProfilerStep#{n}", "ts": ts, "dur": dur}
 
 
-def call(correlation: int, ts: float, cat: str = "cuda_runtime") -> Event:
+def call(correlation: int, ts: float, cat: str = "cuda_runtime", name: str = "cudaLaunchKernel") -> Event:
     args = {"cbid": 211, "correlation": correlation}
-    return {"ph": "X", "cat": cat, "name": "cudaLaunchKernel", "ts": ts, "dur": 1.0, "args": args}
+    return {"ph": "X", "cat": cat, "name": name, "ts": ts, "dur": 1.0, "args": args}
 
 
 def kernel(

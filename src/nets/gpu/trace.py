@@ -5,7 +5,12 @@ extended to the end of the last kernel, copy or memset on the device that the st
 
 - GPU utilization = |union of the kernels' intervals ∩ T| / T;
 - SM efficiency = Σ over time of min(Σ over concurrent kernels of blocks per SM, 1) · dt / T;
-- achieved occupancy = Σ(occupancy · duration) / Σ duration, over the kernels' parts inside T.
+- achieved occupancy = Σ(occupancy · duration) / Σ duration, over the kernels' parts inside T;
+- left over = Σ duration of the kernels launched before the first step / Σ duration, over the same parts.
+
+A kernel was launched before the first step if no call from that step's start on has its correlation id. Where a graph
+was launched these ids may be wrong (CUDA 13.0, https://github.com/pytorch/kineto/issues/1165), and time decides:
+nothing is left over if no kernel began before the first launch; else how much can't be told.
 
 Several cycles of the profiler's schedule count as one: numerators and denominators are summed. All sums are exact
 (whole nanoseconds, `math.fsum`, fractions), so that the order of a trace's events doesn't matter. The definitions are
@@ -48,23 +53,26 @@ def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, trainin
     if device is None and len(ran) > 1:
         raise ValueError(f"kernels ran on GPUs {', '.join(map(str, ran))}: choose one device")
     windows = [_DeviceWindow.of(cycle, device if device is not None else ran[0] if ran else 0) for cycle in cycles]
-    window_ns = sum(window.ns for window in windows)
+    window_ns = sum(window.end_ns - window.start_ns for window in windows)
     kernels_ns = sum(part.ns for window in windows for part in window.parts)
-    efficiency, no_efficiency = _pct_or_reason(windows, _DeviceWindow.covered_ns, window_ns)
-    occupancy, no_occupancy = _pct_or_reason(windows, _DeviceWindow.occupied_ns, kernels_ns)
-    rounded, no_rounded = _pct_or_reason(windows, _DeviceWindow.occupied_rounded_ns, kernels_ns)
-    n_steps = sum(window.n_steps for window in windows)
+    efficiency, no_efficiency = _share_or_reason(windows, _DeviceWindow.covered_ns, window_ns)
+    occupancy, no_occupancy = _share_or_reason(windows, _DeviceWindow.occupied_ns, kernels_ns)
+    rounded, no_rounded = _share_or_reason(windows, _DeviceWindow.occupied_rounded_ns, kernels_ns)
+    leftover, no_leftover = _share_or_reason(windows, _DeviceWindow.leftover_ns, kernels_ns)
+    n_steps = sum(len(cycle.steps) for cycle in cycles)
     return Trace(
-        gpu_utilization_pct=_pct(sum(ns for window in windows for ns in window.busy_ns()), window_ns),
-        sm_efficiency_pct=efficiency,
+        gpu_utilization_pct=100 * sum(ns for window in windows for ns in window.busy_ns()) / window_ns,
+        sm_efficiency_pct=_pct(efficiency),
         sm_efficiency_missing_because=no_efficiency,
-        achieved_occupancy_pct=occupancy,
-        achieved_occupancy_rounded_pct=rounded,
+        achieved_occupancy_pct=_pct(occupancy),
+        achieved_occupancy_rounded_pct=_pct(rounded),
         occupancy_missing_because="; ".join(filter(None, (no_occupancy, no_rounded))) or None,
         steps=n_steps,
         training_steps_per_step=training_steps_per_step,
         kernels_per_step=sum(len(window.parts) for window in windows) / n_steps,
         window_s=window_ns / 1e9,
+        leftover_share=leftover,
+        leftover_missing_because=no_leftover,
         events_left_out=sum(cycle.n_left_out for cycle in cycles),
         left_out_because=next((fault for cycle in cycles for fault in cycle.faults.values()), None),
         longest_kernels=_longest([part for window in windows for part in window.parts]),
@@ -89,8 +97,9 @@ class _KernelPart:
 class _DeviceWindow:
     """The window of one cycle on one device."""
 
-    n_steps: int
-    ns: int
+    cycle: Cycle
+    start_ns: int
+    end_ns: int
     parts: list[_KernelPart]
     properties: Mapping[str, object]
 
@@ -115,7 +124,23 @@ class _DeviceWindow:
             raise NoKernels(cycle.lacks("kernel", f"no kernel ran on GPU {device} within the ProfilerStep window"))
         known = cycle.properties if isinstance(cycle.properties, list) else []
         properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == device)
-        return cls(len(cycle.steps), end - start, parts, next(properties, {}))
+        return cls(cycle, start, end, parts, next(properties, {}))
+
+    def leftover_ns(self) -> list[float]:
+        """Durations of the kernels that are left over from before the first step. Raises Incomputable."""
+        if "launch" in self.cycle.faults:
+            raise Incomputable(f"a launch was left out: {self.cycle.faults['launch']}")
+        calls = [call for call in self.cycle.launches if call.start_ns >= self.start_ns]
+        launches = [call for call in calls if "Launch" in call.name]
+        if not launches:
+            raise Incomputable("the trace has no launch from its first ProfilerStep on")
+        if not any("GraphLaunch" in launch.name for launch in launches):
+            ids = {call.args.correlation for call in calls}
+            return [part.ns for part in self.parts if part.kernel.args.correlation not in ids]
+        first = min(launch.start_ns for launch in launches)
+        if any(part.kernel.start_ns < first for part in self.parts):
+            raise Incomputable("a kernel began before the first launch, and the ids of a graph's kernels may be wrong")
+        return []
 
     def busy_ns(self) -> list[int]:
         """Durations of the intervals in which at least one kernel ran."""
@@ -161,17 +186,18 @@ def _levels(edges: Sequence[tuple[int, _N]]) -> list[tuple[int, _N]]:
     return [(after[0] - before[0], height) for (before, after), height in zip(pairwise(edges), heights, strict=False)]
 
 
-def _pct(ns: float, whole_ns: int) -> float:
-    return min(100 * ns / whole_ns, 100.0)  # rounding must not make it 100.00000000000001
+def _pct(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
-def _pct_or_reason(
+def _share_or_reason(
     windows: Sequence[_DeviceWindow], weigh: Callable[[_DeviceWindow], list[float]], whole_ns: int
 ) -> tuple[float | None, str | None]:
     try:
-        return _pct(fsum(ns for window in windows for ns in weigh(window)), whole_ns), None
+        ns = fsum(ns for window in windows for ns in weigh(window))
     except Incomputable as error:
         return None, str(error)
+    return min(ns / whole_ns, 1.0), None  # rounding must not make it 1.0000000000000002
 
 
 def _longest(parts: Sequence[_KernelPart]) -> tuple[LongKernel, ...]:
