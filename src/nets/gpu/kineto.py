@@ -43,6 +43,10 @@ _KINDS_OF_TORCH_1_8 = {
 }
 
 
+_GRID_IN_THREADS = frozenset({"hipExtModuleLaunchKernel", "hipHccModuleLaunchKernel"})
+"""HIP's calls whose global work size Kineto writes as the grid."""
+
+
 class Unreadable(NetsError):
     """A file that is no trace; the message names the file and what is wrong with it."""
 
@@ -85,11 +89,11 @@ class _Args(BaseModel):
     blocks_per_sm: float | None = Field(default=None, alias="blocks per SM", ge=0)
     rounded_pct: float | None = Field(default=None, alias="est. achieved occupancy %")
 
-    @field_validator("blocks_per_sm", mode="before")
+    @field_validator("blocks_per_sm", "grid", "block", mode="before")
     @classmethod
-    def _infinite_is_unknown(cls, value: object) -> object:
-        """Kineto writes "inf" where it doesn't know the GPU."""
-        return None if value == "inf" else value
+    def _unknown(cls, value: object) -> object:
+        """Kineto writes "inf" where it doesn't know the GPU, and zeros where it doesn't know an AMD GPU's launch."""
+        return None if value in ("inf", [0, 0, 0]) else value
 
 
 class Event(BaseModel):
@@ -136,14 +140,27 @@ class Event(BaseModel):
             raise Incomputable(f"kernel {self.name!r} doesn't have all of {needed} in the trace")
         return Launch(math.prod(args.grid), math.prod(args.block), args.registers, args.shared_bytes)
 
-    def blocks(self, n_sms: int | None) -> int | Fraction:
-        """The grid's blocks; where the number of SMs is not known, the blocks per SM. Raises Incomputable."""
-        if n_sms is not None and self.args.grid is not None:
-            return math.prod(self.args.grid)
-        if self.args.blocks_per_sm is None:
-            lacking = "deviceProperties with 'numSms'" if n_sms is None else "'grid'"
-            raise Incomputable(f"kernel {self.name!r} has neither {lacking} nor 'blocks per SM' in the trace")
-        return Fraction(self.args.blocks_per_sm) * (n_sms or 1)
+    def blocks(self, n_sms: int | None, calls: Mapping[int | None, str] | None = None) -> int | Fraction:
+        """The grid's blocks; where the number of SMs is not known, the blocks per SM. Raises Incomputable.
+
+        `calls`: on an AMD GPU, the name of the call with each correlation id, as after some the grid is in threads.
+        """
+        grid, block = self.args.grid, self.args.block
+        if n_sms is None or grid is None:
+            if self.args.blocks_per_sm is None:
+                lacking = "deviceProperties with 'numSms'" if n_sms is None else "'grid'"
+                raise Incomputable(f"kernel {self.name!r} has neither {lacking} nor 'blocks per SM' in the trace")
+            return Fraction(self.args.blocks_per_sm) * (n_sms or 1)
+        if calls is None:
+            return math.prod(grid)
+        call = calls.get(self.args.correlation)
+        if call is None:
+            raise Incomputable(f"kernel {self.name!r}: no launch in the trace tells its grid's unit, blocks or threads")
+        if call not in _GRID_IN_THREADS:
+            return math.prod(grid)
+        if block is None:
+            raise Incomputable(f"kernel {self.name!r} has a 'grid' in threads and no 'block' in the trace")
+        return math.prod(-(-n_threads // size) for n_threads, size in zip(grid, block, strict=True))
 
     def rounded_occupancy(self) -> float:
         """The trace's own estimate as a fraction; negative where Kineto failed. Raises Incomputable."""
@@ -214,6 +231,11 @@ class Cycle:
     def devices(self) -> tuple[int, ...]:
         """The devices on which kernels ran."""
         return tuple(sorted({kernel.args.device for kernel in self.kernels if kernel.args.device is not None}))
+
+    @property
+    def on_amd(self) -> bool:
+        """Whether HIP's calls are in it: then `device` is an HSA agent's id, and some grids are in threads."""
+        return any(call.name.startswith("hip") for call in self.launches)
 
     def launched_in_step(self) -> dict[int | None, bool]:
         """For the correlation id of each call: whether it was made within a step."""

@@ -43,16 +43,22 @@ class NoKernels(NetsError):
 
 
 def trace_figures(cycles: Sequence[Cycle], *, device: int | None = None, training_steps_per_step: float = 1.0) -> Trace:
-    """The figures of one device over all cycles; without `device`, of the only one that ran kernels.
+    """The figures of one device over all cycles, by torch's index; without `device`, of the only one that ran kernels.
 
+    An AMD GPU's events have the id of an HSA agent in this index's place, so the only one that ran kernels is taken.
     Raises NoKernels, and ValueError where there is no trace or more than one device to choose from.
     """
     if not cycles:
         raise ValueError("no trace to take figures from")
     ran = sorted({found for cycle in cycles for found in cycle.devices})
-    if device is None and len(ran) > 1:
-        raise ValueError(f"kernels ran on GPUs {', '.join(map(str, ran))}: choose one device")
-    windows = [_DeviceWindow.of(cycle, device if device is not None else ran[0] if ran else 0) for cycle in cycles]
+    several = ", ".join(map(str, ran)) if len(ran) > 1 else None
+    on_amd = any(cycle.on_amd for cycle in cycles)
+    if on_amd and several:
+        raise NoKernels(f"{cycles[0].source}: kernels ran on HSA agents {several}, and nothing tells which is the GPU")
+    if device is None and several:
+        raise ValueError(f"kernels ran on GPUs {several}: choose one device")
+    in_events = device if device is not None and not on_amd else ran[0] if ran else 0
+    windows = [_DeviceWindow.of(cycle, in_events, device if on_amd else in_events) for cycle in cycles]
     window_ns = sum(window.end_ns - window.start_ns for window in windows)
     kernels_ns = sum(part.ns for window in windows for part in window.parts)
     efficiency, no_efficiency = _share_or_reason(windows, _DeviceWindow.covered_ns, window_ns)
@@ -104,8 +110,8 @@ class _DeviceWindow:
     properties: Mapping[str, object]
 
     @classmethod
-    def of(cls, cycle: Cycle, device: int) -> _DeviceWindow:
-        """Select what lies in the window of a cycle. Raises NoKernels."""
+    def of(cls, cycle: Cycle, device: int, index: int | None) -> _DeviceWindow:
+        """Select what lies in the window of a cycle, by the events' device and torch's index. Raises NoKernels."""
         if not cycle.steps:
             raise NoKernels(
                 cycle.lacks("step", "it has no ProfilerStep: give the profiler a schedule, call its step()")
@@ -123,7 +129,7 @@ class _DeviceWindow:
         if not parts:
             raise NoKernels(cycle.lacks("kernel", f"no kernel ran on GPU {device} within the ProfilerStep window"))
         known = cycle.properties if isinstance(cycle.properties, list) else []
-        properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == device)
+        properties = (entry for entry in known if isinstance(entry, Mapping) and entry.get("id") == index)
         return cls(cycle, start, end, parts, next(properties, {}))
 
     def leftover_ns(self) -> list[float]:
@@ -151,12 +157,15 @@ class _DeviceWindow:
         """The same durations, each weighted with the fraction of the SMs that had a block. Raises Incomputable."""
         found = self.properties.get("numSms")
         n_sms = found if isinstance(found, int) and found > 0 else None
-        pairs = _for_each(self.parts, lambda kernel: kernel.blocks(n_sms))
+        calls = {call.args.correlation: call.name for call in self.cycle.launches} if self.cycle.on_amd else None
+        pairs = _for_each(self.parts, lambda kernel: kernel.blocks(n_sms, calls))
         edges = sorted(edge for part, n in pairs for edge in ((part.start_ns, n), (part.end_ns, -n)))
         return [ns * min(float(n / (n_sms or 1)), 1.0) for ns, n in _levels(edges)]
 
     def occupied_ns(self) -> list[float]:
         """Each kernel's time, weighted with its occupancy. Raises Incomputable."""
+        if self.cycle.on_amd:
+            raise Incomputable("NVIDIA's rules of occupancy don't hold on an AMD GPU")
         gpu = SmLimits.of(self.properties)
         pairs = _for_each(self.parts, lambda kernel: gpu.occupancy(kernel.launch()))
         return [part.ns * occupancy for part, occupancy in pairs]
