@@ -10,7 +10,7 @@ from nets.records.gpu import Trace
 
 Event = dict[str, Any]
 
-HOPPER = {
+HOPPER: dict[str, Any] = {
     "id": 0,
     "name": "NVIDIA H200",
     "totalGlobalMem": 150_000_000_000,
