@@ -44,6 +44,12 @@ def test_the_only_agent_that_ran_kernels_is_the_gpu(agent: int) -> None:
     assert found.leftover_share == 0
 
 
+def test_a_kernel_that_fills_memory() -> None:
+    """HIP fills memory by a kernel, which its step launched by a call of another name."""
+    fill = call(2, 20, name="hipMemsetAsync"), dispatched(30, 10, correlation=2)
+    assert amd_figures(dispatched(50, 40), *fill).leftover_share == 0
+
+
 def test_several_agents_that_ran_kernels() -> None:
     """Which of several agents is the GPU can't be told, so there are no figures, and that is the reason."""
     with pytest.raises(NoKernels, match="kernels ran on HSA agents 1, 2, and nothing tells which is the GPU"):

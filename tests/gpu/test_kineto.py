@@ -12,7 +12,7 @@ import torch
 
 from nets.gpu.kineto import Cycle, Unreadable, read_trace
 from nets.gpu.trace import NoKernels, trace_figures
-from tests.support.traces import Event, call, figures, kernel, step, traced, without
+from tests.support.traces import Event, call, copy, figures, kernel, step, traced, without
 
 
 def test_reading(tmp_path: Path) -> None:
@@ -71,6 +71,7 @@ def test_a_file_that_isn_t_there(tmp_path: Path) -> None:
         (kernel(20, 40, correlation="x"), r"field 'args\.correlation'"),
         (kernel(20, 40, blocks_per_sm=float("nan")), r"field 'args\.blocks per SM'"),
         (without(kernel(20, 40), "device"), r"field 'args\.device' is missing"),
+        (without(copy(20, 40), "device"), r"field 'args\.device' is missing"),
         ({"ph": "X", "cat": "kernel", "name": "k", "dur": 1}, "field 'ts'"),
         ({"ph": "X", "cat": "user_annotation", "name": "ProfilerStep#1", "ts": 1}, "field 'dur'"),
     ],
