@@ -149,6 +149,10 @@ def test_a_cycle_with_kernels_left_over() -> None:
     ("events", "reason"),
     [
         ([call(1, 10, name="cudaGraphLaunch")], "a kernel began before the first launch, and the ids of a graph's"),
+        (
+            [call(900, -9, name="cudaGraphLaunch"), call(1, 10)],
+            "a kernel began before the first launch, and the ids of",
+        ),
         ([], "the trace has no launch from its first ProfilerStep on"),
         ([call(1, -9), call(1, 9, name="cudaStreamSynchronize")], "the trace has no launch from its first"),
         ([call(1, 10), call(2, 11) | {"dur": -1}], "a launch was left out: trace 2 of 2: event 4: field 'dur'"),

@@ -1,6 +1,7 @@
 """Kineto's chrome-trace files, as torch.profiler writes them -> the events that the figures need.
 
-Format: https://github.com/pytorch/kineto/blob/main/libkineto/src/output_json.cpp
+Format: https://github.com/pytorch/kineto/blob/main/libkineto/src/output_json.cpp, and for AMD GPUs
+https://github.com/pytorch/kineto/blob/main/libkineto/src/RocprofActivity_inl.h
 """
 
 from __future__ import annotations
@@ -41,8 +42,7 @@ _KINDS_OF_TORCH_1_8 = {
     "Memcpy": "copy",
     "Memset": "copy",
 }
-
-
+"""Of torch 1.8's categories, which are recognised, but not read."""
 _GRID_IN_THREADS = frozenset({"hipExtModuleLaunchKernel", "hipHccModuleLaunchKernel"})
 """HIP's calls whose global work size Kineto writes as the grid."""
 

@@ -10,13 +10,14 @@ extended to the end of the last kernel, copy or memset on the device that the st
 
 A kernel was launched before the first step if no call from that step's start on has its correlation id. Where a graph
 was launched these ids may be wrong (CUDA 13.0, https://github.com/pytorch/kineto/issues/1165), and time decides:
-nothing is left over if no kernel began before the first launch; else how much can't be told.
+nothing is left over if no kernel began before the first launch from that start on; else how much can't be told.
 
 Several cycles of the profiler's schedule count as one: numerators and denominators are summed. All sums are exact
 (whole nanoseconds, `math.fsum`, fractions), so that the order of a trace's events doesn't matter. The definitions are
 those of torch-tb-profiler 0.4.3 (https://pypi.org/project/torch-tb-profiler/), but blocks per SM and occupancy are not
-rounded, and T is not shortened: the plug-in starts it after work that is left over from earlier steps, and drops a
-last step with under 80 % of the operations of the one before.
+rounded, launches of today's category `cuda_runtime` and of the driver are read, another GPU's work doesn't extend T,
+and T is not shortened: the plug-in starts it after work that is left over from earlier steps, and drops a last step
+with under 80 % of the operations of the one before.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class _DeviceWindow:
         launches = [call for call in calls if "Launch" in call.name]
         if not launches:
             raise Incomputable("the trace has no launch from its first ProfilerStep on")
-        if not any("GraphLaunch" in launch.name for launch in launches):
+        if not any("GraphLaunch" in call.name for call in self.cycle.launches):
             ids = {call.args.correlation for call in calls}
             return [part.ns for part in self.parts if part.kernel.args.correlation not in ids]
         first = min(launch.start_ns for launch in launches)
