@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from nets.gpu.kineto import Cycle, Unreadable, read_trace
 from nets.gpu.trace import NoKernels, trace_figures
-from tests.gpu.test_trace import Event, call, kernel, step, traced, without
+from tests.support.traces import Event, call, copy, figures, kernel, step, traced, without
 
 
 def test_reading(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_reading(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text(json.dumps(whole))
     (tmp_path / "t.json.gz").write_bytes(gzip.compress(json.dumps(whole).encode()))
     for name in ("t.json", "t.json.gz"):
-        assert read_trace(tmp_path / name).ops == Cycle.of(whole, "").ops != []
+        assert read_trace(tmp_path / name).kernels == Cycle.of(whole, "").kernels != []
 
 
 TEXT = json.dumps(traced(step(3, 0, 100), kernel(20, 40)))
@@ -58,27 +59,58 @@ def test_a_file_that_isn_t_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        (kernel(20, float("nan")), "'dur'"),
-        (kernel(20, -1), "'dur'"),
-        (kernel(float("inf"), 1), "'ts'"),
-        (kernel(20, 40) | {"ts": "20"}, "'ts'"),
-        (kernel(20, 40) | {"dur": True}, "'dur'"),
-        (kernel(20, 40) | {"args": []}, "'args'"),
-        (kernel(20, 40, grid=[1, 2]), r"'args\.grid'"),
-        (kernel(20, 40, block=[0, 1, 1]), r"'args\.block\.0'"),
-        (kernel(20, 40, correlation="x"), r"'args\.correlation'"),
-        (kernel(20, 40, blocks_per_sm=float("nan")), r"'args\.blocks per SM'"),
-        (without(kernel(20, 40), "device"), r"'args\.device' is missing"),
-        ({"ph": "X", "cat": "kernel", "name": "k", "dur": 1}, "'ts'"),
-        ({"ph": "X", "cat": "user_annotation", "name": "ProfilerStep#1", "ts": 1}, "'dur'"),
+        (None, "a NoneType, not an object"),
+        (kernel(20, float("nan")), "field 'dur'"),
+        (kernel(20, -1), "field 'dur'"),
+        (kernel(float("inf"), 1), "field 'ts'"),
+        (kernel(20, 40) | {"ts": "20"}, "field 'ts'"),
+        (kernel(20, 40) | {"dur": True}, "field 'dur'"),
+        (kernel(20, 40) | {"args": []}, "field 'args'"),
+        (kernel(20, 40, grid=[1, 2]), r"field 'args\.grid'"),
+        (kernel(20, 40, block=[0, 1, 1]), r"field 'args\.block\.0'"),
+        (kernel(20, 40, correlation="x"), r"field 'args\.correlation'"),
+        (kernel(20, 40, blocks_per_sm=float("nan")), r"field 'args\.blocks per SM'"),
+        (without(kernel(20, 40), "device"), r"field 'args\.device' is missing"),
+        (without(copy(20, 40), "device"), r"field 'args\.device' is missing"),
+        ({"ph": "X", "cat": "kernel", "name": "k", "dur": 1}, "field 'ts'"),
+        ({"ph": "X", "cat": "user_annotation", "name": "ProfilerStep#1", "ts": 1}, "field 'dur'"),
     ],
 )
-def test_events_that_make_no_sense(tmp_path: Path, event: Event, message: str) -> None:
-    """A needed event with a field missing or mistyped is refused by file, event and field; others may be anything."""
-    path = tmp_path / "t.json"
-    path.write_text(json.dumps(traced({"ph": "X", "cat": "cpu_op"}, {"ph": "M", "cat": "kernel"}, event)))
-    with pytest.raises(Unreadable, match=rf"t\.json: event 2: field {message}"):
-        read_trace(path)
+def test_an_event_that_makes_no_sense(event: Event, message: str) -> None:
+    """A needed event with a field missing or mistyped costs itself: left out, counted, the reason by event and field.
+
+    The figures are those of the other events; events that aren't needed may be anything.
+    """
+    good = step(3, 0, 100), call(1, 10), kernel(20, 40, name="good")
+    others = {"ph": "X", "cat": "cpu_op"}, {"ph": "M", "cat": "kernel"}
+    found, expected = figures([traced(*others, event, *good, event)]), figures([traced(*good)])
+    assert found.left_out_because is not None
+    assert re.match(f"trace 1 of 1: event 2: {message}", found.left_out_because)
+    assert found.replace(events_left_out=0, left_out_because=None) == expected
+    assert (found.events_left_out, expected.events_left_out) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ([step(3, 0, -1), kernel(20, 40)], "event 0: field 'dur': .*; else it has no ProfilerStep"),
+        ([step(3, 0, 100), kernel(20, -1)], "event 1: field 'dur': .*; else no kernel ran on a GPU"),
+        ([step(3, 0, 100), kernel(20, -1), kernel(120, 1)], "event 1: field 'dur': .*; else no kernel .* within"),
+        ([None, step(3, 0, 100), kernel(120, 1)], "trace 1 of 1: no kernel ran on GPU 0 within"),
+    ],
+)
+def test_nothing_left(events: list[Event], message: str) -> None:
+    """Where no step, or no kernel, is left because those of the trace make no sense, that is the reason given."""
+    with pytest.raises(NoKernels, match=message):
+        figures([traced(*events)])
+
+
+def test_the_categories_of_torch_1_8() -> None:
+    """A trace with the old categories is refused for that reason, not for want of steps."""
+    old = {"user_annotation": "Operator", "cuda_runtime": "Runtime", "kernel": "Kernel"}
+    events = [event | {"cat": old[event["cat"]]} for event in (step(3, 0, 100), call(1, 10), kernel(20, 40))]
+    with pytest.raises(NoKernels, match=r"event 0: category 'Operator' is torch 1\.8's, which is not read"):
+        figures([traced(*events)])
 
 
 @pytest.mark.filterwarnings("ignore")  # the profiler's own, which differ from version to version

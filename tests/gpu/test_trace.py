@@ -1,98 +1,15 @@
-"""The profiler's figures: worked examples, invariants, what is refused, and NVIDIA's own occupancy calculator."""
+"""The profiler's figures: worked examples, and what is refused."""
 
 from __future__ import annotations
 
-import random
 import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nets.gpu import trace
 from nets.gpu.kineto import Cycle
 from nets.gpu.trace import NoKernels
-from nets.records.gpu import Trace
-
-Event = dict[str, Any]
-
-HOPPER = {
-    "id": 0,
-    "name": "NVIDIA H200",
-    "totalGlobalMem": 150_000_000_000,
-    "computeMajor": 9,
-    "computeMinor": 0,
-    "maxThreadsPerBlock": 1024,
-    "maxThreadsPerMultiprocessor": 2048,
-    "regsPerBlock": 65536,
-    "warpSize": 32,
-    "sharedMemPerBlock": 49152,
-    "numSms": 132,
-    "regsPerMultiprocessor": 65536,
-    "sharedMemPerBlockOptin": 232448,
-    "sharedMemPerMultiprocessor": 233472,
-}
-
-
-def step(n: int, ts: float, dur: float) -> Event:
-    return {"ph": "X", "cat": "user_annotation", "name": f"ProfilerStep#{n}", "ts": ts, "dur": dur}
-
-
-def call(correlation: int, ts: float, cat: str = "cuda_runtime") -> Event:
-    args = {"cbid": 211, "correlation": correlation}
-    return {"ph": "X", "cat": cat, "name": "cudaLaunchKernel", "ts": ts, "dur": 1.0, "args": args}
-
-
-def kernel(
-    ts: float,
-    dur: float,
-    *,
-    name: str = "k",
-    n_blocks: int = 132,
-    registers: int = 32,
-    shared_bytes: int = 0,
-    blocks_per_sm: float = 1.0,
-    rounded: float = 50,
-    **args: Any,
-) -> Event:
-    """A kernel of one block of 1024 threads on each SM, so of occupancy 50 %, unless told otherwise."""
-    plain = {
-        "device": 0,
-        "stream": 7,
-        "correlation": 1,
-        "registers per thread": registers,
-        "shared memory": shared_bytes,
-        "blocks per SM": blocks_per_sm,
-        "grid": [n_blocks, 1, 1],
-        "block": [1024, 1, 1],
-        "est. achieved occupancy %": rounded,
-    }
-    return {"ph": "X", "cat": "kernel", "name": name, "ts": ts, "dur": dur, "args": plain | args}
-
-
-def copy(ts: float, dur: float, correlation: int = 1, cat: str = "gpu_memcpy") -> Event:
-    args = {"device": 0, "stream": 7, "correlation": correlation, "bytes": 4}
-    return {"ph": "X", "cat": cat, "name": "Memcpy HtoD", "ts": ts, "dur": dur, "args": args}
-
-
-def traced(*events: Event, **properties: Any) -> dict[str, Any]:
-    """A trace of an H200, or of one whose properties differ."""
-    return {"schemaVersion": 1, "deviceProperties": [HOPPER | properties], "traceEvents": list(events)}
-
-
-def figures(traces: list[dict[str, Any]], **arguments: Any) -> Trace:
-    """The figures of traces that were not written to a file."""
-    cycles = [Cycle.of(whole, f"trace {i} of {len(traces)}") for i, whole in enumerate(traces, start=1)]
-    return trace.trace_figures(cycles, **arguments)
-
-
-def three(found: Trace) -> tuple[float | None, float | None, float | None]:
-    return found.gpu_utilization_pct, found.sm_efficiency_pct, found.achieved_occupancy_pct
-
-
-def times(found: Trace) -> dict[str, float]:
-    return {long.name: long.total_s for long in found.longest_kernels}
+from tests.support.traces import HOPPER, Event, call, copy, figures, kernel, step, three, times, traced, without
 
 
 def test_one_kernel() -> None:
@@ -171,15 +88,83 @@ def test_a_cuda_graph() -> None:
 
 
 def test_a_cuda_graph_with_wrong_ids() -> None:
-    """CUDA 13.0 ties a graph's kernels to no launch, or to another: steps that enclose them give the same figures."""
+    """CUDA 13.0 ties a graph's kernels to no launch, or to another: steps that enclose them give the same figures.
+
+    Nothing is left over from before these steps, and no id makes it seem so.
+    """
     found = []
     for ids in ((1, 2), (77, 78), (2, 1)):
         kernels = [kernel(50 * k + 10 + 5 * i, 4, correlation=ids[k]) for k in range(2) for i in range(6)]
-        events = step(3, 0, 50), step(4, 50, 50), call(1, 1), call(2, 51), *kernels
+        launches = call(1, 1, name="cudaGraphLaunch"), call(2, 51, name="cudaGraphLaunch")
+        events = step(3, 0, 50), step(4, 50, 50), *launches, *kernels
         found.append(figures([traced(*events)], training_steps_per_step=10))
     assert found[0] == found[1] == found[2]
     assert found[0].kernels_per_step == 6
     assert found[0].window_s == pytest.approx(100e-6)
+    assert found[0].leftover_share == 0
+
+
+LEFTOVER = kernel(0, 40, correlation=900, name="leftover")
+OWN = kernel(50, 40, name="own")
+
+
+@pytest.mark.parametrize(
+    ("events", "share"),
+    [
+        ([call(1, 10), OWN], 0),
+        ([call(1, 10), LEFTOVER, OWN], 1 / 2),
+        ([call(900, -9), call(1, 10), LEFTOVER, OWN], 1 / 2),
+        ([call(1, 10), LEFTOVER | {"ts": -30}, OWN], 1 / 5),
+        ([call(1, 10), LEFTOVER | {"ts": 20, "dur": 30}, OWN], 3 / 7),
+        ([call(900, 1), call(1, 10), LEFTOVER, OWN], 0),
+        ([call(1, 10), call(900, 101), LEFTOVER | {"ts": 110}, OWN | {"dur": 150}], 0),
+        ([call(1, 10, name="cudaGraphLaunch"), LEFTOVER | {"ts": 11}, OWN], 0),
+    ],
+    ids=[
+        "none",
+        "launched before the trace",
+        "launched before the step",
+        "began before the step",
+        "began after a launch",
+        "launched in the step",
+        "launched after the step",
+        "a graph's kernel without a launch",
+    ],
+)
+def test_kernels_left_over_from_before_the_first_step(events: list[Event], share: float) -> None:
+    """The share of kernels launched before the first step is told, by launch, and in a graph's trace by time."""
+    found = figures([traced(step(3, 0, 100), *events)])
+    assert found.leftover_share == pytest.approx(share)
+    assert found.leftover_missing_because is None
+
+
+def test_a_cycle_with_kernels_left_over() -> None:
+    """The share is one of all cycles' kernels: 40 of 120 µs."""
+    events = step(3, 0, 100), call(1, 10), OWN
+    found = figures([traced(*events, LEFTOVER), traced(*events)])
+    assert found.leftover_share == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ([call(1, 10, name="cudaGraphLaunch")], "a kernel began before the first launch, and the ids of a graph's"),
+        (
+            [call(900, -9, name="cudaGraphLaunch"), call(1, 10)],
+            "a kernel began before the first launch, and the ids of",
+        ),
+        ([], "the trace has no launch from its first ProfilerStep on"),
+        ([call(1, -9), call(1, 9, name="cudaStreamSynchronize")], "the trace has no launch from its first"),
+        ([call(1, 10), call(2, 11) | {"dur": -1}], "a launch was left out: trace 2 of 2: event 4: field 'dur'"),
+    ],
+)
+def test_a_leftover_share_that_can_t_be_told(events: list[Event], reason: str) -> None:
+    """Where a trace doesn't tell what was launched before the first step, the share is null with the reason."""
+    good = step(3, 0, 100), OWN, LEFTOVER
+    found = figures([traced(call(1, 10), *good), traced(*good, *events)])
+    assert found.leftover_share is None
+    assert (found.leftover_missing_because or "").startswith(reason)
+    assert found.gpu_utilization_pct == pytest.approx(80)
 
 
 def test_several_devices() -> None:
@@ -227,10 +212,6 @@ def test_opting_in_to_shared_memory() -> None:
     large = kernel(20, 40, n_blocks=1320, block=[512, 1, 1], shared_bytes=100 * 1024, rounded=0)
     found = figures([traced(step(3, 0, 100), call(1, 10), large)])
     assert found.achieved_occupancy_pct == pytest.approx(50)  # 228 KiB hold two of 101 KiB
-
-
-def without(event: Event, *names: str) -> Event:
-    return event | {"args": {name: value for name, value in event["args"].items() if name not in names}}
 
 
 @pytest.mark.parametrize(
@@ -307,99 +288,3 @@ def test_nothing_to_combine() -> None:
     """No trace at all is the caller's mistake."""
     with pytest.raises(ValueError, match="no trace"):
         figures([])
-
-
-# --- invariants
-
-
-TIMES = st.integers(0, 400_000).map(lambda ns: ns / 1000)
-KERNELS = st.builds(
-    kernel,
-    TIMES,
-    TIMES,
-    n_blocks=st.integers(1, 5_000),
-    name=st.sampled_from("abc"),
-    correlation=st.integers(1, 6),
-    block=st.tuples(st.integers(1, 16), st.integers(1, 8), st.integers(1, 4)).map(list),
-    registers=st.integers(0, 128),
-    shared_bytes=st.integers(0, 60_000),
-    blocks_per_sm=st.floats(0, 40),
-    rounded=st.integers(0, 100),
-)
-BUSY = kernel(100, 50, correlation=1)
-"""Launched by the first step, so that every trace has something to measure."""
-
-
-@st.composite
-def traces(draw: st.DrawFn) -> dict[str, Any]:
-    """Three steps from 50 to 290 µs, launches in and around them, and kernels, some without a launch."""
-    steps = [step(n, 50 + 80 * n, 79) for n in range(3)]
-    calls = [call(1, 60), *(call(n, ts) for n, ts in enumerate(draw(st.lists(TIMES, max_size=4)), start=2))]
-    return traced(*steps, *calls, BUSY, *draw(st.lists(KERNELS, max_size=12)))
-
-
-def numbers(found: Trace) -> list[float | None]:
-    return [*three(found), found.achieved_occupancy_rounded_pct, found.window_s]
-
-
-@given(traces())
-def test_figures_are_fractions_of_a_whole(whole: dict[str, Any]) -> None:
-    """Every per cent lies in [0, 100], no SM works while no kernel runs, and the shares add up to 1."""
-    found = figures([whole])
-    assert all(pct is not None and 0 <= pct <= 100 for pct in numbers(found)[:4])
-    assert found.sm_efficiency_pct is not None
-    assert found.sm_efficiency_pct <= found.gpu_utilization_pct + 1e-9
-    assert sum(long.share for long in found.longest_kernels) == pytest.approx(1)
-
-
-@given(traces(), st.randoms(use_true_random=False), st.booleans())
-def test_the_order_of_events_changes_nothing(whole: dict[str, Any], rng: random.Random, known: bool) -> None:
-    """To the last bit, also where the blocks per SM are the trace's own and where the figures are missing."""
-    if not known:
-        events = [without(event, "est. achieved occupancy %") for event in whole["traceEvents"] if "args" in event]
-        whole = whole | {"traceEvents": [*events, step(1, 50, 239)], "deviceProperties": []}
-    shuffled = whole | {"traceEvents": rng.sample(whole["traceEvents"], len(whole["traceEvents"]))}
-    assert figures([shuffled]) == figures([whole])
-
-
-@given(traces(), st.floats(0, 1), st.data())
-def test_splitting_a_kernel_changes_only_counts(whole: dict[str, Any], at: float, data: st.DataObject) -> None:
-    """Two halves of a kernel are worth the whole one."""
-    kernels = [event for event in whole["traceEvents"] if event["cat"] == "kernel"]
-    split = data.draw(st.sampled_from(kernels))
-    end = split["ts"] + split["dur"]
-    middle = split["ts"] + at * split["dur"]
-    halves = [split | {"dur": middle - split["ts"]}, split | {"ts": middle, "dur": max(end - middle, 0)}]
-    others = list(whole["traceEvents"])
-    others.remove(split)
-    found, expected = figures([traced(*others, *halves)]), figures([whole])
-    assert numbers(found) == pytest.approx(numbers(expected), rel=1e-9)
-    assert times(found) == pytest.approx(times(expected), rel=1e-9, abs=1e-15)
-
-
-@given(traces(), st.integers(-(10**9), 10**9))
-def test_the_clock_s_zero_changes_nothing(whole: dict[str, Any], shift: int) -> None:
-    """All times later or earlier by the same amount are the same trace."""
-    shifted = traced(*(event | {"ts": event["ts"] + shift} for event in whole["traceEvents"]))
-    found, expected = figures([shifted]), figures([whole])
-    assert numbers(found) == pytest.approx(numbers(expected), rel=1e-6, abs=1e-6)
-    assert found.steps == expected.steps
-
-
-@given(
-    traces(), st.lists(st.builds(copy, TIMES, TIMES, st.integers(1, 6), st.sampled_from(["gpu_memcpy", "gpu_memset"])))
-)
-def test_copies_inside_the_window_change_nothing(whole: dict[str, Any], copies: list[Event]) -> None:
-    """Copies and memsets that end within the window are no part of any figure."""
-    inside = [event for event in copies if event["ts"] + event["dur"] <= 50 + 80 * 2 + 79]
-    assert figures([traced(*whole["traceEvents"], *inside)]) == figures([whole])
-
-
-@given(traces(), st.integers(2, 4))
-def test_repeating_a_cycle_changes_no_ratio(whole: dict[str, Any], n: int) -> None:
-    """The same cycle n times has the same figures, and n times the steps and the window."""
-    found, once = figures([whole] * n), figures([whole])
-    assert three(found) == pytest.approx(three(once))
-    assert found.steps == n * once.steps
-    assert found.window_s == pytest.approx(n * once.window_s)
-    assert found.kernels_per_step == pytest.approx(once.kernels_per_step)

@@ -101,7 +101,7 @@ def test_the_gpu_summary() -> None:
     of: dict[str, Any] = {
         "device": H200,
         "gpu": seen,
-        "trace": traced(),
+        "trace": traced(leftover_share=0.125),
         "gpu_missing_because": None,
         "trace_missing_because": None,
     }
@@ -117,6 +117,7 @@ def test_the_gpu_summary() -> None:
         "61.23 %",
         "7.50 %",
         "0.46 %",
+        "12.50 %",
         "93.00 %",
         "0.0123 J",
         "7.4 J",
@@ -140,6 +141,8 @@ def test_figures_that_are_not_fit() -> None:
     assert text.count("93.00 % !") == 2
     assert "! not fit for comparison: another process is on the GPU (mnist-snn500, mnist-lenet5)" in text
     assert "no trace: --no-trace (mnist-snn500, mnist-lenet5)" in text
+    of["trace"] = traced(events_left_out=2, left_out_because="event 7 has no device")
+    assert "trace: 2 events left out: event 7 has no device (mnist-lenet5)" in rendered(record(**of))
 
 
 def test_no_gpu_no_summary() -> None:

@@ -91,7 +91,9 @@ class Trace(Record):
     """The profiler's figures of one GPU; null where one can't be computed, and the reason beside it.
 
     `achieved_occupancy_rounded_pct` is from the trace's own whole per cent. With a CUDA graph one profiler step is one
-    replay of `training_steps_per_step` steps. `longest_kernels` are the ten names with the most time.
+    replay of `training_steps_per_step` steps. `leftover_share`: of the kernels' time, the fraction of kernels
+    launched before the first step, which are in the other figures too. `events_left_out` made no sense, the first of
+    them because of `left_out_because`. `longest_kernels` are the ten names with the most time.
     """
 
     gpu_utilization_pct: float = Field(ge=0, le=100)
@@ -104,4 +106,8 @@ class Trace(Record):
     training_steps_per_step: float = Field(ge=1)
     kernels_per_step: float = Field(ge=0)
     window_s: float = Field(gt=0)
+    leftover_share: float | None = Field(default=None, ge=0, le=1)
+    leftover_missing_because: str | None = None
+    events_left_out: int = Field(default=0, ge=0)
+    left_out_because: str | None = None
     longest_kernels: tuple[LongKernel, ...]

@@ -47,6 +47,8 @@ def gpu_notes(results: Iterable[Result]) -> list[str]:
             sentences += [f"not checked: {what}" for what in result.gpu.unchecked]
         if result.trace is None:
             sentences.append(f"no trace: {result.trace_missing_because}")
+        elif result.trace.events_left_out:
+            sentences.append(f"trace: {result.trace.events_left_out} events left out: {result.trace.left_out_because}")
         for sentence in sentences:
             cells.setdefault(sentence, []).append(result.id)
     return [f"{sentence} ({', '.join(ids)})" for sentence, ids in cells.items()]
@@ -109,6 +111,7 @@ ROWS = (
     _Row("  the article's", _figure("published", "sm_efficiency_pct"), style="dim"),
     _Row("trace: est. achieved occupancy", _figure("trace", "achieved_occupancy_pct")),
     _Row("  the article's", _figure("published", "achieved_occupancy_pct"), style="dim"),
+    _Row("trace: kernels' time left over", _figure("trace", "leftover_share", lambda share: f"{100 * share:.2f} %")),
     _Row("trace: kernels a profiler step", _figure("trace", "kernels_per_step", "{:.1f}".format)),
     _Row("NVML: window", _window),
     _Row("NVML: utilization", _figure("gpu", "utilization_pct"), of_driver=True),
