@@ -54,20 +54,18 @@ NATIVE = """
 import ctypes, faulthandler
 from nets.training.run import CellRun
 
-LATER, TIMED = faulthandler.dump_traceback_later, CellRun.timed
+LATER, SETUP = faulthandler.dump_traceback_later, CellRun.setup
 def pytest_runtest_setup(item):
     if "lenet5" in item.nodeid:
         def soon(seconds, **others):
             assert 90 < seconds < 150
             LATER(0.2, **others)
         faulthandler.dump_traceback_later = soon
-def timed(run):
+def setup(run):
     if run.cell.id == "digits-lenet5":
-        libc = ctypes.PyDLL(None)  # which keeps the interpreter's lock, so that no Python runs meanwhile
-        while libc.sleep(60) >= 0:
-            pass
-    TIMED(run)
-CellRun.timed = timed
+        ctypes.PyDLL(None).sleep(60)  # which keeps the interpreter's lock, so that no Python runs meanwhile
+    SETUP(run)
+CellRun.setup = setup
 """
 
 
@@ -76,7 +74,7 @@ def test_a_cell_that_hangs_outside_of_python(suite: Suite) -> None:
     suite.conftest(NATIVE)
     result = suite.run(*ARGUMENTS, subprocess=True)
     assert result.ret == 1
-    result.stderr.fnmatch_lines(["Timeout (0:00:00.200000)!", "*in timed"])
+    result.stderr.fnmatch_lines(["Timeout (0:00:00.200000)!", "*in setup*"])
     assert [entry.result.id for entry in read_journal(suite.path / "out.json.journal")] == ["digits-snn500"]
 
 
