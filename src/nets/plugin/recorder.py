@@ -88,7 +88,7 @@ class Recorder:
 
         because = _sentence(call.excinfo)
         result = item.stash.get(RESULT, None)
-        versions = self._session.versions
+        origin = self._session.origin_of(cell)
         if result is None:
             funcargs: dict[str, Any] = getattr(item, "funcargs", {})
             result = unfinished_result(
@@ -99,11 +99,11 @@ class Recorder:
                 because=because or "the test never made a record: it didn't call `judge`",
                 data=funcargs.get("data"),
             )
-            return Entry(item.nodeid, result, benchmark=None, versions=versions)
+            return Entry(item.nodeid, result, benchmark=None, origin=origin)
         if because is not None and result.outcome.status == "passed":
             result = result.judged("failed", [because])
         timing = output.timing_of(item, n_rounds=len(result.rounds))
-        return Entry(item.nodeid, result, benchmark=timing, versions=versions)
+        return Entry(item.nodeid, result, benchmark=timing, origin=origin)
 
     # --- on the controller
 
@@ -115,20 +115,37 @@ class Recorder:
         self._session.benchmarks.json = None
         if self._session.is_worker:
             self._session.benchmarks.save = self._session.benchmarks.autosave = None
+        if self._journal.entries():
+            self._take_over()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """With --resume, leave out the cells that passed, made alike, in the run that was killed."""
+        """With --resume, leave out the cells that passed, made alike, in the run that ended early."""
         if not self._session.options.resume:
             return
-        done = {
-            entry.nodeid
-            for entry in self._journal.entries()
-            if _is_kept(entry.result, self._session.options, self._session.setting)
-        }
+        if not self._session.is_worker:
+            self._journal.keep({item.nodeid for item in items})
+        done = {entry.nodeid for entry in self._journal.entries() if entry.result.outcome.status == "passed"}
         again = [item for item in items if item.nodeid in done]
         if again:
             self._config.hook.pytest_deselected(items=again)
             items[:] = [item for item in items if item.nodeid not in done]
+
+    def _take_over(self) -> None:
+        """Keep of the run that ended early what this one would make alike; say what not, and why."""
+        from nets.plugin.resume import why_other
+
+        cells = {cell.id: cell for cell in self._session.options.cells}
+        kept = {}
+        for entry in self._journal.entries():
+            cell = cells.get(entry.result.id)
+            other = "it is not to be run now" if cell is None else why_other(entry, cell, self._session)
+            if other is None:
+                kept[entry.nodeid] = entry
+                other = None if entry.result.outcome.status == "passed" else "it did not pass"
+            if other is not None:
+                self._session.notes.append(f"nets: --resume does not keep {entry.result.id}: {other}")
+        self._journal.keep(kept)
+        self._session.notes += [f"nets: --resume: {sentence}" for sentence in self._journal.unreadable]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
@@ -253,23 +270,6 @@ class Recorder:
         ]
 
 
-def _is_kept(result: Result, options: Options, setting: Setting) -> bool:
-    """Whether --resume keeps a record: the cell passed, and this session would make it again so, but for chance."""
-    from nets.measuring.cell import executed
-    from nets.training.pipelines import PIPELINES
-
-    cells = {cell.id: cell for cell in options.cells}
-    if result.outcome.status != "passed" or result.id not in cells or result.pipeline != options.pipeline:
-        return False
-    expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
-    known_by_a_run_alone = ("mode", "fallback_because", "evaluation_batch_size")
-    return (
-        result.protocol == options.protocol_of(cells[result.id])
-        and result.device.name == setting.device.name
-        and result.execution.replace(**{name: getattr(expected, name) for name in known_by_a_run_alone}) == expected
-    )
-
-
 def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
     if raised is None:
         return None
@@ -283,6 +283,6 @@ def _journal(path: Path | None, session: Session) -> Journal:
     file = path.with_name(f"{path.name}.journal") if path is not None else None
     resume = session.options.resume
     try:
-        return Journal(file, resume=resume, versions=session.versions if resume else None)
+        return Journal(file, resume=resume)
     except Unusable as error:
         raise pytest.UsageError(f"--resume: {error}") from None

@@ -1,0 +1,143 @@
+"""What a cell was measured of and with, as of the session's start, and which cells of an earlier run `--resume` keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import platform
+from collections.abc import Callable, Iterable
+from contextlib import chdir
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from nets.errors import NetsError
+from nets.records.git import changes_sha256, git, outside_variables
+
+if TYPE_CHECKING:
+    import pytest
+
+    from nets.cells.catalog import Cell
+    from nets.plugin.session import Session
+    from nets.records.cell import Result
+    from nets.records.durable import Entry
+
+_SAID = {
+    "commit": "another commit",
+    "changes": "other changes in the working tree",
+    "network": "another file of the network",
+    "nets": "another nets",
+    "host": "another host",
+}
+
+
+def commit_info(config: pytest.Config, nets: Iterable[str]) -> dict[str, Any]:
+    """What pytest-benchmark says of the commit, of the project's folder wherever pytest was called from.
+
+    A file of networks that git doesn't track makes it dirty, too.
+    """
+    from pytest_benchmark.utils import get_commit_info
+
+    with chdir(config.rootpath), patch.dict("os.environ", outside_variables(), clear=True):
+        info: dict[str, Any] = get_commit_info(config.getoption("benchmark_project_name", None))
+    info["dirty"] = bool(info.get("dirty")) or any(_is_untracked(file, config.rootpath) for file in _files(nets))
+    return info
+
+
+def _files(nets: Iterable[str]) -> Iterable[Path]:
+    """The files of what `--nets` named."""
+    for named in nets:
+        if Path(named).is_file():
+            yield Path(named).resolve()
+        elif (spec := find_spec(named)) is not None and spec.origin is not None:
+            yield Path(spec.origin)
+
+
+def _is_untracked(file: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder's repository without being of it."""
+    try:
+        tree = Path(git("rev-parse", "--show-toplevel", folder=folder))
+        if not file.is_relative_to(tree.resolve()):
+            return False
+        git("ls-files", "--error-unmatch", "--", str(file), folder=folder)
+    except NetsError as error:
+        return "did not match any file" in str(error)
+    return False
+
+
+def origin_of(session: Session, cell: Cell) -> dict[str, str | None]:
+    """Commit and changes, the network's file, our own, versions and host."""
+    try:
+        commit = git("rev-parse", "--verify", "--quiet", "HEAD", folder=session.config.rootpath)
+    except NetsError:
+        commit = None
+    return {
+        "commit": commit,
+        "changes": changes_sha256(session.config.rootpath),
+        "network": None if cell.build is None else _sha256_of([_source_of(cell.build)]),
+        "nets": _sha256_of(sorted(Path(__file__).parents[1].rglob("*.py"))),
+        "host": platform.node(),
+        **{f"version of {name}": version for name, version in session.versions.items()},
+    }
+
+
+def _source_of(build: Callable[..., object]) -> Path | None:
+    """The file that a builder is written in."""
+    while isinstance(build, partial):
+        build = build.func
+    for each in (inspect.unwrap(build), type(build)):
+        try:
+            found = inspect.getsourcefile(each)
+        except TypeError:
+            continue
+        if found is not None:
+            return Path(found)
+    return None
+
+
+def _sha256_of(files: Iterable[Path | None]) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        for file in files:
+            if file is None:
+                return None
+            digest.update(file.read_bytes())
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def why_other(entry: Entry, cell: Cell, session: Session) -> str | None:
+    """Why a record is not what this session would make of the cell; None where it is, but for chance."""
+    then, now = entry.origin, origin_of(session, cell)
+    different = [name for name in (*_SAID, *now) if then.get(name) != now.get(name)]
+    if different:
+        name = different[0]
+        detail = f": {(then.get(name) or 'none')[:12]}, now {(now.get(name) or 'none')[:12]}"
+        return _SAID.get(name, f"another {name}") + (detail if name not in ("changes", "network", "nets") else "")
+    return _why_measured_otherwise(entry.result, cell, session)
+
+
+def _why_measured_otherwise(result: Result, cell: Cell, session: Session) -> str | None:
+    from nets.measuring.cell import executed
+    from nets.training.pipelines import PIPELINES
+
+    options, setting = session.options, session.setting
+    if result.pipeline != options.pipeline:
+        return f"another pipeline: {result.pipeline}"
+    if result.protocol != options.protocol_of(cell):
+        return "another protocol"
+    if result.device.name != setting.device.name:
+        return f"another device: {result.device.name}"
+    expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
+    known_by_a_run_alone = ("mode", "fallback_because", "evaluation_batch_size")
+    if result.execution.replace(**{name: getattr(expected, name) for name in known_by_a_run_alone}) != expected:
+        return "executed otherwise (threads, memory format, TF32 or OpenMP's wait policy)"
+    try:
+        if session.load_data(cell.dataset).sha256 != result.cell.data_sha256:
+            return "other data"
+    except NetsError:  # nothing shows that they changed
+        return None
+    return None
