@@ -39,9 +39,9 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What a child runs: an interpreter, the folder to run it in, pytest's arguments.
+    """What runs as base or head: an interpreter, the folder to run it in, pytest's arguments.
 
-    `json`: the file that its pytest writes; what it prints is added to `log`. `isolated_from`: a folder from which
+    `json`: the file for its rounds; what its pytest prints is added to `log`. `isolated_from`: a folder from which
     nothing may be imported, and the child's own worktree, which may lie in that folder.
     """
 
@@ -187,16 +187,17 @@ def accepts_option(spec: ChildSpec, option: str) -> bool:
     return done.returncode != USAGE_ERROR
 
 
-def demand_nets(python: Path, folder: Path, option: str) -> None:
-    """Refuse an interpreter that can't import what a child needs. Raises Unusable."""
-    code = "import pytest, pytest_benchmark, torch, nets.plugin"
+def demand_nets(spec: ChildSpec, option: str) -> None:
+    """Refuse an interpreter, given by that option, that can't import what a child needs. Raises Unusable."""
+    command = [str(spec.python), "-c", "import pytest, pytest_benchmark, torch, nets.plugin"]
+    environment = child_environment(spec.folder)
     try:
         done = subprocess.run(
-            [str(python), "-c", code],
-            cwd=folder, env=child_environment(folder), capture_output=True, text=True, errors="replace",
-        )  # fmt: skip
+            command, cwd=spec.folder, env=environment, capture_output=True, text=True, errors="replace"
+        )
     except OSError as error:
-        raise Unusable(f"{option}: {python} can't be run: {error.strerror}") from error
+        raise Unusable(f"{option}: {spec.python} can't be run: {error.strerror}") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise Unusable(f"{option}: {python} can't import what it needs: {lines[-1] if lines else done.returncode}")
+        because = lines[-1] if lines else done.returncode
+        raise Unusable(f"{option}: {spec.python} can't import what it needs: {because}")
