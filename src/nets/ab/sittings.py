@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,80 +22,62 @@ from nets.stats.inference import Shift
 from nets.verdicts.bands import Bands
 from nets.verdicts.merge import merge_runs
 
-Say = Callable[[str], None]
 VERDICT_TEXT: dict[Verdict, str] = {"the same": "the same within the limit", "open": "not decided"}
 """The wording of those verdicts that are not worded as they are named."""
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """What is compared, base or head: an interpreter in a folder, and its accuracy bands or why there are none.
-
-    `isolated_from`: a folder from which it may import nothing, and a folder in it that is an exception.
-    """
-
-    name: str
-    python: Path
-    folder: Path
-    bands: Bands | str
-    isolated_from: tuple[Path, Path] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AbSettings:
-    """How the variants are compared: `cells`: those that were named, or none for all.
+    """How base and head are compared: `cells`: those that were named, or none for all.
 
-    A sitting has `n_rounds` rounds of each cell and variant. `arguments`: further ones for pytest.
+    A sitting has `n_rounds` rounds of each cell and side.
     """
 
     cells: tuple[str, ...]
-    arguments: tuple[str, ...]
     n_rounds: int
     max_sittings: int
     n_looks: int
     seed: int
     limits: Limits
-    out: Path
-
-    def file(self, variant: Variant) -> Path:
-        """The result file of a variant."""
-        return self.out / f"{variant.name}.json"
-
-    def log(self, variant: Variant) -> Path:
-        """The file for what a variant's pytest prints."""
-        return self.out / f"{variant.name}.log"
 
 
-def measure(base: Variant, head: Variant, settings: AbSettings, stop: StopRequest, say: Say) -> None:
-    """Measure until every cell is decided, the last sitting is over, or a stop is requested; write both files.
+def measure(
+    sides: tuple[ChildSpec, ChildSpec],
+    bands: Sequence[Bands | str],
+    settings: AbSettings,
+    stop: StopRequest,
+    say: Callable[[str], None],
+) -> None:
+    """Measure base and head until every cell is decided, the last sitting is over, or a stop is requested.
 
-    A second request comes as KeyboardInterrupt: then of the sitting under way only what its files hold is kept.
+    Each side's rounds of all sittings are written to its `json`; `bands`: each side's, or why it has none. A second
+    request to stop comes as KeyboardInterrupt: then of the sitting under way only what its files hold is kept.
     Raises Unusable, TooFewRounds.
     """
-    for variant in (base, head):
-        settings.log(variant).unlink(missing_ok=True)
-        settings.file(variant).unlink(missing_ok=True)
+    for side in sides:
+        side.log.unlink(missing_ok=True)
+        side.json.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="nets-ab-sittings-") as folder:
         shutil.copy(child_plugin.__file__, Path(folder) / f"{PLUGIN}.py")
-        cells = {variant.name: settings.cells for variant in (base, head)}
-        measurement = _Measurement((base, head), settings, stop, say, Path(folder), cells)
+        cells = {side.name: settings.cells for side in sides}
+        measurement = _Measurement(sides, settings, stop, say, Path(folder), cells)
         try:
             for k in range(settings.max_sittings):
                 measurement.sit(k)
                 if stop.is_made or not measurement.undecided:
                     break
         finally:
-            measurement.write()  # an error in a late sitting loses no finished one
+            measurement.write(bands)  # an error in a late sitting loses no finished one
 
 
 @dataclass(slots=True)
 class _Measurement:
     """The sittings so far, and the tests whose cells are not decided yet."""
 
-    variants: tuple[Variant, Variant]
+    sides: tuple[ChildSpec, ChildSpec]
     settings: AbSettings
     stop: StopRequest
-    say: Say
+    say: Callable[[str], None]
     folder: Path
     cells: dict[str, tuple[str, ...]]
     plan: Plan | None = None
@@ -113,14 +95,14 @@ class _Measurement:
             self._sit(k)
 
     def _drop_unknown_cells(self) -> bool:
-        """Give each variant only the named cells that it knows; False if one knows none, or a cell is known to none.
+        """Give each side only the named cells that it knows; False if one knows none, or a cell is known to none.
 
-        The gate reports the cells that only one variant has.
+        The gate reports the cells that only one side has.
         """
         named = self.settings.cells
         known = {
-            variant.name: tuple(cell for cell in named if accepts_option(self._spec(variant, 0), f"--cells={cell}"))
-            for variant in self.variants
+            side.name: tuple(cell for cell in named if accepts_option(self._spec(side, 0), f"--cells={cell}"))
+            for side in self.sides
         }
         if not all(known.values()) or {cell for cells in known.values() for cell in cells} != set(named):
             return False
@@ -128,8 +110,8 @@ class _Measurement:
             if cells != named:
                 self.say(f"{name} doesn't know {', '.join(cell for cell in named if cell not in cells)}")
         self.cells = known
-        for variant in self.variants:
-            self.settings.log(variant).unlink(missing_ok=True)  # it ends with the refusal
+        for side in self.sides:
+            side.log.unlink(missing_ok=True)  # it ends with the refusal
         return True
 
     def _sit(self, k: int) -> None:
@@ -137,10 +119,10 @@ class _Measurement:
         head_first = k % 2 == 1  # also when they are started, which decides on memory and caches
         with ExitStack() as stack:
             children: dict[str, Child] = {}
-            for variant in self.variants[:: -1 if head_first else 1]:
-                children[variant.name] = Child(self._spec(variant, k), self.folder)
-                stack.callback(children[variant.name].kill)
-            base, head = (children[variant.name] for variant in self.variants)
+            for side in self.sides[:: -1 if head_first else 1]:
+                children[side.name] = Child(self._spec(side, k), self.folder)
+                stack.callback(children[side.name].kill)
+            base, head = (children[side.name] for side in self.sides)
             sitting = Sitting(base, head, settings.n_rounds, self.stop)
             try:
                 common = sitting.collect()
@@ -162,30 +144,23 @@ class _Measurement:
         self.say(f"sitting {k + 1} of {settings.max_sittings}: {ratios or 'nothing that both sides finished'}")
         self._look(k + 1, sitting)
 
-    def write(self) -> None:
-        """Write the result file of each variant; none where no sitting was finished."""
+    def write(self, bands: Sequence[Bands | str]) -> None:
+        """Write the result file of each side; none where no sitting was finished."""
         n_looks = len(self.plan.looks) if self.plan is not None else self.settings.n_looks
         pairing = Pairing(id=uuid4().hex, rounds=self.settings.n_rounds, looks=n_looks)
-        for variant, files in zip(self.variants, zip(*self.files, strict=True), strict=False):
-            merge_runs(files, pairing, variant.bands, self.settings.file(variant))
+        for side, of_side, files in zip(self.sides, bands, zip(*self.files, strict=True), strict=False):
+            merge_runs(files, pairing, of_side, side.json)
 
-    def _spec(self, variant: Variant, k: int) -> ChildSpec:
+    def _spec(self, side: ChildSpec, k: int) -> ChildSpec:
+        """A side as it is started for the `k`-th sitting."""
         settings = self.settings
         arguments = [f"--rounds={settings.n_rounds}", f"--seed={settings.seed + k * settings.n_rounds}"]
-        if cells := self.cells[variant.name]:
+        if cells := self.cells[side.name]:
             arguments.append(f"--cells={','.join(cells)}")
         arguments += ["-o", "nets_bands=none-in-a-sitting"]  # all rounds together are compared with their band
         if k:
             arguments.append("--no-trace")  # one is enough, and the first sitting's is kept
-        return ChildSpec(
-            variant.name,
-            variant.python,
-            variant.folder,
-            (*settings.arguments, *arguments),
-            json=self.folder / f"{variant.name}-{k}.json",
-            log=settings.log(variant),
-            isolated_from=variant.isolated_from,
-        )
+        return replace(side, arguments=(*side.arguments, *arguments), json=self.folder / f"{side.name}-{k}.json")
 
     def _planned(self, common: Sequence[str]) -> Plan:
         settings = self.settings

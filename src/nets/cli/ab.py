@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,10 +59,11 @@ def ab(
     changed or the same. With two interpreters, another torch and CUDA are what is compared. Ctrl-C ends the round under
     way, then judges what there is, and exits with 130.
     """
-    from nets.ab import child, worktree
+    from nets.ab import worktree
+    from nets.ab.child import ChildSpec, demand_nets
     from nets.ab.interleave import StopRequest, ended_by_sigterm, stopped_by_ctrl_c
     from nets.ab.looks import plan
-    from nets.ab.sittings import AbSettings, Variant, measure
+    from nets.ab.sittings import AbSettings, measure
     from nets.records import durable
     from nets.report.text import plain
 
@@ -76,35 +78,42 @@ def ab(
         durable.make_writable(out, "--out")
         settings = AbSettings(
             cells=tuple(cells.split(",")) if cells is not None else (),
-            arguments=_arguments(tests, pytest_args or [], protocol, pipeline, device, data_dir),
             n_rounds=restart_every,
             max_sittings=max(1, max_rounds // restart_every),
             n_looks=looks,
             seed=seed,
             limits=limits,
-            out=out,
         )
-        refuse_overwriting(settings.out / "base.json", settings.out / "head.json", markdown, json_file)
+        how = {"protocol": protocol, "pipeline": pipeline, "device": device}
+        arguments = _arguments(tests, how, data_dir, pytest_args or [])
+        files = {name: out / f"{name}.json" for name in ("base", "head")}
+        refuse_overwriting(*files.values(), markdown, json_file)
         plan(1, settings.max_sittings, looks, limits)  # refused before anything is started
-        with ExitStack() as stack:
-            stack.enter_context(ended_by_sigterm())
-            checkouts = stack.enter_context(worktree.checked_out(base, head))
-            variants: list[Variant] = []
+        with ended_by_sigterm(), worktree.checked_out(base, head) as checkouts:
+            sides, bands = [], []
             for name, option, python, checkout in (
                 ("base", "--python-a", python_a, checkouts[0]),
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
-                typer.echo(f"{name}: {plain(str(checkout))}{f', {python}' if python else ''}")
-                bands = _bands(checkout.folder / tests)
-                variants.append(Variant(name, _interpreter(python), checkout.folder, bands, checkout.isolated_from))
+                typer.echo(f"{name}: {plain(checkout.name)}{f', {python}' if python else ''}")
+                bands.append(_bands(checkout.folder / tests))
+                side = ChildSpec(
+                    name,
+                    _interpreter(python),
+                    checkout.folder,
+                    arguments,
+                    json=files[name],
+                    log=out / f"{name}.log",
+                    isolated_from=checkout.isolated_from,
+                )
                 if python is not None:
-                    child.demand_nets(variants[-1].python, checkout.folder, option)
-            stack.enter_context(stopped_by_ctrl_c(stop, partial(typer.echo, err=True)))
-            measure(variants[0], variants[1], settings, stop, lambda line: typer.echo(plain(line, 1_000)))
-        files = [settings.file(variant) for variant in variants]
-        if all(file.is_file() for file in files):
-            typer.echo(f"records: {files[0]}, {files[1]}")
-        exit_code = judge_files(files[0], files[1], limits, markdown, json_file)
+                    demand_nets(side, option)
+                sides.append(side)
+            with stopped_by_ctrl_c(stop, partial(typer.echo, err=True)):
+                measure((sides[0], sides[1]), bands, settings, stop, lambda line: typer.echo(plain(line, 1_000)))
+        if all(file.is_file() for file in files.values()):
+            typer.echo(f"records: {files['base']}, {files['head']}")
+        exit_code = judge_files(files["base"], files["head"], limits, markdown, json_file)
     except NetsError as error:
         if not stop.is_made:
             raise
@@ -112,16 +121,9 @@ def ab(
     raise typer.Exit(Exit.INTERRUPTED if stop.is_made else exit_code)
 
 
-def _arguments(
-    tests: str,
-    others: list[str],
-    protocol: str | None,
-    pipeline: str | None,
-    device: str | None,
-    data_dir: Path,
-) -> tuple[str, ...]:
+def _arguments(tests: str, how: dict[str, str | None], data_dir: Path, others: list[str]) -> tuple[str, ...]:
     """pytest's, the same for both sides; paths made absolute, since each side runs in a folder of its own."""
-    named = {"protocol": protocol, "pipeline": pipeline, "device": device}
+    named = {name: value for name, value in how.items() if value is not None}
     with suppress(RuntimeError):  # no such user: no such folder
         data_dir = data_dir.expanduser()
     if data_dir.is_dir():
@@ -133,17 +135,13 @@ def _arguments(
             raise Unusable(f"{refused}: not for pytest within nets ab; see its own --max-rounds, --seed and --out")
     if any("nets_bands" in other for other in others):
         raise Unusable("nets_bands: a side's bands are those of bands.toml beside its --tests")
-    given = [f"--{name}={value}" for name, value in named.items() if value is not None]
-    return (tests, "-p", "no:cacheprovider", *given, *others)
+    return (tests, "-p", "no:cacheprovider", *(f"--{name}={value}" for name, value in named.items()), *others)
 
 
 def _interpreter(path: Path | None) -> Path:
     """An interpreter by its path, not through links (a virtual environment's is one), or by its name; else this one."""
-    from shutil import which
-
     if path is None:
         return Path(sys.executable)
-
     found = which(str(path))
     return Path(found).absolute() if found else path.absolute()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,14 @@ from nets.cli.common import DataDir
 from nets.errors import Unusable
 
 if TYPE_CHECKING:
-    from nets.cells.catalog import ImageShape
-    from nets.records.cell import Round
+    import torch
+
+    from nets.cells.catalog import Cell, ImageShape
+    from nets.datasets.data import Data
+    from nets.networks.build import Builder
+    from nets.records.cell import Protocol, Round
     from nets.records.comparisons import DepthComparison
+    from nets.training.pipelines import Pipeline
 
 CLASSES = 10
 IMAGENET_CLASSES = 1_000
@@ -41,16 +47,33 @@ def depth(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
+    from nets.cells.catalog import Cell, protocol_for
+    from nets.datasets.load import load_data
+    from nets.machine.device import choose_device
+    from nets.networks.build import target_builder
+    from nets.training.pipelines import pipeline_named
+
+    say: Callable[[str], None] = (lambda line: None) if as_json else typer.echo
+    build = target_builder(target)
     if structure_only or dataset is None:
-        found = _structure(target, image, dataset)
+        n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
+        found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
+        say(_structure_lines(found))
+        if not structure_only:
+            say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
     else:
-        found = _cost(target, image, dataset, protocol, rounds, pipeline, device, data_dir, quiet=as_json)
+        how = protocol_for(protocol, dataset).repeated(rounds=rounds)
+        way, where = pipeline_named(pipeline), choose_device(device)
+        data = load_data(dataset, data_dir)
+        if image is not None and _shape(image, dataset) != data.image_shape:
+            raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
+        begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
+        say(_structure_lines(begun))
+        cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
+        found = _trained(begun, cell, how, way, data, where, say)
+        say(_verdict_line(found))
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
-        return
-    typer.echo(_structure_lines(found) if structure_only or dataset is None else _verdict_line(found))
-    if dataset is None and not structure_only:
-        typer.echo("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
 
 
 def _shape(text: str | None, dataset: str | None) -> ImageShape:
@@ -72,87 +95,50 @@ def _shape(text: str | None, dataset: str | None) -> ImageShape:
     return channels, height, width
 
 
-def _structure(target: str, image: str | None, dataset: str | None) -> DepthComparison:
+def _structure(target: str, build: Builder, shape: ImageShape, n_classes: int, because: str) -> DepthComparison:
+    """The classical verdict alone, and why there is no other."""
     from nets.measuring.cell import network_record
-    from nets.networks.build import target_builder
     from nets.networks.layers import network_structure
     from nets.records.comparisons import DepthComparison
-    from nets.verdicts import depth
+    from nets.verdicts.depth import classical_depth
 
-    build = target_builder(target)
-    shape = _shape(image, dataset)
-    n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
-    found = network_record(network_structure(build(shape, n_classes), shape))
-    verdict = depth.classical_depth(found.hidden_layers, no_reference_because="nothing was trained")
-    return DepthComparison(target=target, image=shape, network=found, depth=verdict)
+    network = network_record(network_structure(build(shape, n_classes), shape))
+    verdict = classical_depth(network.hidden_layers, no_reference_because=because)
+    return DepthComparison(target=target, image=shape, network=network, depth=verdict)
 
 
-def _cost(
-    target: str,
-    image: str | None,
-    dataset: str,
-    protocol: str,
-    rounds: int | None,
-    pipeline: str,
-    device: str,
-    data_dir: Path,
-    *,
-    quiet: bool,
+def _trained(
+    begun: DepthComparison,
+    cell: Cell,
+    protocol: Protocol,
+    pipeline: Pipeline,
+    data: Data,
+    device: torch.device,
+    say: Callable[[str], None],
 ) -> DepthComparison:
-    from nets.cells.catalog import REFERENCE, Cell, protocol_for
-    from nets.datasets.load import load_data
-    from nets.machine.device import choose_device, device_facts
+    """Both verdicts, after training the cell in turns with the reference."""
+    from nets.cells.catalog import REFERENCE
+    from nets.machine.device import device_facts
     from nets.measuring.against_reference import depth_of_sides, train_interleaved
-    from nets.measuring.cell import network_record
-    from nets.networks.build import UnfitNetwork, target_builder
-    from nets.networks.layers import network_structure
-    from nets.records.cell import CellFacts
-    from nets.records.comparisons import DepthComparison
-    from nets.training.pipelines import pipeline_named as pipeline_named
-    from nets.verdicts import depth
+    from nets.measuring.cell import cell_facts
+    from nets.networks.build import UnfitNetwork
 
-    build = target_builder(target)
-    how = protocol_for(protocol, dataset).repeated(rounds=rounds)
-    way, where = pipeline_named(pipeline), choose_device(device)
-    data = load_data(dataset, data_dir)
-    if image is not None and _shape(image, dataset) != data.image_shape:
-        raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
-    found = network_record(network_structure(build(data.image_shape, data.n_classes), data.image_shape))
-    begun = DepthComparison(
-        target=target,
-        image=data.image_shape,
-        network=found,
-        depth=depth.classical_depth(found.hidden_layers, no_reference_because="training has begun"),
-    )
-    if not quiet:
-        typer.echo(_structure_lines(begun))
+    def say_round(name: str, done: Round) -> None:
+        say(f"  {name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}")
 
-    def say(name: str, done: Round) -> None:
-        if not quiet:
-            typer.echo(f"  {name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}")
-
-    name = re.sub(r"\W", "_", target.rpartition(":")[2])
     try:
-        sides = train_interleaved(Cell(dataset, name, build=build), how, way, data, where, say=say)
+        sides = train_interleaved(cell, protocol, pipeline, data, device, say=say_round)
     except RuntimeError as error:  # torch's, from inside the network
         because = str(error).partition(chr(10))[0]
-        raise UnfitNetwork(f"{target}: training it failed: {because}") from error
-    facts = device_facts(where)
-    return begun.model_copy(
-        update={
-            "depth": depth_of_sides(sides, f"{dataset}-{REFERENCE}", facts),
-            "cell": CellFacts(
-                model=name,
-                dataset=dataset,
-                n_train=len(data.train),
-                n_test=len(data.test),
-                data_sha256=data.sha256,
-            ),
-            "protocol": how,
-            "pipeline": pipeline,
-            "device": facts,
-            "sides": sides,
-        }
+        raise UnfitNetwork(f"{begun.target}: training it failed: {because}") from error
+    facts = device_facts(device)
+    return begun.replace(
+        depth=depth_of_sides(sides, f"{cell.dataset}-{REFERENCE}", facts),
+        cell=cell_facts(cell, data),
+        protocol=protocol,
+        pipeline=pipeline.name,
+        device=facts,
+        sides=sides,
     )
 
 

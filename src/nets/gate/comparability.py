@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from nets.gate.limits import Fact
+from nets.gate.limits import Fact, Limits
 from nets.records.cell import Result, Round
 from nets.records.run import Pairing, Run
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A fact that forbids a comparison, with its value in both runs."""
-
-    fact: Fact
-    base: str
-    head: str
-
-    def __str__(self) -> str:
-        return f"another {self.fact}: base {self.base}, head {self.head}"
-
-
-def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> tuple[Difference, ...]:
-    """What differs between two records of a cell besides the code under test.
+def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> dict[Fact, str]:
+    """A sentence for each fact that differs between two records of a cell, besides the code under test.
 
     The number of rounds and their seeds may differ, as may the mode (eager or graph), which the code chooses.
     """
-    return tuple(
-        Difference(fact, was or "none", is_ or "none")
-        for (fact, was), (_, is_) in zip(facts(base, of_base, of_head), facts(head, of_head, of_base), strict=True)
+    both = zip(facts(base, of_base, of_head), facts(head, of_head, of_base), strict=True)
+    return {
+        fact: f"another {fact}: base {was or 'none'}, head {is_ or 'none'}"
+        for (fact, was), (_, is_) in both
         if was != is_
-    )
+    }
 
 
 def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
@@ -60,12 +49,13 @@ def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str |
 
 
 @dataclass(frozen=True, slots=True)
-class ComparableCell:
-    """A cell's records in both runs, comparable; `pairing` where the runs were measured in turns."""
+class ComparedCell:
+    """A cell's records in both runs, and what differs between them; `pairing` where the runs were measured in turns."""
 
     base: Result
     head: Result
     pairing: Pairing | None
+    differences: Mapping[Fact, str]
 
     @property
     def id(self) -> str:
@@ -76,6 +66,14 @@ class ComparableCell:
     def results(self) -> tuple[Result, Result]:
         """The records of base and head."""
         return self.base, self.head
+
+    def forbidding(self, limits: Limits) -> list[str]:
+        """The differences that forbid a comparison."""
+        return [sentence for fact, sentence in self.differences.items() if fact not in limits.allow]
+
+    def is_comparable(self, limits: Limits) -> bool:
+        """Whether all their figures may be compared."""
+        return not self.forbidding(limits) and all(result.outcome.status != "error" for result in self.results)
 
     @property
     def pairs(self) -> tuple[tuple[Round, Round], ...]:

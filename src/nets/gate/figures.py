@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from nets.gate.comparability import ComparableCell
+from nets.gate.comparability import ComparedCell
 from nets.gate.findings import Finding, ratio_status
 from nets.gate.limits import Limits
 from nets.records.cell import Result
@@ -16,14 +16,14 @@ MIN_CPU_DIFFERENCE_S = 0.05
 """CPU seconds are counted in ticks of 10 ms: less than five of them are no change."""
 
 
-def figure_findings(cell: ComparableCell, limits: Limits) -> Iterator[Finding]:
+def figure_findings(cell: ComparedCell, limits: Limits) -> Iterator[Finding]:
     """A finding for each figure that either run measured and that can be compared."""
     for metric, base, head in _measured(cell):
         if _not_comparable_because(base, head) is None:
             yield _finding(metric, cell, base, head, limits)
 
 
-def incomparable_figures(cells: Iterable[ComparableCell]) -> Iterator[str]:
+def incomparable_figures(cells: Iterable[ComparedCell]) -> Iterator[str]:
     """A sentence for each reason why figures can't be compared, which mostly holds for several cells."""
     found: dict[str, list[str]] = {}
     for cell in cells:
@@ -34,7 +34,7 @@ def incomparable_figures(cells: Iterable[ComparableCell]) -> Iterator[str]:
         yield f"not compared: {', '.join(figures)}: {because}"
 
 
-def _measured(cell: ComparableCell) -> Iterator[tuple[Metric, Figure, Figure]]:
+def _measured(cell: ComparedCell) -> Iterator[tuple[Metric, Figure, Figure]]:
     for metric in METRICS:
         base, head = map(metric.of, cell.results)
         if base.value is not None or head.value is not None:
@@ -51,7 +51,7 @@ def _not_comparable_because(base: Figure, head: Figure) -> str | None:
     return f"it is fit for comparison on neither side: {reasons}"
 
 
-def _finding(metric: Metric, cell: ComparableCell, base: Figure, head: Figure, limits: Limits) -> Finding:
+def _finding(metric: Metric, cell: ComparedCell, base: Figure, head: Figure, limits: Limits) -> Finding:
     found = Finding(cell=cell.id, metric=metric.name, status="ok", base=base.value, head=head.value)
     for name, figure in (("head", head), ("base", base)):
         if figure.value is not None and figure.unfit is not None:

@@ -42,9 +42,9 @@ class Finding(Record):
     p: float | None = None
     because: str | None = None
 
-    def with_note(self, note: str | None) -> Finding:
-        """This finding with a note appended to its reason."""
-        return self if note is None else self.replace(because="; ".join(filter(None, (self.because, note))))
+    def with_note(self, note: str) -> Finding:
+        """This finding with a note, which may be empty, appended to its reason."""
+        return self.replace(because="; ".join(filter(None, (self.because, note))) or None)
 
     def with_ratio(self, log_ratio: Shift, limit: float, **changes: object) -> Finding:
         """This finding with a ratio's effect, interval and limit."""

@@ -7,12 +7,12 @@ accuracy that has a band, are judged in any case. How time is judged, paired or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from nets.errors import Unusable
 from nets.gate.accuracy import accuracy_finding
-from nets.gate.comparability import ComparableCell, Difference, differences
+from nets.gate.comparability import ComparedCell, differences
 from nets.gate.figures import depth_by_cost, figure_findings, incomparable_figures, network_findings
 from nets.gate.findings import ComparedRun, Finding, Gate, Status, exit_code
 from nets.gate.limits import Limits
@@ -30,82 +30,63 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
         raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with{because}")
     pairing = base.pairing if base.pairing == head.pairing else None
     in_base, in_head = ({result.id: result for result in run.cells} for run in (base, head))
-    both = {cell: (in_base[cell], in_head[cell]) for cell in sorted(in_base.keys() & in_head.keys())}
-    different = {cell: differences(base, head, *results) for cell, results in both.items()}
-    comparable = {
-        cell: ComparableCell(*results, pairing)
-        for cell, results in both.items()
-        if not _not_allowed(different[cell], limits) and all(each.outcome.status != "error" for each in results)
+    both = {
+        cell: ComparedCell(in_base[cell], in_head[cell], pairing, differences(base, head, in_base[cell], in_head[cell]))
+        for cell in sorted(in_base.keys() & in_head.keys())
     }
-    tests = paired_tests(comparable.values(), limits)
-    found: list[Finding] = []
+    comparable = [compared for compared in both.values() if compared.is_comparable(limits)]
+    tests = paired_tests(comparable, limits)
+    found: list[Finding | None] = []
     for cell in sorted(in_base.keys() | in_head.keys()):
         if cell in both:
-            found += _in_both(*both[cell], different[cell], comparable.get(cell), tests.get(cell), limits)
+            found += _in_both(both[cell], tests.get(cell), limits)
         elif cell in in_head:
             found += _new(in_head[cell], limits)
         else:
             because = head.why_not_run(cell) or "head's file says nothing of it"
             because = f"in base, not in head: {because}"
             found.append(Finding(cell=cell, metric="cell", status="missing", because=because))
+    findings = tuple(filter(None, found))
     return Gate(
-        exit_code=exit_code({finding.status for finding in found}),
+        exit_code=exit_code({finding.status for finding in findings}),
         base=_compared_run(base),
         head=_compared_run(head),
         paired=pairing is not None,
         limits=limits,
-        notes=(
-            *_notes(base, head, pairing is not None, limits),
-            *incomparable_figures(comparable.values()),
-            *_not_run_by_either(base, head),
-        ),
-        findings=tuple(found),
+        notes=tuple(_notes(base, head, comparable, limits, paired=pairing is not None)),
+        findings=findings,
     )
 
 
-def _not_allowed(different: tuple[Difference, ...], limits: Limits) -> list[Difference]:
-    return [difference for difference in different if difference.fact not in limits.allow]
-
-
-def _new(head: Result, limits: Limits) -> Iterator[Finding]:
+def _new(head: Result, limits: Limits) -> Iterator[Finding | None]:
     yield Finding(cell=head.id, metric="cell", status="new", because="in head, not in base")
     if head.outcome.status != "passed":
         yield _outcome(None, head)
-    if (of_accuracy := accuracy_finding(None, head, limits)) is not None:
-        yield of_accuracy
+    yield accuracy_finding(None, head, limits)
 
 
-def _in_both(
-    base: Result,
-    head: Result,
-    different: tuple[Difference, ...],
-    cell: ComparableCell | None,
-    test: PairedTest | None,
-    limits: Limits,
-) -> Iterator[Finding]:
-    """The findings on a cell that both runs have; `cell`: None where the records are not comparable."""
-    if forbidding := _not_allowed(different, limits):
-        yield Finding(cell=head.id, metric="cell", status="incomparable", because="; ".join(map(str, forbidding)))
+def _in_both(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Iterator[Finding | None]:
+    base, head = cell.results
+    if forbidding := cell.forbidding(limits):
+        yield Finding(cell=head.id, metric="cell", status="incomparable", because="; ".join(forbidding))
     yield _outcome(base, head)
     if head.outcome.status == "error":
         return
     if base.outcome.status == "error":
         because = "base's cell broke off: there is nothing to compare with"
         yield Finding(cell=head.id, metric="total_s", status="not enough data", because=because)
-    is_slower = False
-    if cell is not None:
-        allowed = "; ".join(f"compared on purpose across {difference}" for difference in different) or None
-        for finding in time_findings(cell, test, limits):
-            is_slower |= (finding.metric, finding.status) == ("total_s", "regressed")
-            yield finding.with_note(allowed)
-    of_accuracy = accuracy_finding(None if cell is None else base, head, limits, () if cell is None else cell.pairs)
-    if of_accuracy is not None:
-        yield of_accuracy
-    if cell is not None:
-        yield from figure_findings(cell, limits)
+    if not cell.is_comparable(limits):
+        yield accuracy_finding(None, head, limits)
+        yield from network_findings(base, head, limits)
+        return
+    allowed = "; ".join(f"compared on purpose across {difference}" for difference in cell.differences.values())
+    of_time = [finding.with_note(allowed) for finding in time_findings(cell, test, limits)]
+    yield from of_time
+    yield accuracy_finding(base, head, limits, cell.pairs)
+    yield from figure_findings(cell, limits)
     yield from network_findings(base, head, limits)
-    if cell is not None and (by_cost := depth_by_cost(base, head, is_slower=is_slower)) is not None:
-        yield by_cost
+    is_slower = any((finding.metric, finding.status) == ("total_s", "regressed") for finding in of_time)
+    yield depth_by_cost(base, head, is_slower=is_slower)
 
 
 def _outcome(base: Result | None, head: Result) -> Finding:
@@ -124,8 +105,8 @@ def _compared_run(run: Run) -> ComparedRun:
     return ComparedRun(source=run.source, n_cells=len(run.cells), **asdict(run.versions))
 
 
-def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
-    """What holds for every finding."""
+def _notes(base: Run, head: Run, cells: Iterable[ComparedCell], limits: Limits, *, paired: bool) -> Iterator[str]:
+    """How all cells were compared, and what was not; `cells`: the comparable ones."""
     if paired:
         yield (
             f"paired: measured in turns, round by round; a total time has changed if it did by more than "
@@ -147,10 +128,7 @@ def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
     ):
         if was != is_ and was is not None and is_ is not None:
             yield f"another {name}, which forbids no comparison: base {was}, head {is_}"
-
-
-def _not_run_by_either(base: Run, head: Run) -> Iterator[str]:
-    """A sentence for each cell that was asked for, and that neither run has."""
+    yield from incomparable_figures(cells)
     for cell, because in dict([*head.not_run, *base.not_run]).items():
         if base.cell(cell) is None and head.cell(cell) is None:
             yield f"neither side ran {cell}: {because}"

@@ -27,7 +27,7 @@ from operator import attrgetter
 from statistics import fmean, median
 
 from nets.errors import counted
-from nets.gate.comparability import ComparableCell
+from nets.gate.comparability import ComparedCell
 from nets.gate.findings import Finding, ratio_status
 from nets.gate.limits import Limits
 from nets.records.cell import Result, Round
@@ -58,7 +58,7 @@ class PairedTest:
         return cells if self.n_looks == 1 else f"{cells} and {self.n_looks} looks"
 
 
-def paired_tests(comparable: Iterable[ComparableCell], limits: Limits) -> dict[str, PairedTest]:
+def paired_tests(comparable: Iterable[ComparedCell], limits: Limits) -> dict[str, PairedTest]:
     """The paired tests of all cells that have enough sittings to be tested at all, by the cell's id."""
     comparable = tuple(comparable)
     n_looks = max((cell.pairing.looks for cell in comparable if cell.pairing is not None), default=1)
@@ -72,16 +72,15 @@ def paired_tests(comparable: Iterable[ComparableCell], limits: Limits) -> dict[s
     }
 
 
-def time_findings(cell: ComparableCell, test: PairedTest | None, limits: Limits) -> Iterator[Finding]:
+def time_findings(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Iterator[Finding]:
     """The findings on the total and on its parts; `test` is None where there are too few pairs."""
-    notes = [*_disturbances(cell), *_execution_differences(cell)]
-    yield _total(cell, test, limits).with_note("; ".join(notes) or None)
+    yield _total(cell, test, limits).with_note("; ".join(_notes(cell)))
     for metric in ("train_s", "eval_s"):
         if _is_timed(cell, metric):
             yield _part(cell, metric, limits)
 
 
-def _total(cell: ComparableCell, test: PairedTest | None, limits: Limits) -> Finding:
+def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Finding:
     if not _is_timed(cell, "total_s"):
         because = "there is no round, or one whose time can't be: 0, or above thirty years"
         return Finding(cell=cell.id, metric="total_s", status="not enough data", because=because)
@@ -99,7 +98,7 @@ def _total(cell: ComparableCell, test: PairedTest | None, limits: Limits) -> Fin
     return found.with_ratio(shift, limits.time, status=status, p=p, because=because)
 
 
-def _too_few(found: Finding, shift: Shift, cell: ComparableCell, test: PairedTest | None, limits: Limits) -> Finding:
+def _too_few(found: Finding, shift: Shift, cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Finding:
     """The finding where not even the clearest difference could be significant; the wide limit still holds."""
     n = len(cell.sittings)
     because = f"{_counted_pairs(cell)} {'is' if n == 1 else 'are'} too few"
@@ -116,7 +115,7 @@ def _too_few(found: Finding, shift: Shift, cell: ComparableCell, test: PairedTes
     return found.with_ratio(shift, limits.time_unpaired, status=status, because=because)
 
 
-def _part(cell: ComparableCell, metric: str, limits: Limits) -> Finding:
+def _part(cell: ComparedCell, metric: str, limits: Limits) -> Finding:
     shift = _log_shift(cell, metric)
     status, because = ratio_status(shift.point, limits.time_unpaired), None
     base_s, head_s = (fmean(_seconds(result, metric)) for result in cell.results)
@@ -126,7 +125,7 @@ def _part(cell: ComparableCell, metric: str, limits: Limits) -> Finding:
     return _mean_times(cell, metric).with_ratio(shift, limits.time_unpaired, status=status, because=because)
 
 
-def _mean_times(cell: ComparableCell, metric: str) -> Finding:
+def _mean_times(cell: ComparedCell, metric: str) -> Finding:
     base_s, head_s = (fmean(_seconds(result, metric)) for result in cell.results)
     return Finding(cell=cell.id, metric=metric, status="ok", base=base_s, head=head_s)
 
@@ -135,13 +134,13 @@ def _seconds(result: Result, metric: str) -> list[float]:
     return [TIMES[metric](round_) for round_ in result.rounds]
 
 
-def _is_timed(cell: ComparableCell, metric: str) -> bool:
+def _is_timed(cell: ComparedCell, metric: str) -> bool:
     return all(
         result.rounds and all(0 < seconds < MAX_S for seconds in _seconds(result, metric)) for result in cell.results
     )
 
 
-def _log_ratios(cell: ComparableCell, metric: str) -> list[float]:
+def _log_ratios(cell: ComparedCell, metric: str) -> list[float]:
     """The logarithm of head over base of each sitting's median pair; none without a time in every round."""
     if not _is_timed(cell, metric):
         return []
@@ -151,7 +150,7 @@ def _log_ratios(cell: ComparableCell, metric: str) -> list[float]:
     ]
 
 
-def _log_shift(cell: ComparableCell, metric: str) -> Shift:
+def _log_shift(cell: ComparedCell, metric: str) -> Shift:
     """The logarithm of head over base: the middle of the pairs, else of geometric means with Welch's interval."""
     if cell.pairs:
         return paired_shift(_log_ratios(cell, metric))
@@ -161,20 +160,16 @@ def _log_shift(cell: ComparableCell, metric: str) -> Shift:
     return welch(base, head).shift
 
 
-def _counted_pairs(cell: ComparableCell) -> str:
+def _counted_pairs(cell: ComparedCell) -> str:
     return counted(len(cell.sittings), "pair" if cell.pairing is None or cell.pairing.rounds == 1 else "sitting")
 
 
-def _disturbances(cell: ComparableCell) -> Iterator[str]:
-    """How many rounds of each run were disturbed by other processes."""
+def _notes(cell: ComparedCell) -> Iterator[str]:
+    """What may explain a difference and forbids no comparison: disturbed rounds, and what the code chose otherwise."""
     for name, result in (("base", cell.base), ("head", cell.head)):
         n = sum(bool(round_.disturbed) for round_ in result.rounds)
         if n:
             yield f"{n} of {len(result.rounds)} rounds of {name} were disturbed by other processes"
-
-
-def _execution_differences(cell: ComparableCell) -> Iterator[str]:
-    """What the code chose differently, which may explain a difference and forbids no comparison."""
     was, is_ = cell.base.execution, cell.head.execution
     if was.mode != is_.mode:
         why = f" ({is_.fallback_because})" if is_.fallback_because else ""

@@ -44,18 +44,10 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRun:
-    """A run, and the commit that it measured."""
-
-    run: Run
-    commit: Commit
-
-
-@dataclass(frozen=True, slots=True)
 class Archive:
-    """All usable runs below a folder, by path, and a sentence for each file or folder that is not usable."""
+    """All usable runs below a folder, by path, each with its commit; a sentence for each file or folder not usable."""
 
-    runs: tuple[StoredRun, ...]
+    runs: tuple[tuple[Run, Commit], ...]
     passed_over: tuple[str, ...]
 
 
@@ -66,7 +58,7 @@ def read_archive(folder: Path, without: Iterable[Path] = ()) -> Archive:
     if not folder.is_dir():
         raise Unusable(f"{folder}: not a folder; give the one that holds the result files")
     left_out = {path.absolute() for path in without}
-    found: list[StoredRun] = []
+    found: list[tuple[Run, Commit]] = []
     passed_over: list[str] = []
     for path in _json_files(folder, passed_over):
         if path.absolute() in left_out:
@@ -85,7 +77,7 @@ def read_archive(folder: Path, without: Iterable[Path] = ()) -> Archive:
     return Archive(tuple(found), tuple(passed_over))
 
 
-def _read(path: Path) -> StoredRun:
+def _read(path: Path) -> tuple[Run, Commit]:
     """Read one result file. Raises Unusable, naming the file and the field."""
     run = read_run(path)
     run.demand_one_record_a_cell()
@@ -97,7 +89,7 @@ def _read(path: Path) -> StoredRun:
     ran = _utc(run.ran, f"{path}: field 'datetime'")
     commit = info.id if info.id is not None and _FULL_HASH.fullmatch(info.id) else None
     time = _utc(info.time, f"{path}: field 'commit_info.time'") if commit is not None and info.time else ran
-    return StoredRun(run, Commit(commit, time, ran, info.dirty))
+    return run, Commit(commit, time, ran, info.dirty)
 
 
 def _json_files(folder: Path, passed_over: list[str]) -> Iterator[Path]:

@@ -16,10 +16,11 @@ from statistics import stdev
 
 from nets.errors import Unusable, counted
 from nets.gate.comparability import facts
-from nets.history.archive import UNVERSIONED, Archive, Commit, StoredRun, in_order
+from nets.history.archive import UNVERSIONED, Archive, Commit, in_order
 from nets.history.records import Change, Condition, History, Line, Point, State
-from nets.history.tracked import TRACKED, TrackedMetric
+from nets.history.tracked import SCALES, TRACKED, TrackedMetric
 from nets.records.cell import Result
+from nets.records.run import Run
 from nets.stats.changepoints import MIN_COMMITS, change_points
 
 SAME_RUN_WITHIN = timedelta(minutes=1)
@@ -35,15 +36,16 @@ def history(archive: Archive, repository: Path, cells: Collection[str] = (), met
     Raises Unusable for a cell or a metric that is unknown, and where no line is left.
     """
     taken, n_duplicates = _without_duplicates(archive.runs)
-    _demand_known("--cells", cells, {result.id for _, result in taken})
+    _demand_known("--cells", cells, {result.id for *_, result in taken})
     _demand_known("--metric", metrics, {metric.name for metric in TRACKED})
-    order, is_topological = in_order((stored.commit for stored in archive.runs), repository)
+    order, is_topological = in_order((commit for _, commit in archive.runs), repository)
     place = {commit.key: i for i, commit in enumerate(order)}
     lines: dict[tuple[str, int, Conditions], dict[int, Values]] = defaultdict(lambda: defaultdict(list))
     unfit: Counter[str] = Counter()
-    for stored, result in taken:
+    for run, commit, result in taken:
         if cells and result.id not in cells:
             continue
+        under = tuple((fact, value or "none") for fact, value in facts(run, result, result))
         for i, metric in enumerate(TRACKED):
             if metrics and metric.name not in metrics:
                 continue
@@ -51,8 +53,8 @@ def history(archive: Archive, repository: Path, cells: Collection[str] = (), met
             if reading.because is not None:
                 unfit[f"{result.id} {metric.name}: {reading.because}"] += 1
             if reading.values:
-                line = lines[result.id, i, _conditions(stored, result, reading.window)]
-                line[place[stored.commit.key]].append(reading.values)
+                window = () if reading.window is None else (("window", reading.window),)
+                lines[result.id, i, (*under, *window)][place[commit.key]].append(reading.values)
     if not lines:
         raise Unusable("no finished round of these cells, or none with these metrics, is in any file")
     return History(
@@ -67,21 +69,20 @@ def history(archive: Archive, repository: Path, cells: Collection[str] = (), met
     )
 
 
-def _without_duplicates(runs: Iterable[StoredRun]) -> tuple[list[tuple[StoredRun, Result]], int]:
+def _without_duplicates(runs: Iterable[tuple[Run, Commit]]) -> tuple[list[tuple[Run, Commit, Result]], int]:
     """Every finished record once, by its first file, and how many records were found again."""
     seen: dict[tuple[str | None, bool, str], list[datetime]] = defaultdict(list)
-    taken: list[tuple[StoredRun, Result]] = []
+    taken: list[tuple[Run, Commit, Result]] = []
     n_duplicates = 0
-    for stored in runs:
-        commit = stored.commit
-        for result in stored.run.results:
+    for run, commit in runs:
+        for result in run.results:
             if result.outcome.status == "error" or not result.rounds:
                 continue
             times = seen[commit.id, commit.dirty, result.model_dump_json()]
             if any(abs(commit.ran - ran) <= SAME_RUN_WITHIN for ran in times):
                 n_duplicates += 1
             else:
-                taken.append((stored, result))
+                taken.append((run, commit, result))
             times.append(commit.ran)
     return taken, n_duplicates
 
@@ -90,12 +91,6 @@ def _demand_known(option: str, asked: Collection[str], known: Collection[str]) -
     for name in asked:
         if name not in known:
             raise Unusable(f"{option} {name}: unknown; there are {', '.join(sorted(known))}")
-
-
-def _conditions(stored: StoredRun, result: Result, window: str | None) -> Conditions:
-    """What is the same for every point of the record's line."""
-    known = tuple((fact, value or "none") for fact, value in facts(stored.run, result, result))
-    return known if window is None else (*known, ("window", window))
 
 
 def _line(
@@ -142,9 +137,9 @@ def _changes(points: tuple[Point, ...], metric: TrackedMetric) -> Iterator[Chang
         values = pairwise(point.value for point in points)
         found = [(i, was, is_, is_ - was, None) for i, (was, is_) in enumerate(values, start=1) if was != is_]
     else:
-        level = metric.from_scale
-        changed = change_points([metric.on_scale(point.value) for point in points], metric.min_shift)
-        found = [(c.index, level(c.before), level(c.after), metric.effect(c.shift), c.p) for c in changed]
+        scaled, unscaled, scaled_effect, unscaled_effect = SCALES[metric.scale]
+        changed = change_points([scaled(point.value) for point in points], scaled_effect(metric.min_effect))
+        found = [(c.index, unscaled(c.before), unscaled(c.after), unscaled_effect(c.shift), c.p) for c in changed]
     for i, before, after, effect, p in found:
         is_worse = None if metric.worse is None else (effect > 0) == (metric.worse == "more")
         yield Change(

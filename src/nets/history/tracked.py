@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median
@@ -16,6 +16,11 @@ from nets.records.metrics import METRICS, Metric, Worse
 
 Scale = Literal["ratio", "difference", "exact"]
 """How two values are compared: by their ratio, by their difference, or by being the same."""
+SCALES: Mapping[Scale, tuple[Callable[[float], float], ...]] = {
+    "ratio": (math.log, math.exp, math.log1p, math.expm1),
+    "difference": (float, float, float, float),
+}
+"""Onto the scale on which changes are sought, and back: of a value, then of an effect."""
 LIMITS = Limits()
 MIN_RATIO_VALUE, MAX_VALUE = 1e-12, 1e18
 """No measurement gives a figure outside of these."""
@@ -47,23 +52,6 @@ class TrackedMetric:
     min_effect: float
     read: Callable[[Result], Reading]
     average: Callable[[list[float]], float] = median
-
-    @property
-    def min_shift(self) -> float:
-        """`min_effect` on the scale on which changes are sought."""
-        return math.log1p(self.min_effect) if self.scale == "ratio" else self.min_effect
-
-    def on_scale(self, value: float) -> float:
-        """The value's logarithm where ratios count, else the value."""
-        return math.log(value) if self.scale == "ratio" else value
-
-    def from_scale(self, value: float) -> float:
-        """The inverse of `on_scale`."""
-        return math.exp(value) if self.scale == "ratio" else value
-
-    def effect(self, shift: float) -> float:
-        """A shift on that scale as a fraction of the value before, or as a difference."""
-        return math.expm1(shift) if self.scale == "ratio" else shift
 
     def plausible(self, result: Result) -> Reading:
         """A record's values, or none where any of them can't have been measured."""

@@ -22,20 +22,20 @@ def demand_writable(path: Path) -> None:
     """Refuse, before the first cell trains, a JSON file that could not be written after the last. Raises UsageError."""
     folder = path.parent
     if path.is_dir():
-        raise pytest.UsageError(f"--benchmark-json: {path} is a folder")
-    if path.exists() and not path.is_file():
-        raise pytest.UsageError(f"--benchmark-json: {path} is not a plain file, and would be replaced by one")
-    if not folder.is_dir():
-        raise pytest.UsageError(f"--benchmark-json: the folder {folder} does not exist; make it first")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise pytest.UsageError(f"--benchmark-json: {path} can't be written to")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise pytest.UsageError(
-            f"--benchmark-json: the folder {folder} can't be written to: {error.strerror}"
-        ) from None
+        because = f"{path} is a folder"
+    elif path.exists() and not path.is_file():
+        because = f"{path} is not a plain file, and would be replaced by one"
+    elif not folder.is_dir():
+        because = f"the folder {folder} does not exist; make it first"
+    elif path.exists() and not os.access(path, os.W_OK):
+        because = f"{path} can't be written to"
+    else:
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                return
+        except OSError as error:
+            because = f"the folder {folder} can't be written to: {error.strerror}"
+    raise pytest.UsageError(f"--benchmark-json: {because}")
 
 
 def write_output(path: Path, config: pytest.Config, session: Any) -> None:
