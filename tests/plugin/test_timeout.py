@@ -75,7 +75,7 @@ def test_a_cell_that_hangs_outside_of_python(suite: Suite) -> None:
     result = suite.run(*ARGUMENTS, subprocess=True)
     assert result.ret == 1
     result.stderr.fnmatch_lines(["Timeout (0:00:00.200000)!", "*in setup*"])
-    assert [entry.result.id for entry in read_journal(suite.path / "out.json.journal")] == ["digits-snn500"]
+    assert [entry.result.id for entry in read_journal(suite.path / "out.json.journal")[0]] == ["digits-snn500"]
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "inf", "nan", "soon"])

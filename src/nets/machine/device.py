@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -187,12 +187,12 @@ def _cudnn(device: Device) -> int | None:
     return version
 
 
-def machine_facts(device: Device) -> dict[str, object]:
-    """What `machine_info` says of a run: versions, device, CUDA, cuDNN, cores."""
+def machine_facts(device: Device, known: Mapping[str, str | None]) -> dict[str, object]:
+    """What `machine_info` says of a run: `versions`, as they were at its start, device, CUDA, cuDNN, cores."""
     import torch
 
     return {
-        "versions": {**versions(), "torch": torch.__version__},
+        "versions": {**known, "torch": torch.__version__},
         "cuda": torch.version.cuda,
         "cudnn": _cudnn(device),
         "device": device.model_dump(),

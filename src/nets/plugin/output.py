@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,13 @@ from typing import Any
 import pytest
 from pytest_benchmark.stats import Metadata
 
+from nets.errors import Unusable
 from nets.records import durable
 from nets.records.base import finite
 from nets.records.durable import Entry
+from nets.records.run import read_content
+
+MAX_NAME = 255 - len(".journal.old.99")
 
 
 def demand_writable(path: Path) -> None:
@@ -29,6 +34,10 @@ def demand_writable(path: Path) -> None:
         because = f"the folder {folder} does not exist; make it first"
     elif path.exists() and not os.access(path, os.W_OK):
         because = f"{path} can't be written to"
+    elif path.exists() and path.stat().st_nlink > 1:
+        because = f"{path} has other names (hard links), which would keep what it has now; name another file"
+    elif len(os.fsencode(path.name)) > MAX_NAME:
+        because = f"the name {path.name:.40}… is too long: its journal's would have over 255 bytes"
     else:
         try:
             with tempfile.TemporaryFile(dir=folder):
@@ -36,6 +45,25 @@ def demand_writable(path: Path) -> None:
         except OSError as error:
             because = f"the folder {folder} can't be written to: {error.strerror}"
     raise pytest.UsageError(f"--benchmark-json: {because}")
+
+
+def locked(path: Path) -> Callable[[], None]:
+    """Be the only run that writes the file, until what is returned is called. Raises UsageError where another is."""
+    lock = ExitStack()
+    try:
+        lock.enter_context(durable.sole_writer(path, "--benchmark-json"))
+    except Unusable as error:
+        raise pytest.UsageError(str(error)) from None
+    return lock.close
+
+
+def has_records(path: Path) -> bool:
+    """Whether a file is there that a run wrote which measured something."""
+    try:
+        content = read_content(path)
+    except Unusable:
+        return False
+    return bool(content["benchmarks"] or content["nets"].get("unfinished"))
 
 
 def write_output(path: Path, config: pytest.Config, session: Any) -> None:

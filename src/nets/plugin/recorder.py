@@ -26,8 +26,6 @@ from nets.records.base import SCHEMA
 from nets.records.durable import Entry, Journal
 
 if TYPE_CHECKING:
-    from nets.measuring.cell import Setting
-    from nets.plugin.options import Options
     from nets.records.cell import Result
     from nets.records.gpu import Trace
     from nets.records.run import Harness, Run
@@ -45,12 +43,16 @@ class Recorder:
         self._not_run: dict[str, str] = {}
         self._others_ran = False
         self._made: dict[str, Result] = {}
+        self._commit: dict[str, Any] | None = None
+        self._unwritten: str | None = None
+        self._notes: list[str] = []
         self.interrupted = False
         self.json: Path | None = None
         if (path := self._config.getoption("benchmark_json", None)) is not None:
             self.json = Path(path).resolve()  # tests may change the folder
-        if self.json is not None and not session.is_worker:
+        if self.json is not None and not session.is_worker and not session.runs_nothing:
             output.demand_writable(self.json)
+            self._config.add_cleanup(output.locked(self.json))
         self._journal = _journal(self.json, session)
 
     # --- from the worker, or the one process there is, to the controller
@@ -115,7 +117,7 @@ class Recorder:
         self._session.benchmarks.json = None
         if self._session.is_worker:
             self._session.benchmarks.save = self._session.benchmarks.autosave = None
-        if self._journal.entries():
+        if self._session.options.resume:
             self._take_over()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -150,6 +152,7 @@ class Recorder:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
         self._session.ledger.tests_start()
+        self._note_commit()
         self._session.planned.update(
             (item.nodeid, PlannedCell(cell.id, cell.dataset))
             for item in session.items
@@ -158,6 +161,18 @@ class Recorder:
         others = [i for i in session.items if "benchmark" in getattr(i, "fixturenames", ()) and cell_of(i) is None]
         if not others:
             self._session.benchmarks.xdist_benchmark_found = False
+
+    def _note_commit(self) -> None:
+        """Ask for the commit before the first cell: the code is read now, and the next commit may come meanwhile."""
+        from nets.plugin.resume import commit_info
+
+        if not self._session.is_worker and not self._session.runs_nothing and self._commit is None:
+            self._commit = commit_info(self._config, self._session.options.nets)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_generate_commit_info(self) -> dict[str, Any] | None:
+        """The commit of the session's start."""
+        return self._commit
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Journal a finished cell. A worker that crashed makes no record, and its test is known from the collection."""
@@ -205,9 +220,38 @@ class Recorder:
                     session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
                 benchmarks.benchmarks = output.merged_benchmarks(benchmarks.benchmarks, entries, planned)
                 if self.json is not None and (planned or benchmarks.benchmarks):
-                    output.write_output(self.json, self._config, benchmarks)
-                    self._journal.remove()
+                    self._write(self.json)
+                if self._unwritten is not None:
+                    session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         return (yield)
+
+    def _write(self, path: Path) -> None:
+        """Write the file, but for one without a cell in the place of one with cells; keep the journal of a part."""
+        benchmarks = self._session.benchmarks
+        if not benchmarks.benchmarks and not self.entries() and output.has_records(path):
+            self._notes.append(f"records: nothing was measured, and {path} stays as it was")
+            return
+        try:
+            output.write_output(path, self._config, benchmarks)
+        except Unusable as error:
+            self._unwritten = str(error)
+            return
+        self._notes.append(f"records: {path}")
+        if not self.interrupted and self._journal.unwritten is None:
+            self._journal.remove()
+
+    def told(self) -> list[str]:
+        """Where the records are, and what of them could not be written."""
+        journal = self._journal
+        in_journal = self.json is not None and journal.unwritten is None and bool(journal.entries())
+        told = list(self._notes)
+        if self._unwritten is not None:
+            told.append(f"records: {self._unwritten}")
+        if in_journal and (self.interrupted or self._unwritten is not None):
+            told.append(f"records: the finished cells are in {journal.path}, and --resume goes on after them")
+        if journal.unwritten is not None and self._unwritten is not None:
+            told.append(f"records: the journal could not be written either: {journal.unwritten}")
+        return told
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
@@ -226,7 +270,7 @@ class Recorder:
         from nets.machine.device import machine_facts
 
         if self._session.planned or self._session.side_by_side or self._session.growth:
-            machine_info["nets"] = machine_facts(self._session.setting.device)
+            machine_info["nets"] = machine_facts(self._session.setting.device, self._session.versions)
 
     def run_so_far(self) -> Run:
         """This session as the gate takes it."""
@@ -241,7 +285,7 @@ class Recorder:
             timings=tuple(timing for _, timing in timed),
             unfinished=tuple(entry.result for entry in entries if entry.benchmark is None),
             not_run=tuple(self.missing()),
-            versions=versions_of(machine_facts(self._session.setting.device)),
+            versions=versions_of(machine_facts(self._session.setting.device, self._session.versions)),
         )
 
     def entries(self) -> list[Entry]:

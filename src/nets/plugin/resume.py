@@ -1,4 +1,4 @@
-"""What a cell was measured of and with, as of the session's start, and which cells of an earlier run `--resume` keeps."""
+"""What a cell was measured of and with, as of the session's start; what of an earlier run `--resume` keeps."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _sha256_of(files: Iterable[Path | None]) -> str | None:
 
 def why_other(entry: Entry, cell: Cell, session: Session) -> str | None:
     """Why a record is not what this session would make of the cell; None where it is, but for chance."""
-    then, now = entry.origin, origin_of(session, cell)
+    then, now = entry.origin, session.origin_of(cell)
     different = [name for name in (*_SAID, *now) if then.get(name) != now.get(name)]
     if different:
         name = different[0]

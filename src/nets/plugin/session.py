@@ -49,8 +49,8 @@ class PlannedCell(NamedTuple):
 class Session:
     """One session's state, on the controller and on each worker.
 
-    `planned`: the tests that measure cells, by their node id. `side_by_side`, `growth`: the records of the benchmarks
-    that compare two things in turns, and that sweep batch and set sizes.
+    `planned`: the tests that measure cells, by their node id. `notes`: what is said before they run. `side_by_side`,
+    `growth`: the records of the benchmarks that compare two things in turns, and that sweep batch and set sizes.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -62,6 +62,8 @@ class Session:
         self.side_by_side: list[SideBySide] = []
         self.growth: list[Growth] = []
         self.ledger = Ledger()
+        self.notes: list[str] = []
+        self._origins: dict[str, dict[str, str | None]] = {}
         self._loaded: tuple[str, Data] | None = None
 
     @property
@@ -71,8 +73,9 @@ class Session:
 
     @property
     def runs_nothing(self) -> bool:
-        """Whether tests are collected only."""
-        return bool(self.config.getoption("collectonly", False))
+        """Whether tests are collected, or set up, only."""
+        names = ("collectonly", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")
+        return any(self.config.getoption(name, False) for name in names)
 
     @property
     def benchmarks(self) -> Any:
@@ -116,6 +119,14 @@ class Session:
         device = first_gpu_facts() if shared else device_facts(self.device)
         return session_setting(self.options.pipeline, device, wanted=self.options.device)
 
+    def origin_of(self, cell: Cell) -> dict[str, str | None]:
+        """What a cell is measured of and with, as it was when this was asked first."""
+        from nets.plugin.resume import origin_of
+
+        if cell.id not in self._origins:
+            self._origins[cell.id] = origin_of(self, cell)
+        return self._origins[cell.id]
+
     def load_data(self, name: str) -> Data:
         """A data set; the last one is kept, since cells of one data set follow each other. Raises DataError."""
         from nets.datasets.load import load_data
@@ -133,7 +144,7 @@ class Session:
         ]
         if device.type == "cpu":
             lines.append(f"nets: no figure of a GPU: {self.setting.gpu_missing_because}")
-        return lines
+        return lines + self.notes
 
 
 class Ledger:

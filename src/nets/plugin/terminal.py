@@ -99,7 +99,7 @@ class Summary:
                 *not_run_lines(recorder.missing()),
             ]
             lines += [str(recorder.harness)] if recorder.harness is not None else []
-            lines += [f"records: {recorder.json}"] if recorder.json is not None else []
+            lines += recorder.told()
             for line in lines:
                 terminalreporter.write_line(line)
 

@@ -240,8 +240,8 @@ def read_journal(path: Path) -> tuple[list[Entry], list[str]]:
 def sole_writer(path: Path, option: str) -> Iterator[None]:
     """Be the only process that is about to write a file; the lock dies with the process. Raises Unusable.
 
-    What a killed one left of the file, half written, is removed. The lock lies in the system's folder for temporary files, under a name made of the file's: none is left beside it,
-    and processes on other machines are not seen.
+    What a killed one left of the file, half written, is removed. The lock lies in the system's folder for temporary
+    files, under a name made of the file's: none is left beside it, and processes on other machines are not seen.
     """
     real = Path(os.path.realpath(path))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
@@ -251,7 +251,8 @@ def sole_writer(path: Path, option: str) -> Iterator[None]:
         lock = FileLock(folder / name, blocking=False)
         lock.acquire()
     except Timeout:
-        raise Unusable(f"{option}: another run that has not ended is to write {path}: let it end, or name another") from None
+        because = f"another run, not ended yet, is to write {path}: wait, or name another file"
+        raise Unusable(f"{option}: {because}") from None
     except OSError:  # nowhere to lock: a full or read-only disk is told of when the file is written
         yield
         return
