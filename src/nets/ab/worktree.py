@@ -16,19 +16,15 @@ WORKING_TREE = "."
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A revision, and the folder to run it in; `commit` is None for the working tree, which is run where it is.
+    """A revision as a person reads it, and the folder to run it in; the working tree is run where it is.
 
     `isolated_from`: for a worktree, the repository's own working tree, from which nothing may be imported, and the
     worktree itself, which may lie in it.
     """
 
-    revision: str
-    commit: str | None
+    name: str
     folder: Path
     isolated_from: tuple[Path, Path] | None
-
-    def __str__(self) -> str:
-        return f"{self.revision} ({self.commit[:12]})" if self.commit else "the working tree"
 
 
 @contextmanager
@@ -48,14 +44,14 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
         try:
             checkouts = []
             for i, (revision, commit) in enumerate(zip(revisions, commits, strict=True)):
-                folder, isolated_from = Path.cwd(), None
-                if commit is not None:
+                if commit is None:
+                    checkouts.append(Checkout("the working tree", Path.cwd(), None))
+                else:
                     made.append(Path(parent) / f"{'ab'[i]}-{commit[:12]}")
                     no_hooks = ("-c", "core.hooksPath=/dev/null")
                     _git(*no_hooks, "worktree", "add", "--detach", "--quiet", str(made[-1]), commit)
-                    folder = made[-1] / here
-                    isolated_from = (tree.resolve(), made[-1].resolve())
-                checkouts.append(Checkout(revision, commit, folder, isolated_from))
+                    apart = (tree.resolve(), made[-1].resolve())
+                    checkouts.append(Checkout(f"{revision} ({commit[:12]})", made[-1] / here, apart))
             yield tuple(checkouts)
         finally:
             for folder in made:

@@ -96,7 +96,7 @@ def ab(
                 ("base", "--python-a", python_a, checkouts[0]),
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
-                typer.echo(f"{name}: {plain(str(checkout))}{f', {python}' if python else ''}")
+                typer.echo(f"{name}: {plain(checkout.name)}{f', {python}' if python else ''}")
                 bands.append(_bands(checkout.folder / tests))
                 side = ChildSpec(
                     name,

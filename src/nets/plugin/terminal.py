@@ -41,7 +41,7 @@ class ProgressLine:
         self._protocol = protocol
         self._started = perf_counter()
         self._written = 0.0
-        self._write(progress_text_before(cell, protocol))
+        self._write(f"{cell.id}  round 1/{protocol.rounds}  epoch 1/{protocol.epochs}  …")
 
     def __call__(self, n_round: int, n_epoch: int, trained: Pass) -> None:
         """After every epoch."""
@@ -60,11 +60,6 @@ class ProgressLine:
         with self._capture.global_and_fixture_disabled():
             self._terminal._file.write(f"\n\r\x1b[K{line[: self._terminal.fullwidth - 1]}\x1b[A\x1b[{column}G")
             self._terminal.flush()
-
-
-def progress_text_before(cell: Cell, protocol: Protocol) -> str:
-    """What stands there until the first epoch is over."""
-    return f"{cell.id}  round 1/{protocol.rounds}  epoch 1/{protocol.epochs}  …"
 
 
 def progress_text(cell: Cell, protocol: Protocol, n_round: int, n_epoch: int, trained: Pass, elapsed_s: float) -> str:
@@ -87,30 +82,26 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write it, where there is anything to tell."""
-        session = self._session
+        session, recorder = self._session, self._recorder
         if session.runs_nothing or not (session.planned or session.side_by_side or session.growth):
             return
         with tolerant():
-            self._write(terminalreporter)
+            from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
 
-    def _write(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
-
-        session, recorder = self._session, self._recorder
-        terminalreporter.section("nets")
-        width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
-        entries = recorder.entries()
-        lines = [
-            *run_lines([entry.result for entry in entries], width=width, color=color),
-            *_several_tests(entries),
-            *side_by_side_lines(session.side_by_side),
-            *growth_lines(session.growth),
-            *not_run_lines(recorder.missing()),
-        ]
-        lines += [str(recorder.harness)] if recorder.harness is not None else []
-        lines += [f"records: {recorder.json}"] if recorder.json is not None else []
-        for line in lines:
-            terminalreporter.write_line(line)
+            terminalreporter.section("nets")
+            width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
+            entries = recorder.entries()
+            lines = [
+                *run_lines([entry.result for entry in entries], width=width, color=color),
+                *_several_tests(entries),
+                *side_by_side_lines(session.side_by_side),
+                *growth_lines(session.growth),
+                *not_run_lines(recorder.missing()),
+            ]
+            lines += [str(recorder.harness)] if recorder.harness is not None else []
+            lines += [f"records: {recorder.json}"] if recorder.json is not None else []
+            for line in lines:
+                terminalreporter.write_line(line)
 
 
 def _several_tests(entries: list[Entry]) -> list[str]:

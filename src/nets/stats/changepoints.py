@@ -113,23 +113,15 @@ def _p(segment: Values, n_breaks: int, alpha: float) -> float:
     # equal gains that were summed in another order count as equal
     least = float(_gains(segment[np.newaxis], n_breaks)[0]) - 1e-9 * total
     rng, ordered = np.random.default_rng(SEED), np.sort(segment)
-    n_as_large, n_orders = 1, 1
-    for n in _blocks(segment.size):
+    n_as_large, n_orders, n = 1, 1, FIRST_PERMUTATIONS
+    while n > 0:
         orders = rng.permuted(np.broadcast_to(ordered, (n, segment.size)), axis=1)
         n_as_large += int((_gains(orders, n_breaks) >= least).sum())
         n_orders += n
         if n_as_large > alpha * (PERMUTATIONS + 1):
             return 1.0
+        n = min(max(1, BLOCK_SIZE // segment.size), PERMUTATIONS + 1 - n_orders)
     return n_as_large / n_orders
-
-
-def _blocks(size: int) -> Iterator[int]:
-    """How many permutations of a segment of this size to draw at once."""
-    yield FIRST_PERMUTATIONS
-    rest, block = PERMUTATIONS - FIRST_PERMUTATIONS, max(1, BLOCK_SIZE // size)
-    while rest > 0:
-        yield min(rest, block)
-        rest -= block
 
 
 def _gains(orders: Values, n_breaks: int) -> Values:

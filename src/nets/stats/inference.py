@@ -124,9 +124,8 @@ def _walsh_rank(n: int) -> tuple[int, float]:
     """The rank of the Walsh average, from either end, that bounds the interval, and the confidence, by Wilcoxon."""
     if n > MAX_EXACT:
         spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-        return max(
-            0, math.floor(n * (n + 1) / 4 + float(special().ndtri((1 - CONFIDENCE) / 2)) * spread) - 1
-        ), CONFIDENCE
+        quantile = float(special().ndtri((1 - CONFIDENCE) / 2))
+        return max(0, math.floor(n * (n + 1) / 4 + quantile * spread) - 1), CONFIDENCE
     ways = np.zeros(n * (n + 1) // 2 + 1)
     ways[0] = 1
     for rank in range(1, n + 1):
@@ -151,9 +150,8 @@ def welch(base: Sequence[float], head: Sequence[float]) -> Welch:
     share = of_base / (of_base + of_head)
     freedom = 1 / (share**2 / (len(base) - 1) + (1 - share) ** 2 / (len(head) - 1))
     half = float(special().stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
-    return Welch(
-        Shift(point, point - half, point + half, CONFIDENCE), 2 * float(special().stdtr(freedom, -abs(point) / error))
-    )
+    p = 2 * float(special().stdtr(freedom, -abs(point) / error))
+    return Welch(Shift(point, point - half, point + half, CONFIDENCE), p)
 
 
 ALPHA = 0.001

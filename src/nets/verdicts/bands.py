@@ -108,22 +108,14 @@ def band_of(
     return band_verdict(accuracy, protocol.rounds, diverged=diverged, reference=reference), None
 
 
-COMMENT = (
-    "Reference accuracies, one table a group of like runs; `nets bands` measures and adds them.\n"
-    "The band of a cell and protocol is the prediction interval of all its runs: see src/nets/verdicts/bands.py."
-)
+COMMENT = """\
+# Reference accuracies, one table a group of like runs; `nets bands` measures and adds them.
+# The band of a cell and protocol is the prediction interval of all its runs: see src/nets/verdicts/bands.py.
+"""
 
 
 def write_bands(file: Path, groups: Iterable[ReferenceRuns]) -> None:
     """Write or replace a bands file, ordered by protocol, cell and source."""
-    document = tomlkit.document()
-    for line in COMMENT.splitlines():
-        document.add(tomlkit.comment(line))
-    document["schema"] = SCHEMA
-    tables = tomlkit.aot()
-    for runs in sorted(groups, key=lambda runs: (runs.protocol, runs.cell, runs.source, runs.device, runs.torch)):
-        table = tomlkit.table()
-        table.update(runs.model_dump(mode="json"))
-        tables.append(table)
-    document["runs"] = tables
-    durable.write(file, tomlkit.dumps(document))
+    ordered = sorted(groups, key=lambda runs: (runs.protocol, runs.cell, runs.source, runs.device, runs.torch))
+    tables = [runs.model_dump(mode="json") for runs in ordered]
+    durable.write(file, COMMENT + tomlkit.dumps({"schema": SCHEMA, "runs": tables}))
