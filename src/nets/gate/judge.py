@@ -7,7 +7,7 @@ accuracy that has a band, are judged in any case. How time is judged, paired or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from nets.errors import Unusable
@@ -53,11 +53,7 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
         head=_compared_run(head),
         paired=pairing is not None,
         limits=limits,
-        notes=(
-            *_notes(base, head, pairing is not None, limits),
-            *incomparable_figures(comparable),
-            *_not_run_by_either(base, head),
-        ),
+        notes=tuple(_notes(base, head, comparable, limits, paired=pairing is not None)),
         findings=findings,
     )
 
@@ -109,8 +105,8 @@ def _compared_run(run: Run) -> ComparedRun:
     return ComparedRun(source=run.source, n_cells=len(run.cells), **asdict(run.versions))
 
 
-def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
-    """What holds for every finding."""
+def _notes(base: Run, head: Run, cells: Iterable[ComparedCell], limits: Limits, *, paired: bool) -> Iterator[str]:
+    """How all cells were compared, and what was not; `cells`: the comparable ones."""
     if paired:
         yield (
             f"paired: measured in turns, round by round; a total time has changed if it did by more than "
@@ -132,10 +128,7 @@ def _notes(base: Run, head: Run, paired: bool, limits: Limits) -> Iterator[str]:
     ):
         if was != is_ and was is not None and is_ is not None:
             yield f"another {name}, which forbids no comparison: base {was}, head {is_}"
-
-
-def _not_run_by_either(base: Run, head: Run) -> Iterator[str]:
-    """A sentence for each cell that was asked for, and that neither run has."""
+    yield from incomparable_figures(cells)
     for cell, because in dict([*head.not_run, *base.not_run]).items():
         if base.cell(cell) is None and head.cell(cell) is None:
             yield f"neither side ran {cell}: {because}"

@@ -74,8 +74,7 @@ def paired_tests(comparable: Iterable[ComparedCell], limits: Limits) -> dict[str
 
 def time_findings(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Iterator[Finding]:
     """The findings on the total and on its parts; `test` is None where there are too few pairs."""
-    notes = [*_disturbances(cell), *_execution_differences(cell)]
-    yield _total(cell, test, limits).with_note("; ".join(notes))
+    yield _total(cell, test, limits).with_note("; ".join(_notes(cell)))
     for metric in ("train_s", "eval_s"):
         if _is_timed(cell, metric):
             yield _part(cell, metric, limits)
@@ -165,16 +164,12 @@ def _counted_pairs(cell: ComparedCell) -> str:
     return counted(len(cell.sittings), "pair" if cell.pairing is None or cell.pairing.rounds == 1 else "sitting")
 
 
-def _disturbances(cell: ComparedCell) -> Iterator[str]:
-    """How many rounds of each run were disturbed by other processes."""
+def _notes(cell: ComparedCell) -> Iterator[str]:
+    """What may explain a difference and forbids no comparison: disturbed rounds, and what the code chose otherwise."""
     for name, result in (("base", cell.base), ("head", cell.head)):
         n = sum(bool(round_.disturbed) for round_ in result.rounds)
         if n:
             yield f"{n} of {len(result.rounds)} rounds of {name} were disturbed by other processes"
-
-
-def _execution_differences(cell: ComparedCell) -> Iterator[str]:
-    """What the code chose differently, which may explain a difference and forbids no comparison."""
     was, is_ = cell.base.execution, cell.head.execution
     if was.mode != is_.mode:
         why = f" ({is_.fallback_because})" if is_.fallback_because else ""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import get_args
 
 from rich.table import Table
 from rich.text import Text
 
-from nets.errors import counted
-from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
+from nets.errors import EXIT_CODES, Exit, counted
+from nets.gate.findings import FAILING, INCONCLUSIVE, Finding, Gate, Status
 from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, grid, markdown, terminal_lines
-from nets.report.text import plain, value_text
+from nets.report.text import ABSENT, plain, value_text
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
-ABSENT = "–"
-VERDICTS = {0: "pass", 1: "FAIL", 3: "can't tell: something is incomparable, not measured, or has too little data"}
+VERDICTS: Mapping[int, str] = {Exit.FINE: "pass", Exit.REGRESSED: "FAIL", Exit.CANT_TELL: EXIT_CODES[Exit.CANT_TELL]}
 
 
 def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
@@ -65,13 +64,11 @@ def _worst_first(gate: Gate) -> list[Finding]:
     return [finding for status in get_args(Status) if status != "ok" for finding in gate.with_status(status)]
 
 
-def _captions(gate: Gate) -> list[str]:
-    return [_caption("base", gate.base), _caption("head", gate.head)]
-
-
-def _caption(name: str, run: ComparedRun) -> str:
-    cuda = "no CUDA" if run.cuda is None else f"CUDA {run.cuda}"
-    return f"{name}: {run.source}: {counted(run.n_cells, 'cell')}, torch {run.torch or 'unknown'}, {cuda}"
+def _captions(gate: Gate) -> Iterator[str]:
+    """The files that are compared, and what they ran under."""
+    for name, run in (("base", gate.base), ("head", gate.head)):
+        cuda = "no CUDA" if run.cuda is None else f"CUDA {run.cuda}"
+        yield f"{name}: {run.source}: {counted(run.n_cells, 'cell')}, torch {run.torch or 'unknown'}, {cuda}"
 
 
 def _sentence(finding: Finding) -> str:

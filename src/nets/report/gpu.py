@@ -12,9 +12,9 @@ from rich.text import Text
 from nets.cells.catalog import CELLS
 from nets.records.cell import Result
 from nets.report.document import grid
+from nets.report.text import ABSENT
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}
-ABSENT = "–"
 
 
 @dataclass(frozen=True, slots=True)

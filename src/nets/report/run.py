@@ -12,6 +12,7 @@ from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide, TimedSide
 from nets.report.document import grid, terminal_lines
 from nets.report.gpu import PUBLISHED, gpu_notes, gpu_tables
+from nets.report.text import ABSENT
 
 
 def run_lines(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
@@ -84,21 +85,21 @@ def _row(result: Result) -> tuple[str | Text, ...]:
     return (
         result.cell.dataset,
         result.cell.model,
-        "–" if network is None else str(network.layers),
-        "–" if network is None else f"{network.parameters:,}",
-        "–" if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
+        ABSENT if network is None else str(network.layers),
+        ABSENT if network is None else f"{network.parameters:,}",
+        ABSENT if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
         _accuracy(result),
-        "–" if depth is None else depth.classical,
-        "–" if depth is None or depth.cost_aware is None else depth.cost_aware,
+        ABSENT if depth is None else depth.classical,
+        ABSENT if depth is None or depth.cost_aware is None else depth.cost_aware,
         # the trace's figure, as in the article; the driver's is in the GPU summary
-        "–" if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %",
+        ABSENT if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %",
         Text(result.outcome.status, style="green" if result.outcome.status == "passed" else "red"),
     )
 
 
 def _accuracy(result: Result) -> str:
     if result.accuracy is None:
-        return "–"
+        return ABSENT
     spread = "" if result.accuracy.std is None else f" ± {result.accuracy.std:.4f}"
     return f"{result.accuracy.mean:.4f}{spread}"
 
@@ -107,7 +108,7 @@ def _published(result: Result) -> tuple[str, str, str]:
     published = PUBLISHED.get(result.id)
     if published is None:
         return "", "", ""
-    used = "–" if published.gpu_utilization_pct is None else f"{published.gpu_utilization_pct:.2f} %"
+    used = ABSENT if published.gpu_utilization_pct is None else f"{published.gpu_utilization_pct:.2f} %"
     return f"{published.time_s:.2f}", f"{published.accuracy:.4f}", used
 
 

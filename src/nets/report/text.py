@@ -10,6 +10,7 @@ from nets.records.base import Record, parse
 
 T = TypeVar("T", bound=Record)
 MAX_LENGTH = 300
+ABSENT = "–"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Controls (ANSI escapes among them), formats (which can reverse the direction of writing), surrogates, separators."""
 
