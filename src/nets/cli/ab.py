@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,9 +89,7 @@ def ab(
         files = {name: out / f"{name}.json" for name in ("base", "head")}
         refuse_overwriting(*files.values(), markdown, json_file)
         plan(1, settings.max_sittings, looks, limits)  # refused before anything is started
-        with ExitStack() as stack:
-            stack.enter_context(ended_by_sigterm())
-            checkouts = stack.enter_context(worktree.checked_out(base, head))
+        with ended_by_sigterm(), worktree.checked_out(base, head) as checkouts:
             sides, bands = [], []
             for name, option, python, checkout in (
                 ("base", "--python-a", python_a, checkouts[0]),
@@ -110,8 +109,8 @@ def ab(
                 if python is not None:
                     demand_nets(side, option)
                 sides.append(side)
-            stack.enter_context(stopped_by_ctrl_c(stop, partial(typer.echo, err=True)))
-            measure((sides[0], sides[1]), bands, settings, stop, lambda line: typer.echo(plain(line, 1_000)))
+            with stopped_by_ctrl_c(stop, partial(typer.echo, err=True)):
+                measure((sides[0], sides[1]), bands, settings, stop, lambda line: typer.echo(plain(line, 1_000)))
         if all(file.is_file() for file in files.values()):
             typer.echo(f"records: {files['base']}, {files['head']}")
         exit_code = judge_files(files["base"], files["head"], limits, markdown, json_file)
@@ -141,11 +140,8 @@ def _arguments(tests: str, how: dict[str, str | None], data_dir: Path, others: l
 
 def _interpreter(path: Path | None) -> Path:
     """An interpreter by its path, not through links (a virtual environment's is one), or by its name; else this one."""
-    from shutil import which
-
     if path is None:
         return Path(sys.executable)
-
     found = which(str(path))
     return Path(found).absolute() if found else path.absolute()
 

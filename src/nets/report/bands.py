@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from nets.cells.catalog import CELLS, PROTOCOLS, protocol_for
 from nets.verdicts.band_rates import ROUNDS, caught, rates
 from nets.verdicts.bands import Bands
@@ -34,7 +36,7 @@ def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
     for runs in broken.runs if broken is not None else ():
         reference = bands.accuracies(runs.cell, protocol_for(runs.protocol, runs.cell.rpartition("-")[0]))
         if len(reference) >= MIN_REFERENCE_RUNS and len(runs.accuracies) >= ROUNDS:
-            drop = sum(reference) / len(reference) - sum(runs.accuracies) / len(runs.accuracies)
+            drop = fmean(reference) - fmean(runs.accuracies)
             lines.append(
                 f"{runs.cell} {runs.protocol}: {runs.source}: mean accuracy {drop:.4f} lower over "
                 f"{len(runs.accuracies)} runs; of all choices of three {caught(runs.accuracies, reference):.1%} "
