@@ -18,7 +18,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -35,36 +34,6 @@ B = TypeVar("B", bound=Callable[..., Any])
 
 class Undeclared(NetsError):
     """A module, file or declaration that gives no networks; the message says what is wrong with it, and where."""
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """A builder of a network, as its decorator declares it."""
-
-    builder: Callable[..., Any]
-    name: str
-    datasets: tuple[str, ...]
-    expected: Expected
-
-    def cells(self) -> tuple[Cell, ...]:
-        """One cell a data set. Raises Undeclared."""
-        if not isinstance(self.name, str) or not re.fullmatch(r"\w+", self.name):
-            raise Undeclared(f"the name {self.name!r} has characters other than letters, digits and underscores")
-        if not self.datasets:
-            raise Undeclared(f"{self.name}: no data set is named")
-        for field in ("layers", "parameters"):
-            if not isinstance(getattr(self.expected, field), int | None):
-                raise Undeclared(f"{self.name}: {field} is {getattr(self.expected, field)!r}, not a whole number")
-        if self.expected.classical not in (None, "shallow", "deep"):
-            raise Undeclared(f"{self.name}: classical is {self.expected.classical!r}, neither 'shallow' nor 'deep'")
-        for dataset in self.datasets:
-            if "," in dataset:
-                raise Undeclared(f"{self.name}: {dataset!r} has a comma, which --cells takes for the next cell")
-            try:
-                protocol_for("quick", dataset)
-            except UnknownName as error:
-                raise Undeclared(f"{self.name}: {error}") from None
-        return tuple(Cell(dataset, self.name, self.expected, build=self.builder) for dataset in self.datasets)
 
 
 def network(
@@ -85,10 +54,13 @@ def network(
     def declare(builder: B) -> B:
         if not (inspect.isfunction(builder) or inspect.isclass(builder)):
             raise Undeclared(f"@network decorates a function or a class, not a {type(builder).__name__}")
-        datasets = (dataset,) if isinstance(dataset, str) else tuple(dict.fromkeys(dataset))
+        model = name or builder.__name__
+        datasets = [dataset] if isinstance(dataset, str) else list(dict.fromkeys(dataset))
+        if not datasets:
+            raise Undeclared(f"{model}: no data set is named")
         expected = Expected(parameters=parameters, layers=layers, classical=classical)
-        declared: list[Declaration] = vars(sys.modules[builder.__module__]).setdefault(_DECLARED, [])
-        declared.append(Declaration(builder, name or builder.__name__, datasets, expected))
+        declared: list[Cell] = vars(sys.modules[builder.__module__]).setdefault(_DECLARED, [])
+        declared += [Cell(each, model, expected, build=builder) for each in datasets]
         return builder
 
     return declare
@@ -101,21 +73,37 @@ def known_cells(sources: Iterable[str]) -> tuple[Cell, ...]:
     """
     found = list(CELLS)
     for source, module in [*_installed(), *((source, imported_module(source)) for source in sources)]:
-        declared: list[Declaration] = vars(module).get(_DECLARED, [])
+        declared: list[Cell] = vars(module).get(_DECLARED, [])
         if not declared:
             raise Undeclared(f"{source}: it declares no network: decorate a builder with @nets.network(dataset=...)")
-        for declaration in declared:
-            try:
-                new = declaration.cells()
-            except Undeclared as error:
-                raise Undeclared(f"{source}: {error}") from None
-            for cell in new:
-                if any(other.id == cell.id for other in found):
-                    raise Undeclared(f"{source}: the cell {cell.id} is there already: give the network another name")
-                found.append(cell)
+        for cell in declared:
+            if (fault := _fault(cell)) is not None:
+                raise Undeclared(f"{source}: {fault}")
+            if any(other.id == cell.id for other in found):
+                raise Undeclared(f"{source}: the cell {cell.id} is there already: give the network another name")
+            found.append(cell)
     known = {cell.id for cell in found}
     references = dict.fromkeys(Cell(cell.dataset, REFERENCE) for cell in found)
     return (*found, *(cell for cell in references if cell.id not in known))
+
+
+def _fault(cell: Cell) -> str | None:
+    """What is wrong with a declared cell; None if nothing is."""
+    name, expected = cell.model, cell.expected or Expected()
+    if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+        return f"the name {name!r} has characters other than letters, digits and underscores"
+    for field in ("layers", "parameters"):
+        if not isinstance(getattr(expected, field), int | None):
+            return f"{name}: {field} is {getattr(expected, field)!r}, not a whole number"
+    if expected.classical not in (None, "shallow", "deep"):
+        return f"{name}: classical is {expected.classical!r}, neither 'shallow' nor 'deep'"
+    if "," in cell.dataset:
+        return f"{name}: {cell.dataset!r} has a comma, which --cells takes for the next cell"
+    try:
+        protocol_for("quick", cell.dataset)
+    except UnknownName as error:
+        return f"{name}: {error}"
+    return None
 
 
 def imported_module(source: str) -> ModuleType:
