@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +71,10 @@ class Child:
         self.spec = spec
         self.collected: dict[str, str] = {}
         self.at: Waiting | None = None
-        ours, theirs = socket.socketpair()
+        self._pipe, theirs = Pipe()
         spec.json.unlink(missing_ok=True)
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
-        variables = {**child_environment(spec.folder, plugin_folder), child_plugin.SOCKET: str(theirs.fileno())}
+        variables = {**child_environment(spec.folder, plugin_folder), child_plugin.PIPE: str(theirs.fileno())}
         variables[child_plugin.ISOLATED_FROM] = os.pathsep.join(map(str, spec.isolated_from or ()))
         with theirs, spec.log.open("ab") as log:
             try:
@@ -90,10 +89,8 @@ class Child:
                     start_new_session=True,  # Ctrl-C reaches the parent alone, which passes it on
                 )
             except OSError as error:
-                ours.close()
+                self._pipe.close()
                 raise Unusable(f"{spec.name}: {spec.python} can't be run: {error.strerror}") from error
-        with ours:
-            self._lines = ours.makefile("rw", encoding="utf-8", newline="\n")
 
     def collect(self) -> None:
         """Wait until it has collected its cells. Raises Unusable, or CellsRefused, with its error if it ended before.
@@ -141,14 +138,12 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        with suppress(OSError):  # it flushes what could not be sent
-            self._lines.close()
+        self._pipe.close()
 
     def _send(self, message: object) -> None:
         """Answer it, and wait until it asks again or ends."""
         try:
-            self._lines.write(json.dumps(message) + "\n")
-            self._lines.flush()
+            self._pipe.send(message)
         except OSError:
             self.at = None
             return
@@ -159,12 +154,10 @@ class Child:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            line = self._lines.readline()
-        except OSError:
-            line = ""
-        message: dict[str, Any] | None = json.loads(line) if line.endswith("\n") else None
-        foreign = None if message is None else message.pop("foreign", None)
-        if foreign is not None:
+            message: dict[str, Any] = self._pipe.recv()
+        except (OSError, EOFError):
+            return None
+        if (foreign := message.pop("foreign", None)) is not None:
             raise Unusable(
                 f"{self.spec.name}: it imported {foreign}, which is not of its revision; only what lies in src/ or in "
                 f"the folder of the call is imported from a revision: add its folder to `pythonpath` in pytest.ini"

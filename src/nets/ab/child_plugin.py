@@ -1,25 +1,24 @@
 """A pytest plug-in that makes a session take its rounds in turns with another one; `nets ab` loads it by `-p`.
 
 It is copied into a folder of its own, and so works with any revision whose cells are timed by `benchmark.pedantic`:
-it must import nothing of nets. The session sends what it is about to do over a socket, one JSON line each, and waits
-for the answer, so that the other session has the machine to itself.
+it must import nothing of nets. The session sends what it is about to do over a pipe, and waits for the answer, so that
+the other session has the machine to itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import sys
 from collections.abc import Callable, Generator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytest
 
-SOCKET = "NETS_AB_SOCKET"
-"""Names the variable with the number of the socket's descriptor, which this process inherits."""
+PIPE = "NETS_AB_PIPE"
+"""Names the variable with the number of the pipe's descriptor, which this process inherits."""
 ISOLATED_FROM = "NETS_AB_ISOLATED_FROM"
 """Names the variable with two folders, if this session runs in a worktree: the repository's own working tree, from
 which nothing may be imported, and the worktree, which may lie in it."""
@@ -33,19 +32,15 @@ class ParentConnection:
     """The hooks that ask `nets ab`, the parent process, before every step."""
 
     def __init__(self, descriptor: int) -> None:
-        self._lines = socket.socket(fileno=descriptor).makefile("rw", encoding="utf-8", newline="\n")
+        self._pipe = Connection(descriptor)
 
     def ask(self, **question: Any) -> Any:
         """Send a question, and wait for the answer."""
         try:
-            self._lines.write(json.dumps(question) + "\n")
-            self._lines.flush()
-            line = self._lines.readline()
-        except OSError:
-            line = ""
-        if not line:
-            raise KeyboardInterrupt("nets ab has ended")
-        return json.loads(line)
+            self._pipe.send(question)
+            return self._pipe.recv()
+        except (OSError, EOFError):
+            raise KeyboardInterrupt("nets ab has ended") from None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -129,4 +124,4 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the hooks. Raises UsageError if workers are to run rounds at the same time."""
     if config.getoption("dist", "no") != "no":
         raise pytest.UsageError("nets ab measures one round at a time: run it without -n")
-    config.pluginmanager.register(ParentConnection(int(os.environ[SOCKET])), "nets-ab-turns")
+    config.pluginmanager.register(ParentConnection(int(os.environ[PIPE])), "nets-ab-turns")
