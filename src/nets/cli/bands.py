@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nets.cli.common import Cells, DataDir, print_lines
+from nets.cli.common import Cells, DataDir
 from nets.errors import Unusable
 
 BANDS = Path("benchmarks/bands.toml")
@@ -37,7 +37,8 @@ def bands(
         from nets.report.bands import band_lines
         from nets.verdicts.bands import read_bands
 
-        print_lines(band_lines(read_bands(file), read_bands(broken) if broken is not None else None))
+        lines = band_lines(read_bands(file), read_bands(broken) if broken is not None else None)
+        typer.echo("\n".join(lines))
         return
     if label_noise and file == BANDS:
         raise Unusable("runs with --label-noise are no reference: name another --file for them")

@@ -30,11 +30,6 @@ Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the fin
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything found, with its figures.")]
 
 
-def print_lines(lines: list[str]) -> None:
-    """Print to the standard output."""
-    typer.echo("\n".join(lines))
-
-
 def limits_of(config: Path | None, limit: list[str] | None, allow: list[str] | None) -> Limits:
     """The file's limits with the command line's. Raises Unusable."""
     from nets.gate.limits import Limits, read_limits
@@ -51,7 +46,8 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
 
     refuse_overwriting(base, head, markdown, json_file)
     found = judge_runs(read_run(base), read_run(head), limits)
-    print_lines(gate_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty()))
+    lines = gate_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty())
+    typer.echo("\n".join(lines))
     if markdown is not None:
         durable.write(markdown, gate_markdown(found))
     if json_file is not None:

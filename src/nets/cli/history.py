@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nets.cli.common import Cells, Json, print_lines
+from nets.cli.common import Cells, Json
 from nets.errors import Unusable
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ def history(
         contents |= {export / name: entries(found, worse) for name, worse in EXPORTS.items()}
     for path, content in contents.items():
         durable.write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    print_lines(
-        history_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty(), everything=everything)
-    )
+    width, color = get_terminal_size().columns, sys.stdout.isatty()
+    typer.echo("\n".join(history_lines(found, width=width, color=color, everything=everything)))
 
 
 def _names(text: str | None) -> tuple[str, ...]:

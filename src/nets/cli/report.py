@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from nets.cli.common import print_lines
-
 
 def report(
     file: Annotated[Path, typer.Argument(help="What `pytest benchmarks/ --benchmark-json FILE` wrote.")],
@@ -25,4 +23,5 @@ def report(
     lines = run_lines(results, width=get_terminal_size().columns, color=sys.stdout.isatty())
     lines += [*side_by_side_lines(map(harmless, run.side_by_side)), *growth_lines(map(harmless, run.growth))]
     lines += not_run_lines((plain(cell), plain(because)) for cell, because in run.not_run)
-    print_lines(lines if run.harness is None else [*lines, str(run.harness)])
+    lines += [] if run.harness is None else [str(run.harness)]
+    typer.echo("\n".join(lines))
