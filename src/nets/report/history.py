@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 from rich.table import Table
 from rich.text import Text
@@ -31,7 +32,7 @@ def history_lines(history: History, *, width: int, color: bool, everything: bool
         row = [
             line.cell,
             line.metric,
-            *([under.get(line.cell, {}).get(line.under, "")] if under else []),
+            *([under.get((line.cell, line.under), "")] if under else []),
             str(len(line.points)),
             *(value_text(line.metric, line.points[i].value, whole=line.state == "exact") for i in (0, -1)),
             trend(line.points),
@@ -63,18 +64,15 @@ def _caption(history: History) -> str:
     return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
 
 
-def _distinguishing_conditions(history: History) -> dict[str, dict[tuple[Condition, ...], str]]:
+def _distinguishing_conditions(history: History) -> dict[tuple[str, tuple[Condition, ...]], str]:
     """For each cell measured under several conditions: the facts in which they differ."""
-    of_cell: dict[str, set[tuple[Condition, ...]]] = defaultdict(set)
-    for line in history.lines:
-        of_cell[line.cell].add(line.under)
-    found: dict[str, dict[tuple[Condition, ...], str]] = {}
-    for cell, conditions in of_cell.items():
-        n_values = Counter(fact for fact, _ in {(c.fact, c.value) for each in conditions for c in each})
-        if max(n_values.values()) > 1:
-            found[cell] = {
-                each: ", ".join(f"{c.fact} {c.value}" for c in each if n_values[c.fact] > 1) for each in conditions
-            }
+    found = {}
+    for cell in {line.cell for line in history.lines}:
+        conditions = {line.under for line in history.lines if line.cell == cell}
+        n_values = Counter(condition.fact for condition in set(chain.from_iterable(conditions)))
+        for each in conditions:
+            if differing := [f"{c.fact} {c.value}" for c in each if n_values[c.fact] > 1]:
+                found[cell, each] = ", ".join(differing)
     return found
 
 
