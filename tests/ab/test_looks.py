@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from studies import ab_error_rates
 
@@ -18,6 +18,7 @@ LIMITS = Limits()
 ratios = st.lists(st.floats(-0.5, 0.5), min_size=5, max_size=30)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(5, 200), st.integers(1, 10))
 def test_every_look_can_decide(n_cells: int, max_sittings: int, n_looks: int) -> None:
     """Looks rise to the last round, are as many as were asked for at most, and each can find the clearest change."""
