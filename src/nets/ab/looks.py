@@ -1,8 +1,7 @@
 """When to look at a cell's sittings, and whether they are enough to decide it; pure.
 
-A process keeps the memory layout of its start, which makes it some per cent faster or slower than the next process of
-the same code, for as long as it runs. So rounds of one pair of processes are no independent evidence, and a sitting,
-one start of both sides, counts once, however many pairs it has.
+A sitting, one start of both sides, counts once, however many pairs of rounds it has (`nets.records.run.Pairing` says
+why).
 
 Looking after every sitting would find a difference where there is none far more often than `alpha` says. So the numbers
 of sittings at which to look are fixed before the first, and each look gets an equal share of `alpha` (Bonferroni):

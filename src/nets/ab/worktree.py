@@ -18,8 +18,7 @@ WORKING_TREE = "."
 class Checkout:
     """A revision as a person reads it, and the folder to run it in; the working tree is run where it is.
 
-    `isolated_from`: for a worktree, the repository's own working tree, from which nothing may be imported, and the
-    worktree itself, which may lie in it.
+    `isolated_from`: as in `nets.ab.child.ChildSpec`; None for the working tree.
     """
 
     name: str
