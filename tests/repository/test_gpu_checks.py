@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from studies import kernel_sums
 
+from nets.records.gpu import LongKernel
+from tests.support.records import one_round, record, traced
 from tests.support.suite import REPOSITORY
 
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: run the checks themselves")
-def test_they_fail_without_a_gpu(tmp_path: Path) -> None:
-    """Without a GPU they fail at once, with the reason, and no check and no benchmark is run."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    command = ["bash", str(REPOSITORY / ".ci" / "gpu-checks"), str(tmp_path / "out")]
-    environment["PYTHON"] = sys.executable
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "no GPU works here" in done.stderr
-    assert list((tmp_path / "out").iterdir()) == []
+without_a_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: run the checks themselves")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: run the checks themselves")
-def test_each_check_fails_without_a_gpu(pytester: pytest.Pytester) -> None:
+@without_a_gpu
+@pytest.mark.parametrize("name", ["driver", "capture"])
+def test_each_check_fails_without_a_gpu(name: str, pytester: pytest.Pytester) -> None:
     """Run by themselves the checks fail too, every one; none is skipped."""
-    result = pytester.runpytest_inprocess(str(REPOSITORY / "tests" / "gpu_checks.py"), "--rootdir", str(REPOSITORY))
-    outcomes = result.parseoutcomes()
+    file = REPOSITORY / "tests" / "on_gpu" / f"{name}_checks.py"
+    outcomes = pytester.runpytest_inprocess(str(file), "--rootdir", str(REPOSITORY)).parseoutcomes()
     assert set(outcomes) <= {"errors", "failed"}
-    assert sum(outcomes.values()) >= 9
+    assert sum(outcomes.values()) >= 12
+
+
+def test_kernel_sums() -> None:
+    """A step's time is divided by the time of its kernels; a cell without a trace has no row."""
+    longest = LongKernel(name="gemm", n=30, total_s=0.009, share=0.5)  # all of them: 18 ms in 6 steps of 50
+    trace = traced(steps=6, training_steps_per_step=50, kernels_per_step=700, longest_kernels=(longest,))
+    rounds = (one_round(train_s=0.036), one_round(train_s=0.054))  # 600 steps each: 75 µs a step
+    *_, row = kernel_sums.rows(
+        [record(), record(model="cnn3l", rounds=rounds, trace=trace, trace_missing_because=None)]
+    )
+    assert row == "| mnist-cnn3l | resident | eager | 75.0 | 60.0 | 1.25 | 14.0 |"
