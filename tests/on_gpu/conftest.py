@@ -27,9 +27,9 @@ def facts(device: torch.device) -> Device:
 
 
 @pytest.fixture
-def monitor(facts: Device, device: torch.device) -> GpuMonitor:
+def monitor(facts: Device) -> GpuMonitor:
     """Its monitor."""
-    found = monitor_of(facts, device.index)
+    found = monitor_of(facts)
     assert found is not None
     return found
 

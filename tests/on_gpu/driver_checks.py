@@ -14,7 +14,7 @@ import torch
 
 from nets.cells.catalog import Cell
 from nets.gpu.monitor import GpuMonitor, monitor_of
-from nets.gpu.window import MIN_WINDOW_S
+from nets.gpu.window import MIN_WINDOW_S, gpu_record
 from nets.machine import nvml
 from nets.records.cell import Device
 from nets.records.gpu import Gpu
@@ -64,7 +64,7 @@ def watched(monitor: GpuMonitor, work: Callable[[], object]) -> Gpu:
         while time.perf_counter() < until:
             work()
         torch.cuda.synchronize()
-    seen = monitor.use()
+    seen = gpu_record(monitor.timed)
     print(seen)
     return seen
 
@@ -90,9 +90,9 @@ def multiply(device: torch.device) -> Products:
 
 
 @pytest.fixture(scope="module")
-def busy_and_idle(facts: Device, device: torch.device, multiply: Products) -> tuple[Gpu, Gpu]:
+def busy_and_idle(facts: Device, multiply: Products) -> tuple[Gpu, Gpu]:
     """What is seen of the GPU while it multiplies, and while this process sleeps."""
-    monitor = monitor_of(facts, device.index)
+    monitor = monitor_of(facts)
     assert monitor is not None
     busy = watched(monitor, multiply)
     time.sleep(2)
@@ -185,4 +185,4 @@ def test_a_precision_of_its_own(suite: Suite) -> None:
     result = suite.run("--device", "cuda", "--cells", "digits-lenet5", "--rounds", "1", "--no-trace", subprocess=True)
     result.assert_outcomes(passed=1)
     (record,) = read_run(suite.out).results
-    assert record.execution.tf32 is False
+    assert record.execution.tf32_convolutions is False

@@ -59,6 +59,6 @@ def trace_of(run: CellRun, folder: Path) -> Trace:
 
 def gpu_of(run: CellRun, monitor: GpuMonitor) -> Gpu:
     """What the driver saw of a run whose rounds are over, with a soak where they were too short."""
-    seen = capture.capture(run, monitor, take_trace=False, keep_traces=None, no_gpu_because=None).gpu
+    seen = capture.capture(run, monitor, no_gpu_because=None).gpu
     assert seen is not None
     return seen

@@ -12,6 +12,7 @@ import pytest
 
 from nets.plugin.output import MAX_NAME
 from nets.records import durable
+from nets.records.git import changes_sha256
 from tests.support.suite import Suite
 
 ONE = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
@@ -42,6 +43,7 @@ def leave(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Leave behind what a run does that is killed after its cells."""
 
     def left(*arguments: str) -> None:
+        changes_sha256.cache_clear()
         with monkeypatch.context() as patch:
             patch.setattr(durable.Journal, "remove", lambda self: None)
             suite.run(*arguments)
@@ -127,12 +129,12 @@ def test_another_network_is_measured_again(suite: Suite, git: Callable[..., str]
 def test_changes_in_the_working_tree(suite: Suite, git: Callable[..., str], leave: Callable[..., None]) -> None:
     """A tracked file that changed meanwhile may be what was measured."""
     leave(*ONE)
-    (suite.path / "benchmarks" / "test_train_eval.py").open("a").write("# changed\n")
-    durable_notes = "nets: --resume does not keep digits-snn500: other changes in the working tree"
-    from nets.records.git import changes_sha256
-
+    with (suite.path / "benchmarks" / "test_train_eval.py").open("a") as file:
+        file.write("# changed\n")
     changes_sha256.cache_clear()  # of this process, which has begun anew
-    suite.run(*ONE, "--resume").stdout.fnmatch_lines([durable_notes])
+    suite.run(*ONE, "--resume").stdout.fnmatch_lines(
+        ["nets: --resume does not keep digits-snn500: other changes in the working tree"]
+    )
 
 
 def test_only_cells_of_this_plan(suite: Suite, leave: Callable[..., None]) -> None:
@@ -200,7 +202,7 @@ def test_a_second_run_on_one_file(suite: Suite) -> None:
 
 
 def test_a_full_disk(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures are printed, the file of before is whole, one sentence names the journal, and the exit code says so."""
+    """The figures are printed, the file of before is whole, a sentence names the journal, and the exit code says so."""
     suite.run(*ONE)
     before = suite.out.read_bytes()
 

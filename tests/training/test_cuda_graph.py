@@ -282,6 +282,20 @@ def test_faithful(first: float, second: float, replayed: float, verdict: bool) -
     assert is_faithful(first, second, replayed) is verdict
 
 
+def test_an_epoch_of_one_full_batch() -> None:
+    """Where an epoch has one full batch its replay is timed, twice, from the epoch's start each time."""
+
+    class Twice(Calls):
+        def seconds(self, replay: Work) -> float:
+            replay()
+            replay()
+            return 1e-3
+
+    recorded = graphed(trainer(lenet5(), n=130, size=100), Twice())
+    assert recorded.fallback_because is None
+    assert list(islice(recorded.steps(), 3)) == [1, 2, 3]
+
+
 def test_the_length_of_a_graph() -> None:
     """A graph holds the steps that take about 5 ms: fewer of a large network, many of a small one."""
 

@@ -100,8 +100,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Say how and on what the cells run, where there are any."""
     session = config.stash[SESSION]
-    is_told = session.planned and not session.runs_nothing and config.get_verbosity() >= 0
-    return session.captions() if is_told else []
+    if session.runs_nothing or config.get_verbosity() < 0:
+        return []
+    return session.captions() if session.planned else session.notes
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -130,8 +130,12 @@ class GraphTrainer(Trainer):
         return RecordedSteps(replay, n_steps, n_images)
 
     def _seconds(self, recorder: StepRecorder, unit: RecordedSteps) -> float:
+        def from_the_start() -> None:
+            self._at.zero_()  # an epoch may be of this one batch
+            unit.replay()
+
         with self._restored():
-            return max(recorder.seconds(unit.replay), 1e-9)
+            return max(recorder.seconds(from_the_start), 1e-9)
 
     def _demand_faithful(self) -> None:
         """Hold the first and the last unit, replayed, against the same steps run eagerly, twice. Raises Unfaithful.

@@ -47,11 +47,13 @@ class CudaGraphs:
         """
         aside = _aside(torch.cuda.current_device())
         aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            work()
-            with _without_waiting():
+        try:
+            with torch.cuda.stream(aside):
                 work()
-        torch.cuda.current_stream().wait_stream(aside)
+                with _without_waiting():
+                    work()
+        finally:  # what was begun there must be over before anything is put back
+            torch.cuda.current_stream().wait_stream(aside)
 
     def record(self, work: Work) -> Work:
         """Record it into a graph, in the memory that all of them share."""
