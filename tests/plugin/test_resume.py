@@ -16,7 +16,7 @@ from nets.records.git import changes_sha256
 from tests.support.suite import Suite
 
 ONE = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
-OWN = "import nets\nfrom torch import nn\n@nets.network('own', dataset='digits')\ndef own(image, n_classes):\n"
+OWN = "import nets\nfrom torch import nn\n@nets.network(dataset='digits')\ndef own(image, n_classes):\n"
 SMALL, LARGE = (f"    return nn.Sequential(nn.Flatten(), nn.Linear(784, {n}), nn.Linear({n}, 10))\n" for n in (5, 50))
 
 
