@@ -8,13 +8,15 @@ import gc
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nets.cells import catalog
+from tests.support.forking import Forking, forking
 from tests.support.stub_driver import NoCompiler, build
 from tests.support.suite import REPOSITORY, Suite
 
@@ -38,6 +40,7 @@ def import_everything() -> None:
     import typer.testing
 
     import nets
+    from nets.datasets import digits, shapes
 
     for module in pkgutil.walk_packages(nets.__path__, "nets."):
         if not module.name.endswith("__main__"):
@@ -45,6 +48,8 @@ def import_everything() -> None:
     for name in ("torch._dynamo", "torchvision"):
         importlib.import_module(name)
     typer.testing._get_command = functools.cache(typer.testing._get_command)  # type: ignore[attr-defined]  # 20 ms a call
+    digits.digits = functools.cache(digits.digits)  # nothing writes into a data set
+    shapes.shapes = functools.cache(shapes.shapes)
     gc.freeze()  # every cell ends with a collection, which need not look at a million objects of modules
     atexit.register(gc.unfreeze)  # what is frozen counts as leaked
 
@@ -110,6 +115,18 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pytest_benchmark.plugin.get_cpu_info", dict)  # a second each time
     return Suite(pytester)
+
+
+@pytest.fixture(scope="session")
+def _forking() -> Iterator[Forking]:
+    with forking() as started:
+        yield started
+
+
+@pytest.fixture
+def forked(_forking: Forking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the Python processes that are started, xdist's workers among them, from one that has imported torch."""
+    monkeypatch.setattr(subprocess, "Popen", _forking.popen)
 
 
 @pytest.fixture

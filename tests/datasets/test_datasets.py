@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import pickle
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 
@@ -114,14 +116,25 @@ def small(name: str, monkeypatch: pytest.MonkeyPatch) -> Small:
     return Small(files, *splits)
 
 
-def assert_same_images(data: Data, indices: tuple[int, ...]) -> None:
-    """Scaling the whole set at once gives, bit for bit, what the per-image transforms give; so for the labels."""
-    for split, training in zip(data.on(torch.device("cpu")), (True, False), strict=True):
+def assert_same_images(data: Data, indices: tuple[int, ...]) -> Split:
+    """Scaling the whole set at once gives, bit for bit, what the per-image transforms give; so for the labels.
+
+    Returns the training images as they were scaled.
+    """
+    scaled = data.on(torch.device("cpu"))
+    for split, training in zip(scaled, (True, False), strict=True):
         items = data.per_image(training)
         for index in indices:
             image, label = items[index]
             assert torch.equal(image, split.images[index])
             assert label == split.labels[index]
+    return scaled[0]
+
+
+@pytest.fixture(scope="module")
+def real(data_root: Path) -> Callable[[str], Data]:
+    """Loads MNIST and CIFAR-10, each once."""
+    return cache(partial(load.load_data, root=data_root))
 
 
 @pytest.mark.parametrize(
@@ -156,10 +169,10 @@ def test_enlarging_keeps_a_flat_image(level: int) -> None:
     assert (found == (level * 255 + 8) // 16).all()
 
 
-def test_the_real_sets(data_root: Path) -> None:
+def test_the_real_sets(real: Callable[[str], Data]) -> None:
     """MNIST and CIFAR-10 are whole and are what is published."""
     for name, shape, n_train in (("mnist", (1, 28, 28), 60_000), ("cifar10", (3, 32, 32), 50_000)):
-        data = load.load_data(name, data_root)
+        data = real(name)
         assert (data.image_shape, len(data.train), len(data.test)) == (shape, n_train, 10_000)
         assert data.sha256.startswith(SHA256[name])
 
@@ -232,10 +245,9 @@ def test_a_file_without_a_sum(content: bytes, fault: str | None, tmp_path: Path)
 @pytest.mark.parametrize("name", ["digits", "shapes", "mnist", "cifar10"])
 def test_both_pipelines_see_the_same_images(name: str, request: pytest.FixtureRequest) -> None:
     """Scaling the whole set at once gives, bit for bit, what the per-image transforms give."""
-    root = request.getfixturevalue("data_root") if name in ("mnist", "cifar10") else Path("nowhere")
-    data = load.load_data(name, root)
-    assert_same_images(data, (0, 1, -1))
-    train, _ = data.on(torch.device("cpu"))
+    is_real = name in ("mnist", "cifar10")
+    data = request.getfixturevalue("real")(name) if is_real else load.load_data(name, Path("nowhere"))
+    train = assert_same_images(data, (0, 1, -1))
     low = -1.0 if name in ("cifar10", "shapes") else 0.0
     assert train.images.min() >= low
     assert train.images.max() <= 1.0

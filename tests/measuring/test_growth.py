@@ -14,6 +14,7 @@ from nets.cells.catalog import CELLS, protocol_for
 from nets.cli.app import app
 from nets.datasets.load import load_data
 from nets.measuring import comparisons
+from nets.measuring.comparisons import block
 from nets.records.cell import CellFacts, Device, Where
 from nets.records.comparisons import Growth, ThroughputPoint
 from nets.records.run import read_run
@@ -61,7 +62,13 @@ def test_operations_of_a_training_step(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found.training_flop_per_image == 2 * (2 * 784 * 500 + 3 * 500 * 10)
 
 
-@pytest.mark.usefixtures("small_matrix")
+@pytest.fixture
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a block of the sweep be four steps at every batch size."""
+    monkeypatch.setattr(comparisons, "block", lambda run, n_steps: block(run, 4))
+
+
+@pytest.mark.usefixtures("small_matrix", "short_blocks")
 def test_a_sweep(suite: Suite) -> None:
     """Batch sizes up to the set's, sets up to the whole, a second for each turn, in file, terminal and report."""
     shutil.copy(REPOSITORY / "benchmarks" / "test_growth.py", suite.path / "benchmarks")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from nets.cells.catalog import protocol_for
 from nets.cli.app import app
 from nets.errors import Unusable
+from nets.measuring import comparisons
 from nets.measuring.comparisons import Block
 from nets.records.run import read_run
 from nets.training.pipelines import PIPELINES
@@ -66,8 +67,9 @@ def test_not_under_xdist(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     result.stdout.fnmatch_lines(["what is compared is timed in turns in one process: run it without -n"])
 
 
-def test_the_pipelines_side_by_side(suite: Suite) -> None:
+def test_the_pipelines_side_by_side(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of steps of both pipelines in turns: each side says how it was executed, and its seconds are of a step."""
+    monkeypatch.setattr(comparisons, "steps_of_a_block", lambda batch_size: 10)
     shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
     result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--batch-size", "40", "-m", "side_by_side")
     result.assert_outcomes(passed=1, deselected=1)

@@ -10,6 +10,8 @@ import pytest
 from tests.support.pictures import tree
 from tests.support.suite import REPOSITORY, Suite
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 NETWORKS = """
 from torch import nn
 from nets import network

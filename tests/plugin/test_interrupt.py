@@ -12,6 +12,8 @@ from nets.machine.cpu import cores
 from nets.records import durable
 from tests.support.suite import Suite
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 CELLS = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5", "--epochs", "1", "--rounds", "1")
 
 HANDLED = """

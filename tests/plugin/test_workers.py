@@ -79,9 +79,18 @@ SESSIONS = {
     "within a list": ("2,3", ("-n", "2")),
     "too few": ("3", (*CELLS, "-n", "2")),
 }
-# one after the other in one process, which imports torch once; a session's output is in its folder
+# one after the other in one process, of which its workers are forked, too; a session's output is in its folder
 RUN = """
-import json, os, pytest, sys
+import json, os, pytest, socket, subprocess, sys
+from tests.support import forking
+forking.prepare()
+ours, theirs = socket.socketpair()
+if os.fork() == 0:
+    ours.close()
+    forking.serve(theirs.detach())
+    sys.exit()
+theirs.close()
+subprocess.Popen = forking.Forking(ours).popen
 for folder, (visible, arguments) in json.loads(sys.argv[1]).items():
     os.chdir(folder)
     for name, stream in (("stdout", 1), ("stderr", 2)):
@@ -128,7 +137,7 @@ def run_sessions(top: Path, driver: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "NETS_"))}
     subprocess.run(
         [sys.executable, "-c", RUN, json.dumps({str(top / name): session for name, session in SESSIONS.items()})],
-        env=kept | environment(driver) | {"NVML_STUB": "gpus=4"},
+        env=kept | environment(driver) | {"NVML_STUB": "gpus=4", "OPENBLAS_NUM_THREADS": "1"},
         check=True,
     )
 
