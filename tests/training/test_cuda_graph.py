@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Callable
 from inspect import getclosurevars
 from itertools import islice
@@ -185,6 +186,23 @@ def test_a_replay_that_diverges_alone() -> None:
     kept = graphed(eager, Poisoned(eager.tally.state))
     assert kept is eager
     assert "replayed steps gave a loss of nan" in str(kept.fallback_because)
+
+
+def test_what_is_recorded_has_no_copies_beside_it() -> None:
+    """While steps are recorded the weights exist once, with Adam's two moments: copies would count into the peak."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 777), nn.ReLU(), nn.Linear(777, 10))
+    eager = trainer(network)
+    numbers: list[int] = []
+
+    class Counting(Calls):
+        def record(self, work: Work) -> Work:
+            gc.collect()
+            alive = [each for each in gc.get_objects() if torch.is_tensor(each) and each.shape == (777, 784)]
+            numbers.append(len({each.data_ptr() for each in alive}))
+            return super().record(work)
+
+    assert isinstance(graphed(eager, Counting()), GraphTrainer)
+    assert set(numbers) == {3}
 
 
 def test_a_network_that_can_t_be_recorded() -> None:

@@ -19,7 +19,9 @@ from nets.datasets import load
 from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse
 from nets.machine.device import preserved_rng
+from nets.measuring.cell import execution, session_setting
 from nets.networks.build import UnfitNetwork
+from nets.records.cell import Device
 from nets.training import run
 from nets.training.pipelines import ResidentPipeline
 from nets.training.run import CellRun
@@ -228,3 +230,5 @@ def test_evaluation_in_batches_that_fit(most: int, size: int) -> None:
     assert isinstance(loaders.test, ResidentBatches)
     assert 0 < found.round().accuracy <= 1
     assert loaders.test.batch_size == size
+    setting = session_setting("resident", Device(type="cpu", name="a CPU"))
+    assert execution(found, setting).evaluation_batch_size == size  # which the record has
