@@ -1,4 +1,4 @@
-"""Throughput by batch size and by training-set size, under the machine's ceiling. Run it with `-m growth`."""
+"""Throughput by batch size and by training-set size, under the machine's ceiling. Run it with `-m nets_growth`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TURNS = 5
 
 
-@pytest.mark.growth
+@pytest.mark.nets_growth
 def test_growth(
     benchmark: BenchmarkFixture,
     cell: Cell,

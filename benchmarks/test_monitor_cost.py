@@ -1,4 +1,4 @@
-"""What watching costs: rounds of a cell with the GPU monitor and without, in turns. Run it with `-m monitor_cost`."""
+"""What watching costs: rounds of a cell with the GPU monitor and without, in turns: `-m nets_monitor_cost`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def monitor(gpu_monitor: GpuMonitor | None) -> GpuMonitor:
         pytest.skip(f"no GPU to watch: NVML: {error}")
 
 
-@pytest.mark.monitor_cost
+@pytest.mark.nets_monitor_cost
 def test_monitor_cost(
     benchmark: BenchmarkFixture,
     cell: Cell,

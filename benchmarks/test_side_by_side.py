@@ -1,4 +1,4 @@
-"""The article's pipeline against the resident one: blocks of training steps in turns. Run it with `-m side_by_side`."""
+"""The article's pipeline against the resident one: blocks of steps in turns. Run it with `-m nets_side_by_side`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PAIRS = 12
 
 
-@pytest.mark.side_by_side
+@pytest.mark.nets_side_by_side
 def test_side_by_side(
     benchmark: BenchmarkFixture,
     cell: Cell,

@@ -1,4 +1,4 @@
-"""The same cell in other people's tools, in turns with the resident pipeline. Run it with `-m peers`."""
+"""The same cell in other people's tools, in turns with the resident pipeline. Run it with `-m nets_peers`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def peer(name: str, run: CellRun, n_steps: int) -> tuple[str, Turn]:
     return LIGHTNING, LightningSteps(run, n_steps)
 
 
-@pytest.mark.peers
+@pytest.mark.nets_peers
 @pytest.mark.parametrize("name", ["jax-scan", "jax-stepwise", "lightning"])
 def test_peers(
     benchmark: BenchmarkFixture,

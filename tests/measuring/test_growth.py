@@ -72,7 +72,7 @@ def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sweep(suite: Suite) -> None:
     """Batch sizes up to the set's, sets up to the whole, a second for each turn, in file, terminal and report."""
     shutil.copy(REPOSITORY / "benchmarks" / "test_growth.py", suite.path / "benchmarks")
-    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "-m", "growth")
+    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "-m", "nets_growth")
     result.assert_outcomes(passed=1, deselected=1)
     (record,) = read_run(suite.out).growth
     assert [each.batch_size for each in record.by_batch_size] == [4, 16, 64, 256, 1024]
@@ -94,7 +94,7 @@ def test_a_network_that_a_batch_size_doesn_t_suit(suite: Suite) -> None:
         '@network(dataset="digits")\n'
         "def normed(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10))\n"
     )
-    result = suite.run("--nets", "own.py", "--cells", "digits-normed", "--rounds", "1", "-m", "growth")
+    result = suite.run("--nets", "own.py", "--cells", "digits-normed", "--rounds", "1", "-m", "nets_growth")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["digits-normed: training on 1 image, the last batch of 1,437 at batch size 4 *"])
     for text in ("Traceback", "not used"):

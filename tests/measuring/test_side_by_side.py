@@ -35,7 +35,7 @@ def test_its_record(with_cost: Suite, stub_driver: Path, monkeypatch: pytest.Mon
     """Two pairs of rounds give two seconds a side, their ratio in file and terminal, and `nets report` reads it."""
     for name, value in environment(stub_driver).items():
         monkeypatch.setenv(name, value)
-    result = with_cost.run(*ARGUMENTS, "-m", "monitor_cost", subprocess=True)
+    result = with_cost.run(*ARGUMENTS, "-m", "nets_monitor_cost", subprocess=True)
     result.assert_outcomes(passed=1, deselected=1)
     (record,) = read_run(with_cost.out).side_by_side
     assert [(side.name, len(side.seconds)) for side in record.sides] == [("watched", 2), ("not watched", 2)]
@@ -53,7 +53,7 @@ def test_left_out_unless_asked_for(with_cost: Suite) -> None:
     """A plain run leaves it out; asked for without any driver it is skipped, with the reason."""
     for expression in ("", "not slow"):
         with_cost.run(*ARGUMENTS, "-m", expression).assert_outcomes(passed=1, deselected=1)
-    result = with_cost.run(*ARGUMENTS, "-m", "monitor_cost", "-rs")
+    result = with_cost.run(*ARGUMENTS, "-m", "nets_monitor_cost", "-rs")
     result.assert_outcomes(skipped=1, deselected=1)
     result.stdout.fnmatch_lines(["*no GPU to watch: NVML: NVML Shared Library Not Found*"])
 
@@ -62,7 +62,7 @@ def test_not_under_xdist(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sides in turns on one of xdist's workers are refused."""
     shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
-    result = suite.run(*ARGUMENTS, "-m", "side_by_side")
+    result = suite.run(*ARGUMENTS, "-m", "nets_side_by_side")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["what is compared is timed in turns in one process: run it without -n"])
 
@@ -71,7 +71,7 @@ def test_the_pipelines_side_by_side(suite: Suite, monkeypatch: pytest.MonkeyPatc
     """Blocks of steps of both pipelines in turns: each side says how it was executed, and its seconds are of a step."""
     monkeypatch.setattr(comparisons, "steps_of_a_block", lambda batch_size: 10)
     shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
-    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--batch-size", "40", "-m", "side_by_side")
+    result = suite.run("--cells", "digits-snn500", "--rounds", "2", "--batch-size", "40", "-m", "nets_side_by_side")
     result.assert_outcomes(passed=1, deselected=1)
     (record,) = read_run(suite.out).side_by_side
     article, resident = record.sides

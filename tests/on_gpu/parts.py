@@ -40,7 +40,7 @@ CIFAR10 = ("--cells", "cifar10-cnn3l,cifar10-lenet5")
 EMBEDDED = ("--cells", "digits-snn500,digits-cnn3l,digits-lenet5,shapes-cnn3l,shapes-lenet5")
 MONITOR = ("--cells", "mnist-lenet5", "--epochs", "20", "--rounds", "20")
 TRACES = ("--keep-traces", "{folder}/traces")
-SIDES = ("-m", "side_by_side")
+SIDES = ("-m", "nets_side_by_side")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ PARTS = {
         Part("article", "the article's pipeline", 80, (*MNIST, *TRACES, "--pipeline", "article"), needs="mnist"),
         Part("cifar10", "the article's networks", 40, CIFAR10, needs="cifar10"),
         Part("side-by-side-cifar10", "the article's step over ours", 70, (*CIFAR10, *SIDES), needs="cifar10"),
-        Part("growth", "images a second by batch size and set size", 40, (*MNIST, "-m", "growth"), needs="mnist"),
-        Part("monitor-cost", "what watching the GPU costs", 110, (*MONITOR, "-m", "monitor_cost"), needs="mnist"),
+        Part("growth", "images a second by batch size and set size", 40, (*MNIST, "-m", "nets_growth"), needs="mnist"),
+        Part("monitor-cost", "what watching the GPU costs", 110, (*MONITOR, "-m", "nets_monitor_cost"), needs="mnist"),
     )
 }
 

@@ -5,6 +5,7 @@ A test that asks for `cell_run` runs once a cell. See benchmarks/test_train_eval
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 
 import pytest
@@ -22,10 +23,10 @@ from nets.plugin.traces import Traces
 _MEASURING = {"cell_run", "side_by_side", "growth"}
 """Fixtures of tests that measure a cell."""
 APART = {
-    "growth": "throughput by batch size and by training-set size",
-    "monitor_cost": "what the GPU monitor costs, side by side",
-    "peers": "other people's tools against the resident pipeline, side by side",
-    "side_by_side": "the article's pipeline against the resident one, side by side",
+    "nets_growth": "throughput by batch size and by training-set size",
+    "nets_monitor_cost": "what the GPU monitor costs, side by side",
+    "nets_peers": "other people's tools against the resident pipeline, side by side",
+    "nets_side_by_side": "the article's pipeline against the resident one, side by side",
 }
 """Markers of benchmarks that run only when `-m` asks for them."""
 
@@ -90,7 +91,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not _MEASURING.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.filterwarnings("default"), append=False)
-    unnamed = [marker for marker in APART if marker not in config.getoption("markexpr")]
+    named = set(re.findall(r"[^\s()]+", config.getoption("markexpr") or ""))
+    unnamed = [marker for marker in APART if marker not in named]  # of the others pytest's own -m decides
     apart = [item for item in items if any(item.get_closest_marker(marker) for marker in unnamed)]
     if apart:
         config.hook.pytest_deselected(items=apart)
