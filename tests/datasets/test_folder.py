@@ -115,7 +115,7 @@ def test_no_path(pets: Path) -> None:
             load.load_data(f"folder:{path}", Path("nowhere"))
 
 
-@pytest.mark.parametrize("fault", ["text", "empty", "short", "chunk", "bomb", "dangling"])
+@pytest.mark.parametrize("fault", ["text", "empty", "short", "chunk", "bomb"])
 def test_a_file_that_is_no_image(fault: str, pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that has an image's name but can't be read as one is named, with what to do."""
     path = pets / "val" / "cat" / "1.png"
@@ -131,13 +131,11 @@ def test_a_file_that_is_no_image(fault: str, pets: Path, monkeypatch: pytest.Mon
             Image.fromarray(noise).save(path)
             before, _, after = path.read_bytes().rpartition(b"IDAT")  # of two: the first is read before it fails
             path.write_bytes(before + b"\1DAT" + after)
-        case "bomb":
-            monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
         case _:
-            path.unlink()
-            path.symlink_to("nowhere.png")
+            monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     named = r".*\.png" if fault == "bomb" else str(path)
-    with pytest.raises(DataError, match=rf"^folder:pets: {named} is no image that can be read \(.*\); replace or"):
+    why = {"text": "it is no JPEG.*its header is damaged", "empty": "it is empty"}.get(fault, ".*")
+    with pytest.raises(DataError, match=rf"^folder:pets: {named} is no image that can be read \({why}\); replace or"):
         load.load_data("folder:pets", Path("nowhere"))
 
 

@@ -5,6 +5,7 @@ The file is read where scikit-learn keeps it: importing scikit-learn takes longe
 
 from __future__ import annotations
 
+import zlib
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from nets.datasets.data import Data, DataError, Split, embedded
 
 FILE = "sklearn/datasets/data/digits.csv.gz"
+N_IMAGES = 1_797
 SPLIT = Path(__file__).with_name("digits_split.txt")
 
 
@@ -22,10 +24,10 @@ def digits() -> Data:
     """1,437 training and 360 test images, uint8 1×28×28, a stratified split that never changes. Raises DataError."""
     path = Path(str(distribution("scikit-learn").locate_file(FILE)))
     try:
-        table = np.loadtxt(path, delimiter=",").astype(np.int64)  # 64 pixels and a label a row
-    except (OSError, ValueError) as error:
+        table = np.loadtxt(path, delimiter=",", ndmin=2).astype(np.int64)  # 64 pixels and a label a row
+        images, labels = enlarge(table[:, :-1].reshape(N_IMAGES, 8, 8)), table[:, -1]
+    except (OSError, EOFError, ValueError, zlib.error, UserWarning) as error:  # numpy warns of an empty file
         raise DataError(f"digits: {path} can't be read ({error}); install scikit-learn anew") from error
-    images, labels = enlarge(table[:, :-1].reshape(-1, 8, 8)), table[:, -1]
     train, test = (
         np.array(line.split(), dtype=np.int64)
         for line in SPLIT.read_text(encoding="utf-8").splitlines()

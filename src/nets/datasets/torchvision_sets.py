@@ -7,6 +7,7 @@ a file lock keeps two runs apart. A file that is there but differs from the publ
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from nets.datasets.data import Data, DataError, DataMissing, Split, fingerprint, transform
+from nets.datasets.files import CHANGED, Stamp, open_plain, stamp, unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Md5:
 
     def fault(self, path: Path) -> str | None:
         """Its MD5 and the published one, where they differ; else None. Raises OSError."""
-        with path.open("rb") as stream:
+        with open_plain(path, links=True) as stream:
             found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         return None if found == self.digest else f"its MD5 is {found}, not {self.digest}"
 
@@ -47,9 +49,9 @@ class Idx:
         """What its size or header should be, where they are not those of `shape`; else None. Raises OSError."""
         header = bytes((0, 0, 8, len(self.shape))) + b"".join(n.to_bytes(4, "big") for n in self.shape)
         size = len(header) + prod(self.shape)
-        if path.stat().st_size != size:
-            return f"{size:,} bytes are published"
-        with path.open("rb") as stream:
+        with open_plain(path, links=True) as stream:
+            if os.fstat(stream.fileno()).st_size != size:
+                return f"{size:,} bytes are published"
             found = stream.read(len(header))
         return None if found == header else f"it begins with {found.hex()}, not {header.hex()}"
 
@@ -142,12 +144,18 @@ LOCK_TIMEOUT_S = 1800.0
 def load_stored(name: str, root: Path) -> Data:
     """Read a data set from the torchvision root `root`, downloading what is missing. Raises DataMissing, DataError."""
     source = SOURCES[name]
-    if _absent(source, root):
+    if _absent(name, source, root):
         _download(name, source, root)
-    _check(name, source, root)
+    stamps = _check(name, source, root)
 
     def dataset(training: bool) -> Any:
-        return _torchvision(source, root, training, transform=transform(source.centred), download=False)
+        """One part, read from the files that were checked."""
+        try:
+            return _torchvision(source, root, training, transform=transform(source.centred), download=False)
+        finally:  # whatever torchvision made of a file that was changed
+            for path, before in stamps.items():
+                if not unchanged(path, before):
+                    raise DataError(f"{name}: {path} {CHANGED}")
 
     train, test = _split(dataset(True)), _split(dataset(False))
     return Data(
@@ -180,27 +188,42 @@ def _split(dataset: Any) -> Split:
     return Split(images.contiguous(), torch.as_tensor(labels, dtype=torch.int64))
 
 
-def _absent(source: Source, root: Path) -> list[str]:
-    return [file for file in source.files if not (root / file).is_file()]
+def _absent(name: str, source: Source, root: Path) -> list[str]:
+    """The files that are to be downloaded; what lies in the place of one is for `_check` to judge. Raises DataError."""
+    absent = []
+    for file in source.files:
+        try:
+            (root / file).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            absent.append(file)
+        except OSError as error:
+            raise DataError(f"{name}: {root / file} can't be read: {error.strerror}") from error
+    return absent
 
 
-def _check(name: str, source: Source, root: Path) -> None:
-    """Refuse files that are not the published ones, and an old unchecked copy that torchvision would prefer."""
+def _check(name: str, source: Source, root: Path) -> dict[Path, Stamp]:
+    """Refuse files that are not the published ones, and an old unchecked copy that torchvision would prefer.
+
+    The stamps of the files as they were checked. Raises DataError.
+    """
     legacy = root / source.torchvision_name / "processed" / "training.pt"  # of MNIST and its like
     if legacy.exists():
         raise DataError(f"{name}: {legacy.parent} is an old torchvision copy that no checksum covers: remove it")
+    stamps = {}
     for file, check in source.files.items():
         path = root / file
         try:
+            stamps[path] = stamp(path.stat())
             fault = check.fault(path)
-            size = path.stat().st_size
         except OSError as error:
-            raise DataError(f"{name}: {path} can't be read: {error.strerror}") from error
+            linked = f", a link to {path.readlink()}," if path.is_symlink() else ""
+            raise DataError(f"{name}: {path}{linked} can't be read: {error.strerror}") from error
         if fault is not None:
             raise DataError(
-                f"{name}: {path} ({size:,} bytes) is not the published file: {fault}; "
+                f"{name}: {path} ({stamps[path].n_bytes:,} bytes) is not the published file: {fault}; "
                 "remove it to have it downloaded anew, or copy it again"
             )
+    return stamps
 
 
 def _download(name: str, source: Source, root: Path) -> None:
@@ -212,7 +235,7 @@ def _download(name: str, source: Source, root: Path) -> None:
         raise DataError(f"{name}: not in {root}, and the folder can't be written to: {error.strerror}") from error
     try:
         with folder, FileLock(root / f".{name}.lock", timeout=LOCK_TIMEOUT_S):
-            absent = _absent(source, root)  # another run may have fetched them meanwhile
+            absent = _absent(name, source, root)  # another run may have fetched them meanwhile
             if not absent:
                 return
             _fetch(source, Path(folder.name))
