@@ -2,73 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import pytest
 
-from tests.support.workflows import step, workflow
+from tests.support.workflows import SHA, Machine
 
-SHA, BASE = "a" * 40, "b" * 40
-RECORDER = """#!/usr/bin/env bash
-printf '%s\\n' "$*" >> calls.txt
-for word; do case $word in body=@*) cp "${word#body=@}" body.txt ;; esac; done
-case "$*" in *pulls/7*) cat answer-pull.txt ;; *--paginate*) cat answer-comments.txt ;; esac
+BASE = "b" * 40
+SUDO = """#!/bin/sh
+# sudo for a command that `.ci/as-nets-code` runs, still as this user; it ends nothing
+shift 5
+case "$*" in *"id -u;"*) echo 60001 ;; *"exec setpriv"*) HOME=$PWD/home exec "$@" ;; *) exit 1 ;; esac
 """
-
-
-@dataclass
-class Machine:
-    """A folder where a step runs; `answers` is what GitHub says to `gh api` of the pull request and its comments."""
-
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def run(self, name: str, job_id: str, step_name: str, **environment: str) -> int:
-        """Run a step's script by GitHub's command for `shell: bash`; its exit code."""
-        found = step(name, job_id, step_name)
-        assert (found.get("shell") or workflow(name)["defaults"]["run"]["shell"]) == "bash"
-        names = {*found.get("env", {}), *workflow(name).get("env", {})}
-        given = {"GH_TOKEN": "-", "RUN_URL": "https://run", "CELLS": "digits-lenet5"} | environment
-        assert names <= {*given, "COLUMNS", "GPU_FACTS", "GH_REPO"}, "an environment that the step would not have"
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", found["run"]],
-            cwd=self.folder,
-            env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", **self.environment, **given},
-            capture_output=True,
-            text=True,
-        )
-        self.said = done.stdout + done.stderr
-        return done.returncode
-
-    def text(self, name: str) -> str:
-        """What a file holds; nothing if it is not there."""
-        path = self.folder / name
-        return path.read_text(errors="replace") if path.is_file() else ""
-
-    def git(self, *arguments: str) -> str:
-        """Run git here."""
-        return subprocess.run(["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True).stdout
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """A machine with the recorder for its `gh`, in a pull request 7 whose head is SHA."""
-    (tmp_path / "gh").write_text(RECORDER)
-    (tmp_path / "gh").chmod(0o755)
-    (tmp_path / "answer-pull.txt").write_text(f"{SHA} main\n")
-    (tmp_path / "answer-comments.txt").write_text("")
-    return Machine(
-        tmp_path,
-        {
-            "GITHUB_OUTPUT": str(tmp_path / "output.txt"),
-            "GITHUB_REPOSITORY": "o/r",
-            "GITHUB_ACTOR": "ada",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-        },
-    )
 
 
 def admit(machine: Machine, pull: str = "7", sha: str = SHA, accept: str = "") -> int:
@@ -197,16 +140,32 @@ def test_the_exit_code_passes_through(machine: Machine, code: int) -> None:
     machine.git("checkout", "--quiet", "--detach", base)
     machine.git(*identity, "commit", "--quiet", "--allow-empty", "--message", "head")
     head = machine.git("rev-parse", "HEAD").strip()
+    machine.program("sudo", SUDO)
     (machine.folder / "nets-ab").mkdir()
-    (machine.folder / ".venv" / "bin").mkdir(parents=True)
-    nets = machine.folder / ".venv" / "bin" / "nets"
-    nets.write_text(f'#!/bin/sh\necho "$@"\necho a sentence >&2\nexit {code}\n')
-    nets.chmod(0o755)
+    (machine.folder / "home" / "repository" / ".venv" / "bin").mkdir(parents=True)
+    printing = 'echo "$@"\necho a sentence >&2\nprintf "::set-output name=code::0"\n'
+    machine.program("home/repository/.venv/bin/nets", f"#!/bin/sh\n{printing}exit {code}\n")
     assert machine.run("gpu-gate.yml", "measure", "Measure in turns", SHA=head, DEFAULT_BRANCH="main") == code
     assert machine.text("output.txt") == f"code={code}\n"
     printed = machine.text("nets-ab/gate.txt")
     assert printed.startswith(f"ab {base} {head} --cells digits-lenet5 ")
-    assert printed.endswith("a sentence\n")
+    assert printed.endswith("a sentence\n::set-output name=code::0")
+    first, *_, last = machine.said.splitlines()
+    assert first.startswith("::stop-commands::"), "a line of what was measured would be a workflow command"
+    assert last == f"::{first.removeprefix('::stop-commands::')}::"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_night_that_failed_is_kept(machine: Machine, code: int) -> None:
+    """The nightly step ends as pytest did, and the file that pytest left is taken over either way."""
+    machine.program("sudo", SUDO)
+    (machine.folder / "nightly").mkdir()
+    (machine.folder / "home" / "repository" / ".venv" / "bin").mkdir(parents=True)
+    machine.program("home/repository/.venv/bin/pytest", f'#!/bin/sh\necho "$@" | tee nightly.json\nexit {code}\n')
+    assert machine.run("gpu-gate.yml", "nightly", "Run the benchmark") == code
+    assert machine.run("gpu-gate.yml", "nightly", "Take its file over") == 0
+    assert machine.text("nightly/nightly.json") == machine.text("nightly/nightly.txt")
+    assert machine.text("nightly/nightly.json").startswith("benchmarks --cells digits-lenet5 ")
 
 
 def test_the_history_grows(machine: Machine) -> None:

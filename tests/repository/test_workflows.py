@@ -69,6 +69,29 @@ def test_least_permissions() -> None:
             assert "secrets." not in str(step), where
 
 
+def test_what_is_measured_runs_as_another_user() -> None:
+    """On our machine what is installed or measured runs by .ci/as-nets-code, and its processes end at all events."""
+    ours = [job for _, _, job in jobs() if is_self_hosted(job)]
+    assert len(ours) == 2
+    for job in ours:
+        lines = [line for step in job["steps"] for line in step.get("run", "").replace("\\\n", " ").splitlines()]
+        theirs = [line for line in lines if ".venv" in line or "nets-code" in line]
+        assert len(theirs) >= 6
+        for line in theirs:
+            assert re.match(r"\s*(tar -c \. \| )?\.ci/as-nets-code ", line), line
+        assert 'echo "::stop-commands::$resume"' in "\n".join(lines)
+        (end,) = (step for step in job["steps"] if step.get("run") == ".ci/as-nets-code true")
+        assert end["if"] == "${{ always() }}"
+
+
+def test_no_cache() -> None:
+    """No step restores or keeps a cache: a dispatched run has a token that writes the default branch's."""
+    steps = [step for _, _, job in jobs() for step in job["steps"]]
+    assert len(steps) > 20
+    for found in steps:
+        assert "cache" not in str(found), found
+
+
 def test_no_expression_in_a_script() -> None:
     """What others choose (a title, a branch, an input) reaches a script by its environment, never by its text."""
     for name, job_id, job in jobs():
