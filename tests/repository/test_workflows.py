@@ -155,6 +155,17 @@ def test_every_call_of_pytest_parses() -> None:
         demand_options_of_pytest(arguments)
 
 
+def test_a_cell_that_hangs_costs_its_own_figures_alone() -> None:
+    """On our machine a cell may take so long that the job still has time if every cell does."""
+    gate = workflow("gpu-gate.yml")
+    n_cells = len(gate["env"]["CELLS"].split(","))
+    measuring = [arguments for program in ("nets", "pytest") for arguments in called(program) if "$CELLS" in arguments]
+    assert len(measuring) == 2
+    for arguments in measuring:
+        seconds = int(arguments[arguments.index("--cell-timeout") + 1])
+        assert n_cells * seconds < 60 * min(gate["jobs"][name]["timeout-minutes"] for name in ("measure", "nightly"))
+
+
 def test_the_gate_is_started_with_its_inputs() -> None:
     """The label's step and the guide start the gate with inputs that it has, and with all that it needs."""
     inputs = workflow("gpu-gate.yml")["on"]["workflow_dispatch"]["inputs"]
