@@ -96,6 +96,8 @@ def ab(
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
                 typer.echo(f"{name}: {plain(checkout.name)}{f', {python}' if python else ''}")
+                for sentence in checkout.absent:
+                    typer.echo(f"{name}: {plain(sentence, 1_000)}", err=True)
                 bands.append(_bands(checkout.folder / tests))
                 side = ChildSpec(
                     name,
