@@ -91,15 +91,19 @@ class Repository:
         seconds: float = 0.005,
         fault: str = "(None, 0, None)",
         setup: str = "",
+        more: str = "",
         arguments: tuple[str, ...] = (),
         isolated_from: tuple[Path, Path] | None = None,
     ) -> Child:
-        """Start a side; `fault`: (cell, round, what is called in it); `setup`: what its conftest does first."""
+        """Start a side; `fault`: (cell, round, what is called in it); `setup`: what its conftest does first.
+
+        `more`: definitions for `fault`.
+        """
         folder = self.path / name
         folder.mkdir()
         head = f"EVENTS, SIDE, CELLS = {str(self.events_file)!r}, {name!r}, {cells!r}\n"
         (folder / "conftest.py").write_text(head + CONFTEST + setup)
-        (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"\nFAULT = {fault}\n")
+        (folder / "test_cells.py").write_text(f"{head}SECONDS = {seconds}\n" + BENCHMARK + f"{more}\nFAULT = {fault}\n")
         (folder / "pytest.ini").write_text(INI)
         every = (".", f"--rounds={N_ROUNDS}", "-p", "no:cacheprovider", *arguments)
         shutil.copy(child_plugin.__file__, self.path / f"{PLUGIN}.py")
@@ -266,15 +270,15 @@ def test_what_a_side_does_not_inherit(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("imported_late", [False, True])
 def test_a_module_of_another_revision_is_refused(repository: Repository, imported_late: bool) -> None:
     """What lies in the repository's own working tree is no revision's, imported before the cells or in a round."""
-    folder = repository.path / "tree"
+    folder = repository.path / "tree:"
     installed = folder / "venv" / "site-packages"
     installed.mkdir(parents=True)
     (installed / "installed.py").touch()
     (folder / "networks.py").touch()
     setup = f"import sys; sys.path += [{str(folder)!r}, {str(installed)!r}]; import installed\n"
     setup += "" if imported_late else "import networks\n"
-    fault, apart = "('a', 1, lambda: __import__('networks'))", (repository.path, repository.path / "base")
+    fault, apart = "('a', 1, lambda: __import__('networks'))", (folder, repository.path / "base")
     base = repository.side("base", fault=fault, setup=setup, isolated_from=apart)
     head = repository.side("head")
-    with pytest.raises(Unusable, match=r"base: it imported .*tree/networks.py, which is not of its revision"):
+    with pytest.raises(Unusable, match=r"base: it imported .*tree:/networks.py, which is not of its revision"):
         repository.run(base, head)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,34 +16,13 @@ from typer.testing import CliRunner, Result
 from nets.cli.app import app
 from tests.ab.test_interleave import BENCHMARK, CONFTEST, INI
 from tests.support.records import record
-
-
-def git(*arguments: str) -> str:
-    """Run git here, as somebody."""
-    command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def commit(files: dict[str, str]) -> None:
-    """Write files, and commit them."""
-    for name, text in files.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(text)
-    git("add", "-A")
-    git("commit", "--quiet", "-m", "x")
+from tests.support.repositories import commit, git, made, nothing_left
 
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A git repository that one stands in, worktrees and all in a folder of the test's own; no network data."""
-    (tmp_path / "repository").mkdir()
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.chdir(tmp_path / "repository")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.delenv("NETS_DATA", raising=False)
-    git("init", "--quiet", "-b", "main")
-    return tmp_path / "repository"
+    """That one stands in."""
+    return made(tmp_path, monkeypatch)
 
 
 RECORDING = """
@@ -84,12 +62,6 @@ def without_torch(seconds: float = 0.5) -> dict[str, str]:
 def ran(*arguments: str) -> Result:
     """Call the command."""
     return CliRunner().invoke(app, ["ab", *arguments])
-
-
-def nothing_left(repository: Path) -> None:
-    """No worktree is known or left."""
-    assert len(git("worktree", "list").splitlines()) == 1
-    assert not list((repository.parent / "temporary").glob("nets-ab-*"))
 
 
 def test_two_commits(repository: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from nets.ab import child_plugin
 from nets.errors import Unusable
@@ -19,8 +24,8 @@ from nets.machine.cpu import callers_environment
 PLUGIN = "nets_ab_side"
 USAGE_ERROR = 4
 """Pytest's exit code for an option that it doesn't accept."""
-INTERRUPT_TIMEOUT_S = 30.0
-"""How long a child that was interrupted may take to write its file."""
+INTERRUPT_TIMEOUT_S = 5.0
+"""How long children that were interrupted may take to write their files."""
 
 
 class CellsRefused(Unusable):
@@ -54,10 +59,19 @@ class ChildSpec:
 
 
 def child_environment(folder: Path, plugin_folder: Path | None = None) -> dict[str, str]:
-    """Our caller's variables, the folder's `src` first on the path; without those that a git hook or xdist has set."""
+    """Our caller's variables, the folder's `src` first on the path; without those that a git hook or xdist has set.
+
+    Raises Unusable for a folder that the path can't hold.
+    """
     sources = folder / "src"
-    paths = [plugin_folder, sources if sources.is_dir() else None, os.environ.get("PYTHONPATH")]
-    path = os.pathsep.join(str(each) for each in paths if each)
+    ours = [str(each) for each in (plugin_folder, sources if sources.is_dir() else None) if each]
+    for each in ours:
+        if os.pathsep in each:
+            raise Unusable(
+                f"{each}: PYTHONPATH can't hold a folder with {os.pathsep!r} in its path: rename it, or for temporary "
+                f"files set TMPDIR"
+            )
+    path = os.pathsep.join([*ours, *filter(None, [os.environ.get("PYTHONPATH")])])
     removed = ("GIT_", "PYTEST_XDIST_")
     kept = {name: value for name, value in callers_environment().items() if not name.startswith(removed)}
     return {**kept, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
@@ -71,12 +85,15 @@ class Child:
         self.spec = spec
         self.collected: dict[str, str] = {}
         self.at: Waiting | None = None
+        self._has_ended = False
         self._pipe, theirs = Pipe()
-        spec.json.unlink(missing_ok=True)
+        ending, self._alive = Pipe(duplex=False)  # nothing is sent by it; it closes when this process ends
         command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
-        variables = {**child_environment(spec.folder, plugin_folder), child_plugin.PIPE: str(theirs.fileno())}
-        variables[child_plugin.ISOLATED_FROM] = os.pathsep.join(map(str, spec.isolated_from or ()))
-        with theirs, spec.log.open("ab") as log:
+        variables = child_environment(spec.folder, plugin_folder)
+        variables |= {child_plugin.PIPE: str(theirs.fileno()), child_plugin.PARENT: str(ending.fileno())}
+        if spec.isolated_from is not None:
+            variables[child_plugin.ISOLATED_FROM] = json.dumps([str(folder) for folder in spec.isolated_from])
+        with theirs, ending, spec.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
                     command,
@@ -85,11 +102,12 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[theirs.fileno(), ending.fileno()],
                     start_new_session=True,  # Ctrl-C reaches the parent alone, which passes it on
                 )
             except OSError as error:
                 self._pipe.close()
+                self._alive.close()
                 raise Unusable(f"{spec.name}: {spec.python} can't be run: {error.strerror}") from error
 
     def collect(self) -> None:
@@ -120,25 +138,35 @@ class Child:
         """Wait for its end. Raises Unusable if it left no JSON file, or waits in a test that is not its turn."""
         if self.at is not None:
             raise Unusable(f"{self.spec.name}: it came to {self.at.test} out of turn; does a plug-in reorder tests?")
-        self._process.wait()
+        self._wait()
         if not self.spec.json.is_file():
             raise Unusable(self._why_it_ended("left no JSON file"))
 
     def interrupt(self) -> None:
-        """Have it end now, as by Ctrl-C, its finished rounds kept; by force if it takes too long."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(INTERRUPT_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        """Ask it to end now, as by Ctrl-C, its finished rounds kept."""
+        self._process.send_signal(signal.SIGINT)
+
+    def end_by(self, deadline: float) -> None:
+        """Wait for its end until `time.monotonic()` is so far, then end it by force."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        self.kill()
 
     def kill(self) -> None:
         """Kill it, and the processes that it started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process.poll() is None:
+            _kill_session(self._process.pid)
+        self._wait()
         self._pipe.close()
+        self._alive.close()
+
+    def _wait(self) -> int:
+        """Wait for its end, and kill what it has left running."""
+        status = self._process.wait()
+        if not self._has_ended:  # later its number may be another's
+            _kill_session(self._process.pid)
+            self._has_ended = True
+        return status
 
     def _send(self, message: object) -> None:
         """Answer it, and wait until it asks again or ends."""
@@ -149,7 +177,7 @@ class Child:
             return
         question = self._read()
         if question is None:
-            self._process.wait()  # its end, which frees the GPU's context, must not overlap the other's turn
+            self._wait()  # its end, which frees the GPU's context, must not overlap the other's turn
         self.at = None if question is None else Waiting(**question)
 
     def _read(self) -> dict[str, Any] | None:
@@ -166,11 +194,28 @@ class Child:
 
     def _why_it_ended(self, what: str) -> str:
         """A sentence with the last error in its log."""
-        status = self._process.wait()
+        status = self._wait()
         lines = [line for line in self.spec.log.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("ERROR") and "usage:" not in line]
+        errors = [line for line in lines if re.match(r"ERROR(?!: usage:)|(\S+ )*\S+: error: ", line)]
         last = [*lines, *errors][-1] if lines else "nothing"
         return f"{self.spec.name}: its pytest {what} (exit {status}): {last} (all of it: {self.spec.log})"
+
+
+def _kill_session(leader: int) -> None:
+    """Kill all processes of a session, in whatever process group they are; one that left it is not found."""
+    killed: set[int] = set()
+    while found := {pid for pid in psutil.pids() if _session(pid) == leader} - killed:
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= found
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
 
 
 def accepts_option(spec: ChildSpec, option: str) -> bool:

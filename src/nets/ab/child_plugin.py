@@ -7,6 +7,7 @@ the other session has the machine to itself.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -19,9 +20,11 @@ import pytest
 
 PIPE = "NETS_AB_PIPE"
 """Names the variable with the number of the pipe's descriptor, which this process inherits."""
+PARENT = "NETS_AB_PARENT"
+"""Names the variable with the number of a descriptor that comes to its end when `nets ab` has ended."""
 ISOLATED_FROM = "NETS_AB_ISOLATED_FROM"
-"""Names the variable with two folders, if this session runs in a worktree: the repository's own working tree, from
-which nothing may be imported, and the worktree, which may lie in it."""
+"""Names the variable with two folders, in JSON, if this session runs in a worktree: the repository's own working
+tree, from which nothing may be imported, and the worktree, which may lie in it."""
 
 
 class NoMoreRounds(BaseException):
@@ -33,6 +36,7 @@ class ParentConnection:
 
     def __init__(self, descriptor: int) -> None:
         self._pipe = Connection(descriptor)
+        os.register_at_fork(after_in_child=self._pipe.close)  # held by a worker, it would hide this process's end
 
     def ask(self, **question: Any) -> Any:
         """Send a question, and wait for the answer."""
@@ -105,7 +109,7 @@ def _foreign_import() -> str | None:
     given = os.environ.get(ISOLATED_FROM)
     if not given:
         return None
-    tree, own = given.split(os.pathsep)
+    tree, own = json.loads(given)
     for module in list(sys.modules.values()):
         named = getattr(module, "__dict__", {}).get("__file__")
         file = Path(named).resolve() if isinstance(named, str) else Path()
@@ -120,8 +124,22 @@ def _is_installed(file: Path) -> bool:
     return "site-packages" in file.parts or file.is_relative_to(sys.base_prefix) or file.is_relative_to(sys.prefix)
 
 
+def _end_with(parent: int) -> None:
+    """Have this process, and those that it started, killed as soon as `nets ab` has ended, were it amid a round.
+
+    By a process that sleeps: a thread would make Python warn of every fork.
+    """
+    ends_its_group = ["sh", "-c", "read line; kill -9 0"]
+    os.posix_spawn("/bin/sh", ends_its_group, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, parent, 0)])
+    os.close(parent)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the hooks. Raises UsageError if workers are to run rounds at the same time."""
     if config.getoption("dist", "no") != "no":
         raise pytest.UsageError("nets ab measures one round at a time: run it without -n")
-    config.pluginmanager.register(ParentConnection(int(os.environ[PIPE])), "nets-ab-turns")
+    pipe, parent = int(os.environ[PIPE]), int(os.environ[PARENT])
+    for each in (pipe, parent):
+        os.set_inheritable(each, False)
+    _end_with(parent)
+    config.pluginmanager.register(ParentConnection(pipe), "nets-ab-turns")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -12,8 +12,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from nets.ab import child_plugin
-from nets.ab.child import PLUGIN, CellsRefused, Child, ChildSpec, accepts_option
+from nets.ab.child import INTERRUPT_TIMEOUT_S, PLUGIN, CellsRefused, Child, ChildSpec, accepts_option
 from nets.ab.interleave import Sitting, StopRequest
+from nets.ab.leftovers import own_folder
 from nets.ab.looks import Plan, Verdict, plan
 from nets.errors import Unusable, counted
 from nets.gate.limits import Limits
@@ -50,24 +51,27 @@ def measure(
 ) -> None:
     """Measure base and head until every cell is decided, the last sitting is over, or a stop is requested.
 
-    Each side's rounds of all sittings are written to its `json`; `bands`: each side's, or why it has none. A second
-    request to stop comes as KeyboardInterrupt: then of the sitting under way only what its files hold is kept.
-    Raises Unusable, TooFewRounds.
+    Each side's rounds of all sittings are written to its `json` after each sitting, so that a process that is killed
+    keeps the finished ones; `bands`: each side's, or why it has none. A second request to stop comes as
+    KeyboardInterrupt: then of the sitting under way only what its files hold is kept, and a third doesn't wait for
+    these. Raises Unusable, also where no sitting was finished: then what was at `json` is still there; TooFewRounds.
     """
     for side in sides:
         side.log.unlink(missing_ok=True)
-        side.json.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="nets-ab-sittings-") as folder:
-        shutil.copy(child_plugin.__file__, Path(folder) / f"{PLUGIN}.py")
+    with own_folder() as folder:
+        shutil.copy(child_plugin.__file__, folder / f"{PLUGIN}.py")
         cells = {side.name: settings.cells for side in sides}
-        measurement = _Measurement(sides, settings, stop, say, Path(folder), cells)
+        measurement = _Measurement(sides, settings, stop, say, folder, cells)
         try:
             for k in range(settings.max_sittings):
                 measurement.sit(k)
+                measurement.write(bands)
                 if stop.is_made or not measurement.undecided:
                     break
         finally:
-            measurement.write(bands)  # an error in a late sitting loses no finished one
+            measurement.write(bands)  # what an error or a third Ctrl-C found not yet written
+    if not measurement.files:
+        raise Unusable("no sitting was finished by both sides, and nothing is written")
 
 
 @dataclass(slots=True)
@@ -84,6 +88,7 @@ class _Measurement:
     undecided: list[str] = field(default_factory=list)
     log_ratios: dict[str, list[float]] = field(default_factory=dict)
     files: list[tuple[Path, Path]] = field(default_factory=list)
+    n_written: int = 0
 
     def sit(self, k: int) -> None:
         """The `k`-th sitting, from 0, and the look after it."""
@@ -133,6 +138,9 @@ class _Measurement:
             except KeyboardInterrupt:
                 for child in children.values():
                     child.interrupt()
+                deadline = time.monotonic() + INTERRUPT_TIMEOUT_S
+                for child in children.values():
+                    child.end_by(deadline)
         files = (base.spec.json, head.spec.json)
         if all(path.is_file() for path in files):
             for path in files:
@@ -145,11 +153,14 @@ class _Measurement:
         self._look(k + 1, sitting)
 
     def write(self, bands: Sequence[Bands | str]) -> None:
-        """Write the result file of each side; none where no sitting was finished."""
+        """Write the result file of each side; none where no sitting was finished since the last time."""
+        if len(self.files) == self.n_written:
+            return
         n_looks = len(self.plan.looks) if self.plan is not None else self.settings.n_looks
         pairing = Pairing(id=uuid4().hex, rounds=self.settings.n_rounds, looks=n_looks)
         for side, of_side, files in zip(self.sides, bands, zip(*self.files, strict=True), strict=False):
             merge_runs(files, pairing, of_side, side.json)
+        self.n_written = len(self.files)
 
     def _spec(self, side: ChildSpec, k: int) -> ChildSpec:
         """A side as it is started for the `k`-th sitting."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from shutil import which
@@ -89,13 +89,19 @@ def ab(
         files = {name: out / f"{name}.json" for name in ("base", "head")}
         refuse_overwriting(*files.values(), markdown, json_file)
         plan(1, settings.max_sittings, looks, limits)  # refused before anything is started
-        with ended_by_sigterm(), worktree.checked_out(base, head) as checkouts:
+        with ExitStack() as stack:
+            for file in files.values():
+                stack.enter_context(durable.sole_writer(file, "--out"))
+            stack.enter_context(ended_by_sigterm())
+            checkouts = stack.enter_context(worktree.checked_out(base, head))
             sides, bands = [], []
             for name, option, python, checkout in (
                 ("base", "--python-a", python_a, checkouts[0]),
                 ("head", "--python-b", python_b, checkouts[1]),
             ):
                 typer.echo(f"{name}: {plain(checkout.name)}{f', {python}' if python else ''}")
+                for sentence in checkout.absent:
+                    typer.echo(f"{name}: {plain(sentence, 1_000)}", err=True)
                 bands.append(_bands(checkout.folder / tests))
                 side = ChildSpec(
                     name,
@@ -111,8 +117,7 @@ def ab(
                 sides.append(side)
             with stopped_by_ctrl_c(stop, partial(typer.echo, err=True)):
                 measure((sides[0], sides[1]), bands, settings, stop, lambda line: typer.echo(plain(line, 1_000)))
-        if all(file.is_file() for file in files.values()):
-            typer.echo(f"records: {files['base']}, {files['head']}")
+        typer.echo(f"records: {files['base']}, {files['head']}")
         exit_code = judge_files(files["base"], files["head"], limits, markdown, json_file)
     except NetsError as error:
         if not stop.is_made:

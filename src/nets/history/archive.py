@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nets.errors import Unusable, counted
+from nets.records.git import git
 from nets.records.run import Run, read_run
 
 NOT_SEARCHED = {".git", ".hg", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
@@ -138,18 +138,11 @@ def _ranks(ids: list[str | None], repository: Path) -> dict[str, int]:
     wanted = sorted({each for each in ids if each is not None})
     if None in ids:
         return {}
+    listed = "".join(f"{each}\n" for each in wanted)
+    order = ("rev-list", "--topo-order", "--reverse", "--stdin")
     try:
-        done = subprocess.run(
-            ["git", "rev-list", "--topo-order", "--reverse", "--stdin"],
-            input="".join(f"{each}\n" for each in wanted),
-            cwd=repository,
-            env={**os.environ, "GIT_NO_LAZY_FETCH": "1"},  # a partial clone would ask its server
-            capture_output=True,
-            text=True,
-            timeout=GIT_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, ValueError, subprocess.SubprocessError):
+        known = git(*order, folder=repository, given=listed, may_fetch=False, timeout_s=GIT_TIMEOUT_S)
+    except (Unusable, ValueError):
         return {}
-    place = {each: i for i, each in enumerate(done.stdout.split())}
+    place = {each: i for i, each in enumerate(known.split())}
     return {each: place[each] for each in wanted} if place.keys() >= set(wanted) else {}

@@ -32,13 +32,14 @@ def git(
 ) -> str:  # fmt: skip
     """The output of a git command in a folder (default: the current one). Raises Unusable with git's own message.
 
-    `may_fetch`: whether a partial clone may ask its server.
+    `may_fetch`: whether a partial clone may ask its server. The index is not written to where git only looks, and a
+    Ctrl-C reaches this process alone.
     """
-    variables = outside_variables() | ({} if may_fetch else {"GIT_NO_LAZY_FETCH": "1"})
+    variables = outside_variables() | {"GIT_OPTIONAL_LOCKS": "0"} | ({} if may_fetch else {"GIT_NO_LAZY_FETCH": "1"})
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=folder, env=variables, input=given, timeout=timeout_s,
-            capture_output=True, text=True, errors="replace",
+            capture_output=True, text=True, errors="replace", start_new_session=True,
         )  # fmt: skip
     except OSError as error:
         raise Unusable(f"git can't be run: {error.strerror}") from error
