@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from shutil import get_terminal_size
@@ -43,6 +42,7 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
     from nets.records import durable
     from nets.records.run import read_run
     from nets.report.gate import gate_lines, gate_markdown
+    from nets.report.text import json_text
 
     refuse_overwriting(base, head, markdown, json_file)
     found = judge_runs(read_run(base), read_run(head), limits)
@@ -51,7 +51,7 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
     if markdown is not None:
         durable.write(markdown, gate_markdown(found))
     if json_file is not None:
-        durable.write(json_file, json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n")
+        durable.write(json_file, json_text(found.to_json()))
     return found.exit_code
 
 
