@@ -55,6 +55,7 @@ BAD: list[tuple[Callable[[Path], object], str]] = [
     (_edited('"nets": {', '"nets": {"unknown": ' + 60 * "[" + 60 * "]" + ", "), "more than 50 deep in one another"),
     (_edited('"lenet5"', '"\\ud800"'), "field"),
     (lambda path: path.symlink_to("/dev/zero"), "not a plain file"),
+    (lambda path: path.symlink_to(path.name), "symbolic links"),
     (_edited("1.5", "-1.5"), "train_s': Input should be greater than or equal to 0"),
     (lambda path: path.write_text(json.dumps(content(record(), record()))), "mnist-lenet5 is there 2 times"),
     (lambda path: path.mkdir(), "not a plain file"),

@@ -57,12 +57,20 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
 
 def refuse_overwriting(base: Path, head: Path, *outputs: Path | None) -> None:
     """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
-    taken = {base.resolve(), head.resolve()}
+    taken = {resolved(base), resolved(head)}
     for output in outputs:
         if output is None:
             continue
-        if output.resolve() in taken:
+        if resolved(output) in taken:
             raise Unusable(f"{output}: it is named twice, and would be written over")
         if not output.parent.is_dir():
             raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
-        taken.add(output.resolve())
+        taken.add(resolved(output))
+
+
+def resolved(path: Path) -> Path:
+    """Without links. Raises Unusable for links in a circle, of which Python up to 3.12 says so by a RuntimeError."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise Unusable(f"{path}: too many levels of symbolic links") from error

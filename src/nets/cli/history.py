@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nets.cli.common import Cells, Json
+from nets.cli.common import Cells, Json, resolved
 from nets.errors import Unusable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _demand_free(outputs: list[Path]) -> None:
     """Refuse to write over a result file, or twice over one. Raises Unusable."""
     from nets.records.run import is_benchmark_file
 
-    if len({output.resolve() for output in outputs}) < len(outputs):
+    if len({resolved(output) for output in outputs}) < len(outputs):
         raise Unusable(f"{outputs[0]}: it is named twice, and would be written over")
     for output in outputs:
         if output.is_file() and is_benchmark_file(output):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import chain
 
@@ -66,8 +66,10 @@ def _caption(history: History) -> str:
 def _distinguishing_conditions(history: History) -> dict[tuple[str, tuple[Condition, ...]], str]:
     """For each cell measured under several conditions: the facts in which they differ."""
     found = {}
-    for cell in {line.cell for line in history.lines}:
-        conditions = {line.under for line in history.lines if line.cell == cell}
+    of_cell: dict[str, set[tuple[Condition, ...]]] = defaultdict(set)
+    for line in history.lines:
+        of_cell[line.cell].add(line.under)
+    for cell, conditions in of_cell.items():
         n_values = Counter(condition.fact for condition in set(chain.from_iterable(conditions)))
         for each in conditions:
             if differing := [f"{c.fact} {c.value}" for c in each if n_values[c.fact] > 1]:
