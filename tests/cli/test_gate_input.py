@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from nets.records.cell import Outcome
 from nets.records.run import read_run
 from tests.support.commands import runner
 from tests.support.gating import content, write
-from tests.support.hostile import BAD, EVIL, FULL, gigabyte, leaves
+from tests.support.hostile import BAD, EVIL, FULL, demand_inert, gigabyte, leaves
 from tests.support.records import record
 
 ran = runner("gate")
@@ -41,10 +42,14 @@ def test_foreign_text_is_harmless() -> None:
     head = write("b", record(outcome=failed, device=record().device.model_copy(update={"name": EVIL})), torch=EVIL)
     Path("c").write_text(json.dumps(content(record()) | {"nets": {"not_run": [{"cell": EVIL, "because": EVIL}]}}))
     for other in (head, "c"):
-        output = ran(base, other, "--markdown", "page.md").output
-        assert "\x1b" not in output
+        output = ran(base, other, "--markdown", "page.md", "--json", "all").output
+        assert "##[" not in Path("all").read_text()
+        found = json.loads(Path("all").read_text())["findings"]
+        assert any(EVIL in finding["because"] or EVIL in finding["cell"] for finding in found)
+        demand_inert(output)
         assert "\n#" not in output
         page = Path("page.md").read_text()
+        demand_inert(page)
         assert not any(forbidden in page for forbidden in ("\x1b", "<script", "](", "![", "`", "@everyone", "http:"))
         (header, *rows) = [line for line in page.splitlines() if line.startswith("|")]
         assert {row.count("|") for row in rows} == {header.count("|")}
@@ -67,10 +72,29 @@ def test_bad_files(make: Callable[[Path], object], message: str) -> None:
 @pytest.mark.usefixtures("folder")
 def test_junk_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gigabyte is refused by its size, before it is read."""
+
+    class Unread(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            pytest.fail("read")
+
     gigabyte(Path("bad.json"))
-    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
+    monkeypatch.setattr("nets.records.foreign.open", Unread, raising=False)
     with pytest.raises(Unusable, match="1,073,741,824 bytes"):
         read_run(Path("bad.json"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_each_file_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Base and head are one snapshot each, whoever replaces them meanwhile."""
+    opened: list[str] = []
+
+    def opener(path: str, flags: int) -> int:
+        opened.append(Path(path).name)
+        return os.open(path, flags)
+
+    monkeypatch.setattr("nets.records.foreign._opened", opener)
+    assert ran(write("a", record()), write("b", record()), "--markdown", "page.md", "--json", "all").exit_code == 0
+    assert sorted(opened) == ["a", "b"]
 
 
 @pytest.mark.usefixtures("folder")

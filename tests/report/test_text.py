@@ -38,6 +38,13 @@ def test_markdown_has_no_markup(text: str) -> None:
         ("left \u202eright", "left �right"),
         ("x" * 301, "x" * 299 + "…"),
         ("\ud800", "�"),
+        ("::error::x", ":�error::x"),
+        (" \ufe0f::error::x", "\ufe0f:�error::x"),
+        ("a::b", "a::b"),
+        ("x ##[set-output name=a]b", "x #�[set-output name=a]b"),
+        ("###[error]", "##�[error]"),
+        ("\x1b]8;;http://e.vil\x1b\\\\x\x1b]8;;\x1b\\\\", "�]8;;http://e.vil�\\\\x�]8;;�\\\\"),
+        ("a\u2066\u200b\u2028\x85b", "a�� b"),
     ],
 )
 def test_plain(text: str, made: str) -> None:

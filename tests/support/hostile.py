@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,18 @@ from nets.records.cell import Band
 from tests.support.gating import GPU, content, traced
 from tests.support.records import one_round, record, seen_of_gpu
 
-EVIL = "\x1b[31m<script>alert(1)</script>|[x](http://e.vil)\n# @everyone `a` ![i](j)"
+EVIL = (
+    "::error::\x1b[31m<script>alert(1)</script>|[x](http://e.vil)\n# @everyone `a` ![i](j)\n::error::x\n##[error]x"
+    "[link=http://e.vil]y[/link][bold]z \x1b]8;;http://e.vil\x1b\\\\ \u202e\u2066"
+)
+
+
+def demand_inert(output: str) -> None:
+    """Nothing in it moves a cursor, is invisible, or is a command to GitHub's runner."""
+    for line in output.split("\n"):
+        assert not {unicodedata.category(each) for each in line} & {"Cc", "Cf", "Cs", "Zl", "Zp"}, line
+        assert not line.lstrip().startswith("::"), line
+        assert "##[" not in line, line
 
 
 def gigabyte(path: Path) -> None:
@@ -34,14 +46,21 @@ BAD: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: path.write_text("[1]"), "not a pytest-benchmark file"),
     (lambda path: path.write_text('{"benchmarks": []}'), "it has no field 'nets'"),
     (lambda path: path.write_text('{"benchmarks": [], "nets": {}}'), "field 'machine_info'"),
-    (_edited('"schema": 1, "kind"', '"schema": 2, "kind"'), "field 'schema' is 2"),
-    (_edited("1.5", "NaN"), "it holds NaN"),
-    (_edited("1.5", "1e999"), "train_s': Input should be a finite number"),
+    (_edited('"schema": 2, "kind"', '"schema": 3, "kind"'), "field 'schema' is 3"),
+    (_edited("1.5", "NaN"), "train_s': Input should be a finite number"),
+    (_edited("1.5", "1e999"), "train_s': no measurement gives such a number"),
+    (_edited("1.5", "1" + 400 * "0"), "train_s': no measurement gives such a number"),
+    (_edited("1.5", 5_000 * "1"), "not JSON: Exceeds the limit"),
+    (_edited('"seed": 0', '"seed": 0, "seed": 1'), "the key 'seed' is there twice"),
+    (_edited('"nets": {', '"nets": {"unknown": ' + 60 * "[" + 60 * "]" + ", "), "more than 50 deep in one another"),
+    (_edited('"lenet5"', '"\\ud800"'), "field"),
+    (lambda path: path.symlink_to("/dev/zero"), "not a plain file"),
+    (lambda path: path.symlink_to(path.name), "symbolic links"),
     (_edited("1.5", "-1.5"), "train_s': Input should be greater than or equal to 0"),
     (lambda path: path.write_text(json.dumps(content(record(), record()))), "mnist-lenet5 is there 2 times"),
     (lambda path: path.mkdir(), "not a plain file"),
     (os.mkfifo, "not a plain file"),
-    (gigabyte, "1,073,741,824 bytes; a run's file has at most"),
+    (gigabyte, "1,073,741,824 bytes; at most 200,000,000 are read"),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from nets.cells.catalog import protocol_for
 from nets.records.cell import Accuracy, CellFacts, Cpu, Depth, Device, Execution, Network, Outcome, Result, Round, Where
+from nets.records.comparisons import Growth, SideBySide, ThroughputPoint, TimedSide, ratio_of
 from nets.records.gpu import GPU_FIGURES, Gpu, Missing, Trace
 
 EXECUTION = Execution(
@@ -68,3 +69,30 @@ def record(dataset: str = "mnist", model: str = "lenet5", **changes: Any) -> Res
         "outcome": Outcome(status="passed"),
     }  # fmt: skip
     return Result(**{**values, **changes})
+
+
+_SIDES = tuple(
+    TimedSide(name=name, execution=EXECUTION, per="step", seconds=seconds)
+    for name, seconds in (("a", (1.0, 2.0)), ("b", (2.0, 2.0)))
+)
+SIDE_BY_SIDE = SideBySide(
+    of="a over b",
+    cell=record().cell,
+    protocol=record().protocol,
+    device=record().device,
+    where=record().where,
+    sides=(_SIDES[0], _SIDES[1]),
+    ratio=ratio_of(_SIDES[0].seconds, _SIDES[1].seconds),
+)
+GROWTH = Growth(
+    cell=record().cell,
+    protocol=record().protocol,
+    pipeline="resident",
+    device=record().device,
+    where=record().where,
+    training_flop_per_image=1_000,
+    matmul_flop_per_s=(1e9, 2e9),
+    matmul_tf32=False,
+    by_batch_size=(ThroughputPoint(batch_size=32, n_train=100, mode="eager", threads=1, step_s=(0.1, 0.2)),),
+    by_set_size=(),
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from shutil import get_terminal_size
@@ -43,6 +42,7 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
     from nets.records import durable
     from nets.records.run import read_run
     from nets.report.gate import gate_lines, gate_markdown
+    from nets.report.text import json_text
 
     refuse_overwriting(base, head, markdown, json_file)
     found = judge_runs(read_run(base), read_run(head), limits)
@@ -51,18 +51,26 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
     if markdown is not None:
         durable.write(markdown, gate_markdown(found))
     if json_file is not None:
-        durable.write(json_file, json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n")
+        durable.write(json_file, json_text(found.to_json()))
     return found.exit_code
 
 
 def refuse_overwriting(base: Path, head: Path, *outputs: Path | None) -> None:
     """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
-    taken = {base.resolve(), head.resolve()}
+    taken = {resolved(base), resolved(head)}
     for output in outputs:
         if output is None:
             continue
-        if output.resolve() in taken:
+        if resolved(output) in taken:
             raise Unusable(f"{output}: it is named twice, and would be written over")
         if not output.parent.is_dir():
             raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
-        taken.add(output.resolve())
+        taken.add(resolved(output))
+
+
+def resolved(path: Path) -> Path:
+    """Without links. Raises Unusable for links in a circle, of which Python up to 3.12 says so by a RuntimeError."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise Unusable(f"{path}: too many levels of symbolic links") from error

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nets.cli.common import Cells, Json
+from nets.cli.common import Cells, Json, resolved
 from nets.errors import Unusable
 
 if TYPE_CHECKING:
@@ -39,16 +38,17 @@ def history(
     from nets.records import durable
     from nets.report.action_benchmark import entries
     from nets.report.history import history_lines
+    from nets.report.text import json_text
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
     _demand_free(outputs)
     found = history_of(read_archive(folder, without=outputs), Path.cwd(), _names(cells), _names(metric))
-    contents: dict[Path, object] = {} if json_file is None else {json_file: found.to_json()}
+    contents: dict[Path, dict[str, Any] | list[Any]] = {} if json_file is None else {json_file: found.to_json()}
     if export is not None:
         durable.make_writable(export, "--export")
         contents |= {export / name: entries(found, worse) for name, worse in EXPORTS.items()}
     for path, content in contents.items():
-        durable.write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        durable.write(path, json_text(content))
     width, color = get_terminal_size().columns, sys.stdout.isatty()
     typer.echo("\n".join(history_lines(found, width=width, color=color, everything=everything)))
 
@@ -67,7 +67,7 @@ def _demand_free(outputs: list[Path]) -> None:
     """Refuse to write over a result file, or twice over one. Raises Unusable."""
     from nets.records.run import is_benchmark_file
 
-    if len({output.resolve() for output in outputs}) < len(outputs):
+    if len({resolved(output) for output in outputs}) < len(outputs):
         raise Unusable(f"{outputs[0]}: it is named twice, and would be written over")
     for output in outputs:
         if output.is_file() and is_benchmark_file(output):

@@ -36,6 +36,7 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
     }
     comparable = [compared for compared in both.values() if compared.is_comparable(limits)]
     tests = paired_tests(comparable, limits)
+    why_not_in_head = head.why_not_run
     found: list[Finding | None] = []
     for cell in sorted(in_base.keys() | in_head.keys()):
         if cell in both:
@@ -43,7 +44,7 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
         elif cell in in_head:
             found += _new(in_head[cell], limits)
         else:
-            because = head.why_not_run(cell) or "head's file says nothing of it"
+            because = why_not_in_head.get(cell) or "head's file says nothing of it"
             because = f"in base, not in head: {because}"
             found.append(Finding(cell=cell, metric="cell", status="missing", because=because))
     findings = tuple(filter(None, found))
@@ -129,8 +130,9 @@ def _notes(base: Run, head: Run, cells: Iterable[ComparedCell], limits: Limits, 
         if was != is_ and was is not None and is_ is not None:
             yield f"another {name}, which forbids no comparison: base {was}, head {is_}"
     yield from incomparable_figures(cells)
+    measured = {result.id for run in (base, head) for result in run.cells}
     for cell, because in dict([*head.not_run, *base.not_run]).items():
-        if base.cell(cell) is None and head.cell(cell) is None:
+        if cell not in measured:
             yield f"neither side ran {cell}: {because}"
 
 

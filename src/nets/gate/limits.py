@@ -6,7 +6,6 @@ that exchanging base and head exchanges regressed and improved.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -15,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from nets.errors import Unusable
 from nets.records.base import Record, first_fault
+from nets.records.foreign import read_toml
 from nets.records.metrics import Family
 from nets.stats.inference import MIN_PAIRS
 
@@ -83,10 +83,7 @@ class _File(BaseModel):
 
 def read_limits(path: Path) -> Limits:
     """Read the table `[gate]` of a TOML file. Raises Unusable, naming the file and the field."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Unusable(f"{path}: {error}") from error
+    table = read_toml(path)
     if "gate" not in table:
         raise Unusable(f"{path}: it has no table [gate]")
     try:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nets.errors import Unusable
+from nets.records.foreign import out_of_bounds
 
 FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True)
 SCHEMA = 2
@@ -37,8 +38,10 @@ def parse(record: object, source: str, kind: type[R]) -> R:
     if not isinstance(record, dict) or "schema" not in record:
         raise Unusable(f"{source}: not a record of nets: it has no field 'schema'")
     if record["schema"] != SCHEMA:
-        found = f"field 'schema' is {record['schema']!r}; this version of nets reads {SCHEMA}: measure it again"
+        found = f"field 'schema' is {record['schema']!r:.80}; this version of nets reads {SCHEMA}: measure it again"
         raise Unusable(f"{source}: {found}")
+    if (fault := out_of_bounds(record)) is not None:
+        raise Unusable(f"{source}: {fault}")
     try:
         return kind.model_validate_json(json.dumps(record))
     except ValidationError as error:

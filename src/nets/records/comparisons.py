@@ -12,6 +12,10 @@ from nets.records.base import Record
 from nets.records.cell import CellFacts, Depth, Device, Execution, Network, Protocol, Round, Where
 
 CONFIDENCE = 0.95
+Positive = Annotated[float, Field(ge=1e-12)]
+"""What may be divided by: nothing that was measured is smaller."""
+Seconds = Annotated[tuple[Annotated[float, Field(ge=1e-12, le=1e9)], ...], Field(min_length=1, max_length=1_000)]
+"""One of each turn."""
 
 
 class TimedSide(Record):
@@ -20,7 +24,7 @@ class TimedSide(Record):
     name: str
     execution: Execution | None
     per: Literal["round", "step"]
-    seconds: tuple[Annotated[float, Field(gt=0)], ...]
+    seconds: Seconds
 
 
 class PairedRatio(Record):
@@ -80,9 +84,6 @@ def ratio_of(first: Sequence[float], second: Sequence[float], confidence: float 
     )
 
 
-Seconds = tuple[Annotated[float, Field(gt=0)], ...]
-
-
 class ThroughputPoint(Record):
     """Training at one batch size on one number of images: the seconds a step of each turn, epoch's start and end in it.
 
@@ -118,7 +119,7 @@ class Growth(Record):
     device: Device
     where: Where
     training_flop_per_image: int = Field(gt=0)
-    matmul_flop_per_s: Seconds
+    matmul_flop_per_s: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1_000)]
     matmul_tf32: bool
     by_batch_size: tuple[ThroughputPoint, ...]
     by_set_size: tuple[ThroughputPoint, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import stat
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from nets.errors import Unusable
 from nets.records.base import Record, first_fault, parse
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
+from nets.records.foreign import out_of_bounds, read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Harness(Record):
     `data_s`: loading data sets and making batches of them. `setup_s`: building, warm-up, capture. `other_s`: the rest.
     """
 
-    wall_s: float = Field(ge=0)
+    wall_s: float = Field(ge=1e-3)
     timed_s: float = Field(ge=0)
     import_s: float = Field(ge=0)
     data_s: float = Field(ge=0)
@@ -118,13 +117,10 @@ class Run:
         """Every record, timed or not."""
         return (*self.results, *self.unfinished)
 
-    def cell(self, cell_id: str) -> Result | None:
-        """The record of a cell; None where there is none."""
-        return next((result for result in self.cells if result.id == cell_id), None)
-
-    def why_not_run(self, cell_id: str) -> str | None:
-        """Why a cell did not run; None where the file doesn't say."""
-        return next((because for cell, because in self.not_run if cell == cell_id), None)
+    @property
+    def why_not_run(self) -> dict[str, str]:
+        """Why each cell did not run, by its id."""
+        return dict(reversed(self.not_run))
 
     def demand_one_record_a_cell(self) -> None:
         """Refuse a run in which several tests measured one cell. Raises Unusable, naming cell and tests."""
@@ -141,7 +137,8 @@ class Run:
                 )
 
 
-MAX_BYTES = 200_000_000
+MAX_ROUNDS = 1_000
+"""As many as a protocol can have."""
 
 
 class _Versions(BaseModel):
@@ -190,7 +187,7 @@ def read_run(path: Path) -> Run:
 
 def read_content(path: Path) -> dict[str, Any]:
     """The same as plain JSON, not looked into yet. Raises Unusable for what is not a file of nets."""
-    content = _json(path)
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise Unusable(f"{path}: not a pytest-benchmark file: it has no list 'benchmarks'")
     if not isinstance(content.get("nets"), dict):
@@ -200,6 +197,9 @@ def read_content(path: Path) -> dict[str, Any]:
 
 def parsed_run(content: Mapping[str, Any], source: str) -> Run:
     """A file's content -> the run. Raises Unusable, naming `source` and the field."""
+    for part in ("nets", "machine_info", "commit_info", "datetime"):
+        if (fault := out_of_bounds(content.get(part), part)) is not None:
+            raise Unusable(f"{source}: {fault}")
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
@@ -219,7 +219,7 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
             case "growth":
                 growth.append(parse(record, where, Growth))
             case _:
-                results.append(parse(record, where, Result))
+                results.append(_result(record, where))
                 timings.append({key: value for key, value in benchmark.items() if key != "extra_info"})
     return Run(
         source=source.encode(errors="replace").decode(),  # a file's name need not be text
@@ -228,7 +228,7 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
         side_by_side=tuple(compared),
         growth=tuple(growth),
         unfinished=tuple(
-            parse(record, f"{source}: nets.unfinished.{i}", Result) for i, record in enumerate(file.nets.unfinished)
+            _result(record, f"{source}: nets.unfinished.{i}") for i, record in enumerate(file.nets.unfinished)
         ),
         not_run=tuple((each.cell, each.because) for each in file.nets.not_run),
         versions=_versions(file.machine_info.nets),
@@ -239,10 +239,17 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
     )
 
 
+def _result(record: object, where: str) -> Result:
+    result = parse(record, where, Result)
+    if len(result.rounds) > MAX_ROUNDS:
+        raise Unusable(f"{where}: field 'rounds': {len(result.rounds):,} rounds; a cell has at most {MAX_ROUNDS:,}")
+    return result
+
+
 def is_benchmark_file(path: Path) -> bool:
     """Whether pytest-benchmark wrote it, usable or not."""
     try:
-        content = _json(path)
+        content = read_json(path)
     except Unusable:
         return False
     return isinstance(content, dict) and "benchmarks" in content
@@ -260,22 +267,3 @@ def _versions(machine: _Machine) -> Versions:
         cudnn=None if machine.cudnn is None else str(machine.cudnn),
         python=machine.versions.python,
     )
-
-
-def _json(path: Path) -> Any:
-    """A plain file's JSON: a pipe or a device has no size to refuse it by, and may never end."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise Unusable(f"{path}: not a plain file")
-        if found.st_size > MAX_BYTES:
-            raise Unusable(f"{path}: {found.st_size:,} bytes; a run's file has at most {MAX_BYTES:,}")
-        return json.loads(path.read_bytes(), parse_constant=_refuse)
-    except OSError as error:
-        raise Unusable(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise Unusable(f"{path}: not JSON: {error}") from error
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"it holds {constant}, which JSON doesn't know")

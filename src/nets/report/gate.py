@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import get_args
 
-from rich.table import Table
 from rich.text import Text
 
 from nets.errors import EXIT_CODES, Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, Finding, Gate, Status
-from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, grid, markdown, terminal_lines
+from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, Grid, markdown, terminal_lines
 from nets.report.text import ABSENT, plain, value_text
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
@@ -20,13 +19,13 @@ VERDICTS: Mapping[int, str] = {Exit.FINE: "pass", Exit.REGRESSED: "FAIL", Exit.C
 
 def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
     """The table of what is not ok, with every time and accuracy; the reasons; the verdict last."""
-    table = grid(HEADINGS, right=HEADINGS[2:7])
+    table = Grid(HEADINGS, right=HEADINGS[2:7])
     shown = _shown(gate)
     for finding in shown:
         cells = [Text(plain(cell)) for cell in _row(finding)]
         cells[-1].stylize(_style(finding.status))
         table.add_row(*cells)
-    parts: list[Text | Table] = [Text(plain(caption)) for caption in _captions(gate)]
+    parts: list[Text | Grid] = [Text(plain(caption)) for caption in _captions(gate)]
     parts += [table] if shown else []
     parts += [
         Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)) for finding in _worst_first(gate)

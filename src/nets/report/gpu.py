@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from nets.cells.catalog import CELLS
 from nets.records.cell import Result
-from nets.report.document import grid
+from nets.report.document import Grid
 from nets.report.text import ABSENT
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}
@@ -27,7 +24,7 @@ class _Row:
     style: str = ""
 
 
-def gpu_tables(results: Sequence[Result]) -> list[Table]:
+def gpu_tables(results: Sequence[Result]) -> list[Grid]:
     """A summary for each data set with a cell that ran on a GPU."""
     on_gpu = [result for result in results if result.device.type == "cuda"]
     datasets = dict.fromkeys(result.cell.dataset for result in on_gpu)
@@ -54,15 +51,15 @@ def gpu_notes(results: Iterable[Result]) -> list[str]:
     return [f"{sentence} ({', '.join(ids)})" for sentence, ids in cells.items()]
 
 
-def _table(dataset: str, results: Sequence[Result]) -> Table:
-    table = grid([f"GPU summary: {dataset}"])
+def _table(dataset: str, results: Sequence[Result]) -> Grid:
+    table = Grid([f"GPU summary: {dataset}"])
     for result in results:
-        table.add_column(Text(result.cell.model), justify="right", no_wrap=True)
+        table.add_column(result.cell.model, right=True)
     for row in ROWS:
         values = [_marked(row, result) for result in results]
         if any(value is not None for value in values):
-            cells = [Text(ABSENT if value is None else value) for value in values]
-            table.add_row(Text(row.heading), *cells, style=row.style or None)
+            cells = [ABSENT if value is None else value for value in values]
+            table.add_row(row.heading, *cells, style=row.style)
     return table
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import chain
 
-from rich.table import Table
 from rich.text import Text
 
 from nets.errors import counted
 from nets.history.archive import UNVERSIONED
 from nets.history.records import Change, Condition, History, Line, Point
-from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, grid, terminal_lines
+from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, Grid, terminal_lines
 from nets.report.text import plain, value_text
 from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_COMMITS
 
@@ -27,7 +26,7 @@ def history_lines(history: History, *, width: int, color: bool, everything: bool
     shown = [line for line in history.lines if everything or line.changes or line.metric in ALWAYS_SHOWN]
     under = _distinguishing_conditions(history)
     headings = ["cell", "metric", *(["under"] if under else []), "commits", "first", "last", "trend", "changes"]
-    table = grid(headings, right=("commits", "first", "last"))
+    table = Grid(headings, right=("commits", "first", "last"))
     for line in shown:
         row = [
             line.cell,
@@ -39,7 +38,7 @@ def history_lines(history: History, *, width: int, color: bool, everything: bool
             _changes(line),
         ]
         table.add_row(*(Text(plain(cell)) for cell in row[:-1]), Text(plain(row[-1], MAX_SENTENCE), style=_style(line)))
-    parts: list[Text | Table] = [Text(_caption(history))]
+    parts: list[Text | Grid] = [Text(_caption(history))]
     parts += [table] if shown else []
     parts += [Text(plain(sentence, MAX_SENTENCE)) for sentence in _sentences(history, len(history.lines) - len(shown))]
     parts.append(Text(_count(history), style="bold"))
@@ -67,8 +66,10 @@ def _caption(history: History) -> str:
 def _distinguishing_conditions(history: History) -> dict[tuple[str, tuple[Condition, ...]], str]:
     """For each cell measured under several conditions: the facts in which they differ."""
     found = {}
-    for cell in {line.cell for line in history.lines}:
-        conditions = {line.under for line in history.lines if line.cell == cell}
+    of_cell: dict[str, set[tuple[Condition, ...]]] = defaultdict(set)
+    for line in history.lines:
+        of_cell[line.cell].add(line.under)
+    for cell, conditions in of_cell.items():
         n_values = Counter(condition.fact for condition in set(chain.from_iterable(conditions)))
         for each in conditions:
             if differing := [f"{c.fact} {c.value}" for c in each if n_values[c.fact] > 1]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-from rich.table import Table
 from rich.text import Text
 
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide, TimedSide
-from nets.report.document import grid, terminal_lines
+from nets.report.document import Grid, terminal_lines
 from nets.report.gpu import PUBLISHED, gpu_notes, gpu_tables
 from nets.report.text import ABSENT
 
@@ -19,7 +18,7 @@ def run_lines(results: Sequence[Result], *, width: int, color: bool) -> list[str
     """The article's table, with the article's own figures beside ours, and below it what failed."""
     if not results:
         return []
-    parts: list[Text | Table] = [_caption(results), _table(results)]
+    parts: list[Text | Grid] = [_caption(results), _table(results)]
     if any(PUBLISHED.get(result.id) for result in results):
         parts.append(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
     parts += gpu_tables(results)
@@ -54,17 +53,17 @@ def not_run_lines(missing: Iterable[tuple[str, str]]) -> list[str]:
     return [f"not run: {', '.join(ids)}: {because}" for because, ids in cells.items()]
 
 
-def _table(results: Sequence[Result]) -> Table:
+def _table(results: Sequence[Result]) -> Grid:
     """A row for each cell."""
     numbers = ("layers", "trainable\nparameters", "time (s)", "test\naccuracy")
     published = ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util.")
     compared = published if any(PUBLISHED.get(result.id) for result in results) else ()
     texts = ("classical\ntype", "type\nby cost", "GPU\nutilization", "outcome")
     headings = ("dataset", "network", *numbers, *texts, *compared)
-    table = grid(headings, right=(*numbers, "GPU\nutilization", *compared), dim=compared)
+    table = Grid(headings, right=(*numbers, "GPU\nutilization", *compared), dim=compared)
     for result in results:
         cells = (*_row(result), *(_published(result) if compared else ()))
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))  # a str would be markup
+        table.add_row(*cells)
     return table
 
 

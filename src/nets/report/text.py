@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nets.records.base import Record, parse
 
@@ -15,11 +16,20 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Controls (ANSI escapes among them), formats (which can reverse the direction of writing), surrogates, separators."""
 
 
+_COMMAND = re.compile(r"^(\W*?:):|(#)#(?=\[)")
+"""What GitHub's runner takes for a command: `::` as the first of a line, `##[` anywhere in it.
+
+Source: actions/runner, src/Runner.Common/ActionCommand.cs, TryParseV2 and TryParse.
+"""
+
+
 def plain(text: str, max_length: int = MAX_LENGTH) -> str:
-    """One line without invisible characters, which become �, cut to `max_length`."""
+    """One line, cut to `max_length`; � stands for what is invisible, and in what a runner would take for a command."""
     cut = text if len(text) <= max_length else f"{text[: max_length - 1]}…"
-    one_line = re.sub(r"[ \t\r\n\f\v]+", " ", cut).strip()
-    return "".join("�" if unicodedata.category(character) in _INVISIBLE else character for character in one_line)
+    one_line = " ".join(cut.split())
+    if not one_line.isprintable():
+        one_line = "".join("�" if unicodedata.category(each) in _INVISIBLE else each for each in one_line)
+    return _COMMAND.sub(lambda found: f"{found[1] or found[2]}�", one_line)
 
 
 def value_text(metric: str, value: float, *, whole: bool) -> str:
@@ -29,6 +39,21 @@ def value_text(metric: str, value: float, *, whole: bool) -> str:
     if metric.endswith("_bytes") and 0 <= value < 2**63:
         return f"{value / 2**20:,.1f} MiB"
     return f"{int(value):,}" if whole else f"{value:.4g}"
+
+
+def json_text(content: dict[str, Any] | list[Any]) -> str:
+    """A file's JSON in ASCII, a line for each item of a list, and inert where it is printed in a workflow's log."""
+    if isinstance(content, list):
+        text = _json_value(content)
+    else:
+        text = "{\n" + ",\n".join(f"{json.dumps(key)}: {_json_value(value)}" for key, value in content.items()) + "\n}"
+    return text.replace("##[", "##\\u005b") + "\n"
+
+
+def _json_value(value: object) -> str:
+    if not isinstance(value, list):
+        return json.dumps(value, allow_nan=False)
+    return "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in value) + "\n]"
 
 
 def harmless(record: T) -> T:

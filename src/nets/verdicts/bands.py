@@ -8,7 +8,6 @@ The idea is MLPerf's reference convergence points.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from nets.errors import Unusable
 from nets.records import durable
 from nets.records.base import Record, first_fault
 from nets.records.cell import Accuracy, Band, BandVerdict, Protocol
+from nets.records.foreign import read_toml
 from nets.stats.inference import ALPHA, prediction_interval
 
 SCHEMA = 1
@@ -70,10 +70,7 @@ class Bands(Record):
 
 def read_bands(path: Path) -> Bands:
     """Read a bands file. Raises Unusable, naming the file and the field."""
-    try:
-        table = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
+    table = read_toml(path)
     if isinstance(table.get("schema"), int) and table["schema"] != SCHEMA:
         raise Unusable(f"{path}: field 'schema' is {table['schema']}; this version of nets reads {SCHEMA}")
     try:
