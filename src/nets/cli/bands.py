@@ -44,20 +44,22 @@ def bands(
         raise Unusable("runs with --label-noise are no reference: name another --file for them")
     from nets.machine.device import choose_device
     from nets.measuring.reference_runs import measure_reference_runs
+    from nets.records.durable import sole_writer
     from nets.training.pipelines import pipeline_named
 
     try:
-        measure_reference_runs(
-            select(cells),
-            protocol,
-            pipeline_named(pipeline),
-            range(first_seed, first_seed + seeds),
-            choose_device(device),
-            data_dir,
-            file,
-            label_noise=label_noise,
-            say=typer.echo,
-        )
+        with sole_writer(file, "--file"):
+            measure_reference_runs(
+                select(cells),
+                protocol,
+                pipeline_named(pipeline),
+                range(first_seed, first_seed + seeds),
+                choose_device(device),
+                data_dir,
+                file,
+                label_noise=label_noise,
+                say=typer.echo,
+            )
     except KeyboardInterrupt:
         typer.echo(f"{file} holds every finished run, and the same command goes on", err=True)
         raise

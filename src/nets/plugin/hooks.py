@@ -15,6 +15,7 @@ from nets.errors import NetsError
 from nets.plugin import checks
 from nets.plugin.options import add_options, read_options
 from nets.plugin.recorder import Recorder
+from nets.plugin.reports import Reports
 from nets.plugin.session import PROGRESS, SESSION, Session
 from nets.plugin.terminal import Summary
 from nets.plugin.timeout import CellTimeout
@@ -53,7 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{marker}: {what}; left out unless -m asks for it")
     session = config.stash[SESSION] = Session(config, read_options(config))
     register = config.pluginmanager.register
-    recorder = Recorder(session)
+    reports = Reports(session)
+    register(reports, "nets-reports")
+    recorder = Recorder(session, reports)
     register(recorder, "nets-recorder")
     register(Traces(session, recorder), "nets-traces")
     if not session.is_worker:

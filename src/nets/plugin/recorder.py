@@ -9,7 +9,6 @@ here, atomically.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Generator
 from dataclasses import replace
 from functools import cached_property
@@ -18,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets.cells.catalog import Cell
 from nets.errors import Unusable
 from nets.plugin import output
-from nets.plugin.session import RESULT, RUN, PlannedCell, Session, cell_of, tolerant
+from nets.plugin.reports import CELL, DATASET, RECORD, SKIPPED, Reports
+from nets.plugin.session import PlannedCell, Session, cell_of, tolerant
 from nets.records.base import SCHEMA
 from nets.records.durable import Entry, Journal
 
@@ -30,19 +29,16 @@ if TYPE_CHECKING:
     from nets.records.gpu import Trace
     from nets.records.run import Harness, Run
 
-CELL, DATASET, RECORD, SKIPPED = "nets-cell", "nets-dataset", "nets", "nets-skipped"
-"""What a report of a cell's test carries: the cell's id and data set; its record, or why it was skipped."""
-
 
 class Recorder:
     """One a session, on the controller and on each worker."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, reports: Reports) -> None:
         self._session = session
+        self._reports = reports
         self._config = session.config
         self._not_run: dict[str, str] = {}
         self._others_ran = False
-        self._made: dict[str, Result] = {}
         self._commit: dict[str, Any] | None = None
         self._unwritten: str | None = None
         self._notes: list[str] = []
@@ -55,59 +51,9 @@ class Recorder:
             self._config.add_cleanup(output.locked(self.json))
         self._journal = _journal(self.json, session)
 
-    # --- from the worker, or the one process there is, to the controller
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Put a cell's record, or why it was skipped, into its report."""
-        report = yield
-        funcargs: dict[str, Any] = getattr(item, "funcargs", {})
-        if report.failed and "benchmark" in funcargs:
-            funcargs["benchmark"].skipped = True  # spares a warning that it was not used, if it wasn't
-        cell = cell_of(item)
-        if cell is None or call.when == "teardown":
-            return report
-        report.user_properties += [(CELL, cell.id), (DATASET, cell.dataset)]
-        if call.excinfo is not None and not self._config.getoption("usepdb", False):
-            traceback.clear_frames(call.excinfo.tb)  # they hold the network, and the report is made
-        if report.skipped and not hasattr(report, "wasxfail"):
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            report.user_properties.append((SKIPPED, reason.removeprefix("Skipped: ")))
-        elif call.when == "call" or not report.passed:
-            entry = self._entry(item, cell, call)
-            self._made[item.nodeid] = entry.result
-            report.user_properties.append((RECORD, entry.to_json()))
-        return report
-
     def measured(self) -> dict[str, Result]:
         """What this process measured, by the test's node id; and what a run did that was killed and is resumed."""
-        return {entry.nodeid: entry.result for entry in self._journal.entries()} | self._made
-
-    def _entry(self, item: pytest.Item, cell: Cell, call: pytest.CallInfo[None]) -> Entry:
-        from nets.measuring.cell import unfinished_result
-
-        because = _sentence(call.excinfo)
-        result = item.stash.get(RESULT, None)
-        origin = self._session.origin_of(cell)
-        if result is None:
-            funcargs: dict[str, Any] = getattr(item, "funcargs", {})
-            result = unfinished_result(
-                cell,
-                self._session.options.protocol_of(cell),
-                self._session.setting,
-                item.stash.get(RUN, None),
-                because=because or "the test never made a record: it didn't call `judge`",
-                data=funcargs.get("data"),
-            )
-            return Entry(item.nodeid, result, benchmark=None, origin=origin)
-        if because is not None and result.outcome.status == "passed":
-            result = result.judged("failed", [because])
-        timing = output.timing_of(item, n_rounds=len(result.rounds))
-        return Entry(item.nodeid, result, benchmark=timing, origin=origin)
-
-    # --- on the controller
+        return {entry.nodeid: entry.result for entry in self._journal.entries()} | self._reports.made
 
     def pytest_sessionstart(self) -> None:
         """Take the JSON file over from pytest-benchmark, which writes it in place and only if all went well.
@@ -152,7 +98,6 @@ class Recorder:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cells are to run; pytest-benchmark need not warn of xdist if they are all that there is."""
         self._session.ledger.tests_start()
-        self._note_commit()
         self._session.planned.update(
             (item.nodeid, PlannedCell(cell.id, cell.dataset))
             for item in session.items
@@ -161,12 +106,19 @@ class Recorder:
         others = [i for i in session.items if "benchmark" in getattr(i, "fixturenames", ()) and cell_of(i) is None]
         if not others:
             self._session.benchmarks.xdist_benchmark_found = False
+        self._note_commit()
+
+    @pytest.hookimpl(optionalhook=True, trylast=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """With workers the controller knows the cells from them."""
+        self._note_commit()
 
     def _note_commit(self) -> None:
         """Ask for the commit before the first cell: the code is read now, and the next commit may come meanwhile."""
         from nets.plugin.resume import commit_info
 
-        if not self._session.is_worker and not self._session.runs_nothing and self._commit is None:
+        starts = self._commit is None and not self._session.is_worker and not self._session.runs_nothing
+        if starts and self._session.planned:
             self._commit = commit_info(self._config, self._session.options.nets)
 
     @pytest.hookimpl(optionalhook=True)
@@ -312,14 +264,6 @@ class Recorder:
             for nodeid, cell in self._session.planned.items()
             if nodeid not in seen
         ]
-
-
-def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
-    if raised is None:
-        return None
-    if isinstance(raised.value, pytest.fail.Exception):
-        return str(raised.value.msg)
-    return raised.exconly()
 
 
 def _journal(path: Path | None, session: Session) -> Journal:

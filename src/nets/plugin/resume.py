@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import platform
 from collections.abc import Callable, Iterable
 from contextlib import chdir
@@ -11,7 +12,6 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 from nets.errors import NetsError
 from nets.records.git import changes_sha256, git, outside_variables
@@ -40,8 +40,13 @@ def commit_info(config: pytest.Config, nets: Iterable[str]) -> dict[str, Any]:
     """
     from pytest_benchmark.utils import get_commit_info
 
-    with chdir(config.rootpath), patch.dict("os.environ", outside_variables(), clear=True):
-        info: dict[str, Any] = get_commit_info(config.getoption("benchmark_project_name", None))
+    ours = outside_variables()
+    of_a_hook = {name: os.environ.pop(name) for name in list(os.environ) if name not in ours}
+    try:
+        with chdir(config.rootpath):
+            info: dict[str, Any] = get_commit_info(config.getoption("benchmark_project_name", None))
+    finally:
+        os.environ.update(of_a_hook)
     info["dirty"] = bool(info.get("dirty")) or any(_is_untracked(file, config.rootpath) for file in _files(nets))
     return info
 

@@ -13,7 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nets.errors import Unusable
@@ -243,6 +242,8 @@ def sole_writer(path: Path, option: str) -> Iterator[None]:
     What a killed one left of the file, half written, is removed. The lock lies in the system's folder for temporary
     files, under a name made of the file's: none is left beside it, and processes on other machines are not seen.
     """
+    from filelock import FileLock, Timeout  # no part of a start that measures nothing
+
     real = Path(os.path.realpath(path))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
     folder = Path(tempfile.gettempdir()) / f"nets-locks-{os.getuid() if hasattr(os, 'getuid') else ''}"
