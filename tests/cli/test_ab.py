@@ -10,10 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
+from nets.ab import worktree
 from nets.cli.app import app
+from nets.records import durable
+from tests.ab.test_child import in_session
 from tests.ab.test_interleave import BENCHMARK, CONFTEST, INI
 from tests.support.records import record
 from tests.support.repositories import commit, git, made, nothing_left
@@ -164,6 +168,69 @@ def refused(*arguments: str) -> str:
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1
     return done.stderr
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGKILL], [signal.SIGINT, signal.SIGINT]])
+def test_finished_sittings_are_kept(repository: Path, signals: list[signal.Signals]) -> None:
+    """Killed, or told twice to stop, it leaves the finished sittings, no process, and no worktree at the next start."""
+    commit(without_torch(0.2))
+    command = [sys.executable, "-m", "nets", "ab", "HEAD", "HEAD", "--restart-every", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert any("sitting 1 of" in line for line in process.stdout)
+        while not (sides := psutil.Process(process.pid).children()):
+            time.sleep(0.01)
+        process.send_signal(signals[0])
+        if len(signals) > 1:
+            assert "stopping after the round" in process.stderr.readline()
+            process.send_signal(signals[1])
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == (130 if len(signals) > 1 else -signal.SIGKILL), stderr
+    assert "Traceback" not in stderr
+    limit = time.monotonic() + 20
+    while any(in_session(side.pid) for side in sides) and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert not any(in_session(side.pid) for side in sides)
+    files = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
+    assert all(file["benchmarks"][0]["stats"]["data"] for file in files)
+    assert "there is no revision nosuch" in refused("nosuch", "HEAD")
+    with worktree.checked_out("HEAD", "."):
+        pass
+    nothing_left(repository)
+
+
+def test_an_output_that_another_run_writes(repository: Path) -> None:
+    """A second run with the same --out is refused while the first one lives."""
+    commit(without_torch())
+    out = Path("nets-ab").absolute()
+    with durable.sole_writer(out / "head.json", "--out"):
+        assert "--out: another run, not ended yet, is to write" in refused("HEAD", "HEAD")
+    nothing_left(repository)
+
+
+def test_an_earlier_output_stays_until_there_is_a_new_one(repository: Path) -> None:
+    """A run that measures nothing leaves the files of the run before, and doesn't judge them."""
+    commit({name: text.replace("('a',)", "()") for name, text in without_torch().items()})
+    Path("nets-ab").mkdir()
+    for side in ("base", "head"):
+        Path("nets-ab", f"{side}.json").write_text(side)
+    assert "left no JSON file" in refused("HEAD", "HEAD")
+    assert [Path("nets-ab", f"{side}.json").read_text() for side in ("base", "head")] == ["base", "head"]
+    nothing_left(repository)
+
+
+def test_an_absent_submodule_is_said_first(repository: Path) -> None:
+    """Before anything is measured it is told that a submodule is not there."""
+    commit({name: text.replace("('a',)", "()") for name, text in without_torch().items()})
+    Path("x").mkdir()
+    Path(".gitmodules").write_text('[submodule "x"]\n\tpath = x\n\turl = ../nosuch\n')
+    git("update-index", "--add", "--cacheinfo", f"160000,{git('rev-parse', 'HEAD').strip()},x")
+    git("add", ".gitmodules")
+    git("commit", "--quiet", "-m", "x")
+    done = ran("HEAD", "HEAD~1")
+    assert "base: its submodule x (" in done.stderr
+    assert "head: its" not in done.stderr
 
 
 def test_refused_revisions(repository: Path) -> None:
