@@ -116,7 +116,10 @@ def test_one_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (lambda run: run["benchmarks"][1]["extra_info"].update(matmul_flop_per_s=[5e-324]), "'matmul_flop_per_s.0'"),
         (lambda run: run["benchmarks"][1]["extra_info"].update(matmul_flop_per_s=[]), "'matmul_flop_per_s'"),
-        (lambda run: run["benchmarks"][0]["extra_info"].update(rounds=1_001 * [ROUND]), "'rounds': 1,001 rounds"),
+        (
+            lambda run: run["benchmarks"][0]["extra_info"].update(rounds=1_001 * [one_round().to_json()]),
+            "'rounds': 1,001 rounds",
+        ),
         (
             lambda run: run["machine_info"].update(nets={"cuda": "x" * 100_001}),
             "'machine_info.nets.cuda': a text",
@@ -130,9 +133,6 @@ def test_what_no_formula_stands(change: Callable[[dict[str, Any]], object], mess
     change(whole)
     with pytest.raises(Unusable, match=f"^x: .*{message}"):
         parsed_run(whole, "x")
-
-
-ROUND = one_round().to_json()
 
 
 def harness(**changes: float) -> dict[str, float]:
