@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nets.errors import Unusable
 from nets.gate.limits import read_limits
+from nets.records.base import parse
+from nets.records.comparisons import SideBySide
 from nets.records.foreign import out_of_bounds, read_bytes, read_json, read_toml
+from nets.records.run import Harness, parsed_run
 from nets.verdicts.bands import read_bands
+from tests.support.gating import content
 from tests.support.hostile import gigabyte
+from tests.support.records import GROWTH, SIDE_BY_SIDE, one_round, record
 
 READERS = (read_json, read_toml, read_limits, read_bands)
 
@@ -98,3 +104,44 @@ def test_one_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unusable, match="x: it was written to while it was read; try again"):
         read_bytes(path)
     assert read_bytes(path) == b"longer than before"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: run["nets"].update(harness=harness(wall_s=0)), "field 'nets.harness.wall_s'"),
+        (
+            lambda run: run["nets"].update(harness=harness(timed_s=1e300)),
+            "'nets.harness.timed_s': no measurement",
+        ),
+        (lambda run: run["benchmarks"][1]["extra_info"].update(matmul_flop_per_s=[5e-324]), "'matmul_flop_per_s.0'"),
+        (lambda run: run["benchmarks"][1]["extra_info"].update(matmul_flop_per_s=[]), "'matmul_flop_per_s'"),
+        (
+            lambda run: run["benchmarks"][0]["extra_info"].update(rounds=1_001 * [one_round().to_json()]),
+            "'rounds': 1,001 rounds",
+        ),
+        (
+            lambda run: run["machine_info"].update(nets={"cuda": "x" * 100_001}),
+            "'machine_info.nets.cuda': a text",
+        ),
+    ],
+)
+def test_what_no_formula_stands(change: Callable[[dict[str, Any]], object], message: str) -> None:
+    """A number that would be divided by, or a list that would be multiplied, is refused where it is read."""
+    whole = content(record())
+    whole["benchmarks"].append({"extra_info": GROWTH.to_json()})
+    change(whole)
+    with pytest.raises(Unusable, match=f"^x: .*{message}"):
+        parsed_run(whole, "x")
+
+
+def harness(**changes: float) -> dict[str, float]:
+    """A session's wall time."""
+    return dict.fromkeys(Harness.model_fields, 1.0) | changes
+
+
+def test_many_turns() -> None:
+    """More turns than an interval can be computed of are refused, not waited for."""
+    sides = [{**side.to_json(), "seconds": [1.0] * 1_100} for side in SIDE_BY_SIDE.sides]
+    with pytest.raises(Unusable, match=r"x: field 'sides\.0\.seconds': Tuple should have at most 1000 items"):
+        parse({**SIDE_BY_SIDE.to_json(), "sides": sides}, "x", SideBySide)

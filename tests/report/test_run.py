@@ -80,6 +80,13 @@ def test_markup_in_a_record_is_text() -> None:
     assert "[red]x[/red]" in rendered(record(outcome=Outcome(status="failed", failures=("[red]x[/red]",))))
 
 
+def test_markup_in_a_heading_is_text() -> None:
+    """A data set's and a network's name, which head a table, are no markup either."""
+    seen = record(**{**on_gpu(seen_of_gpu()), "dataset": "[bold]set[/bold]", "model": "[link=http://e.vil]x[/link]"})
+    text = "\n".join(run_lines([seen], width=80, color=False))
+    assert "GPU summary: [bold]set[/bold]   [link=http://e.vil]x[/link]" in text
+
+
 def test_progress() -> None:
     """The line says round, epoch, loss, accuracy and the time left, from what has passed so far."""
     protocol = protocol_for("article", "mnist")
