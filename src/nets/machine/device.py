@@ -156,22 +156,20 @@ def device_facts(device: torch.device) -> Device:
     )
 
 
-def tf32_in_force(device: Device) -> tuple[bool, bool] | None:
+def tf32_in_force(device: Device, precisions: tuple[str, str] | None = None) -> tuple[bool, bool] | None:
     """Whether float32 matrix products, and convolutions, may round to TF32 on a GPU; None on a CPU.
 
-    By torch's settings, of which there are several generations, NVIDIA_TF32_OVERRIDE, which its libraries obey, and
-    the GPU: there is no TF32 before Ampere.
+    By torch's settings, as they are or as they were (`precisions`, of products and of convolutions);
+    NVIDIA_TF32_OVERRIDE, which its libraries obey; and the GPU: there is no TF32 before Ampere.
     """
     if device.type == "cpu":
         return None
-    import torch
+    from nets.machine.settings import in_force
 
     old = device.compute_capability is not None and float(device.compute_capability) < 8
     if old or os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
         return False, False
-    # not `allow_tf32`, which raises where a precision was set by the newer names
-    products = torch.backends.cuda.matmul.fp32_precision
-    convolutions = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    products, convolutions = precisions or in_force().float32
     return products == "tf32", convolutions == "tf32"
 
 

@@ -22,6 +22,7 @@ from nets.datasets.data import Data
 from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse, RssPeak, cpu_use
 from nets.machine.device import PeakMemory, preserved_rng, threaded
+from nets.machine.settings import InForce, in_force, kept
 from nets.networks.build import UnfitNetwork, as_unfit, build_network
 from nets.networks.builtin import MODELS
 from nets.networks.dataflow import UnknownStructure
@@ -54,6 +55,7 @@ class _Trial:
 class CellRun:
     """Trains and evaluates one cell, round after round; `rounds` holds the finished ones.
 
+    `in_force` are the settings that the last round, or block of steps, ended with, whoever set them.
     `watch` makes what is entered when a round's setup is done and left when the round is over (a GPU monitor, say).
     """
 
@@ -88,6 +90,7 @@ class CellRun:
         self._evaluation_peaks: list[int] = []
         self._last: Trainer | None = None
         self._seen: dict[int, weakref.ref[nn.Parameter]] = {}
+        self.in_force: InForce = in_force()
 
     def build(self) -> nn.Module:
         """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
@@ -153,6 +156,7 @@ class CellRun:
                 self._progress(len(self.rounds), epoch, epochs[-1])
         self.synchronise()
         train_s = perf_counter() - started
+        self.in_force = in_force()
         self._training_peaks += self._peak.read()
         started = perf_counter()
         tested = trial.trainer.evaluate()
@@ -212,9 +216,13 @@ class CellRun:
 
     @contextmanager
     def conditions(self) -> Iterator[None]:
-        """What torch is set to while the cell is trained: its number of threads, and the GPU that streams belong to."""
+        """What torch is set to while the cell is trained: its number of threads, and the GPU that streams belong to.
+
+        What the network changes of the process's settings meanwhile is put back after it, with a warning.
+        """
         current = torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
-        with current, threaded(self.device, self.pipeline.threads(self.protocol.batch_size)):
+        n_threads = self.pipeline.threads(self.protocol.batch_size)
+        with current, threaded(self.device, n_threads), kept(f"{self.cell.id}: training it"):
             yield
 
     def cpu(self) -> Cpu:
