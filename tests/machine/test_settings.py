@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from nets.machine.device import tf32_in_force
+from nets.machine.device import generator_states, preserved_rng, seed_generators, tf32_in_force
 from nets.machine.settings import _SETTINGS, InForce, in_force, kept
 from nets.records.cell import Device
 
+CPU = torch.device("cpu")
 CHANGES: list[tuple[str, Callable[[], object]]] = [
     ("torch's number of threads", lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
     ("the default dtype", lambda: torch.set_default_dtype(torch.float64)),
@@ -116,3 +119,21 @@ def test_in_force() -> None:
     assert then[0].threads == 3
     assert tf32_in_force(gpu, then[0].float32) == (True, True)
     assert tf32_in_force(gpu) == (False, True)
+
+
+def test_preserved_rng() -> None:
+    """Numbers drawn inside don't move a generator outside: torch's, Python's and NumPy's."""
+
+    def drawn() -> tuple[float, float, float]:
+        return torch.rand(()).item(), random.random(), float(np.random.rand())
+
+    with preserved_rng(CPU):
+        seed_generators(1)
+        expected = drawn()
+        seed_generators(1)
+        states = generator_states(CPU)
+        with preserved_rng(CPU):
+            inside = drawn()
+            assert all(one != other for one, other in zip(states, generator_states(CPU), strict=True))
+        assert generator_states(CPU) == states
+        assert (drawn(), inside) == (expected, expected)

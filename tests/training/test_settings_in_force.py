@@ -13,6 +13,7 @@ from nets.measuring.cell import Setting, execution
 from nets.records.cell import Device, Where
 from nets.training.pipelines import PIPELINES
 from tests.support.rounds import CPU, PROTOCOL, Own, run_of
+from tests.support.suite import Suite
 
 
 def setting(device: Device) -> Setting:
@@ -79,4 +80,58 @@ def test_threads_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
         sweep.round()
         by_batch_size, by_set_size = sweep.points()
     assert [point.threads for point in (*by_batch_size, *by_set_size)] == [5, 5]
+    assert torch.get_num_threads() == before
+
+
+NETWORKS = """
+import torch
+from torch import nn
+from nets import network
+
+class Copied(nn.Flatten):
+    def train(self, mode=True):
+        torch.manual_seed(42)
+        return super().train(mode)
+
+@network(dataset="digits")
+def seeded():
+    torch.manual_seed(42)
+    torch.set_num_threads(7)
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+@network(dataset="digits")
+def copied():
+    torch.manual_seed(42)
+    return nn.Sequential(Copied(), nn.Linear(784, 10))
+"""
+THREADS = """
+import pytest, torch
+@pytest.fixture
+def cell_run(cell_run):
+    timed = cell_run.timed
+    def on_six_threads():
+        torch.set_num_threads(6)
+        timed()
+    cell_run.timed = on_six_threads
+    return cell_run
+"""
+
+
+def test_in_a_session(suite: Suite) -> None:
+    """A seeding network passes with rounds that differ, equal rounds are an error, threads are those of a conftest."""
+    suite.conftest(THREADS)
+    (suite.path / "own.py").write_text(NETWORKS)
+    before = torch.get_num_threads()
+    result = suite.run("--nets", "own.py", "--cells", "digits-seeded,digits-copied", "--epochs", "1", "--rounds", "2")
+    result.assert_outcomes(passed=1, failed=1)
+    content = suite.content()
+    (seeded,) = (benchmark["extra_info"] for benchmark in content["benchmarks"])
+    assert len({r["loss"] for r in seeded["rounds"]}) == 2
+    assert seeded["execution"]["threads"] == 6
+    (copied,) = content["nets"]["unfinished"]
+    assert len(copied["rounds"]) == 1
+    assert copied["outcome"]["status"] == "error"
+    assert "the rounds of seeds 0 and 1 have the same losses" in copied["outcome"]["failures"][0]
+    result.stdout.fnmatch_lines(["*seeded, which builds a network, changed torch's number of threads for *: put back"])
+    result.stdout.fnmatch_lines(["*digits-seeded: its first weights are the same in every round*"])
     assert torch.get_num_threads() == before

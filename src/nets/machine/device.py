@@ -1,11 +1,13 @@
-"""The device that networks run on, as torch and the driver know it; versions; torch's state that is put back."""
+"""The device that networks run on, as torch and the driver know it; versions; the random generators."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import platform
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -200,11 +202,39 @@ def machine_facts(device: Device) -> dict[str, object]:
     }
 
 
+def seed_generators(seed: int) -> None:
+    """Seed the generators that everything draws from: torch's default ones, Python's and NumPy's."""
+    import numpy as np
+    import torch
+
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def generator_states(device: torch.device) -> tuple[Hashable, ...]:
+    """The state of each of them, torch's of the CPU and of `device`, to be compared with one taken before."""
+    import numpy as np
+    import torch
+
+    found: list[Hashable] = [torch.get_rng_state().numpy().tobytes(), random.getstate()]
+    found.append(pickle.dumps(np.random.get_state(legacy=False)))
+    if device.type == "cuda":
+        found.append(torch.cuda.get_rng_state(device).numpy().tobytes())
+    return tuple(found)
+
+
 @contextmanager
 def preserved_rng(device: torch.device) -> Iterator[None]:
-    """Leave torch's default generators as they were."""
+    """Leave those generators as they were."""
+    import numpy as np
     import torch
 
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield
+    python, of_numpy = random.getstate(), np.random.get_state(legacy=False)
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(of_numpy)
