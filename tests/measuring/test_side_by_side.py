@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nets.cells.catalog import protocol_for
+from nets.cells.catalog import CELLS, protocol_for
 from nets.cli.app import app
 from nets.errors import Unusable
 from nets.measuring import comparisons
@@ -89,7 +89,7 @@ def test_blocks_go_on_where_the_last_ended() -> None:
     """A block is at least its number of steps, and the next begins with the step after it."""
     steps = iter(range(1, 100))
     run = CellRun.__new__(CellRun)
-    run.device, run.protocol = torch.device("cpu"), protocol_for("quick", "digits")
+    run.cell, run.device, run.protocol = CELLS[5], torch.device("cpu"), protocol_for("quick", "digits")
     run.pipeline = PIPELINES["resident"]
     turn = Block(run, steps, 4)
     turn.seconds()

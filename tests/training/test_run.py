@@ -18,7 +18,6 @@ from nets.cells.catalog import Cell, protocol_for
 from nets.datasets import load
 from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse
-from nets.machine.device import preserved_rng
 from nets.measuring.cell import execution, session_setting
 from nets.networks.build import UnfitNetwork
 from nets.records.cell import Device
@@ -189,16 +188,6 @@ def test_peak_memory_is_the_cell_s() -> None:
     after = run.cpu().rss_peak_bytes
     assert after is not None
     assert after - before > 300_000_000
-
-
-def test_preserved_rng() -> None:
-    """Numbers drawn inside don't move the generator outside."""
-    torch.manual_seed(1)
-    expected = torch.rand(3)
-    torch.manual_seed(1)
-    with preserved_rng(CPU):
-        torch.rand(100)
-    assert torch.equal(torch.rand(3), expected)
 
 
 def test_unknown_model() -> None:

@@ -1,11 +1,13 @@
-"""The device that networks run on, as torch and the driver know it; versions; torch's state that is put back."""
+"""The device that networks run on, as torch and the driver know it; versions; the random generators."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import platform
+import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -156,22 +158,20 @@ def device_facts(device: torch.device) -> Device:
     )
 
 
-def tf32_in_force(device: Device) -> tuple[bool, bool] | None:
+def tf32_in_force(device: Device, precisions: tuple[str, str] | None = None) -> tuple[bool, bool] | None:
     """Whether float32 matrix products, and convolutions, may round to TF32 on a GPU; None on a CPU.
 
-    By torch's settings, of which there are several generations, NVIDIA_TF32_OVERRIDE, which its libraries obey, and
-    the GPU: there is no TF32 before Ampere.
+    By torch's settings, as they are or as they were (`precisions`, of products and of convolutions);
+    NVIDIA_TF32_OVERRIDE, which its libraries obey; and the GPU: there is no TF32 before Ampere.
     """
     if device.type == "cpu":
         return None
-    import torch
+    from nets.machine.settings import in_force
 
     old = device.compute_capability is not None and float(device.compute_capability) < 8
     if old or os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
         return False, False
-    # not `allow_tf32`, which raises where a precision was set by the newer names
-    products = torch.backends.cuda.matmul.fp32_precision
-    convolutions = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    products, convolutions = precisions or in_force().float32
     return products == "tf32", convolutions == "tf32"
 
 
@@ -202,11 +202,39 @@ def machine_facts(device: Device, known: Mapping[str, str | None]) -> dict[str, 
     }
 
 
+def seed_generators(seed: int) -> None:
+    """Seed the generators that everything draws from: torch's default ones, Python's and NumPy's."""
+    import numpy as np
+    import torch
+
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def generator_states(device: torch.device) -> tuple[Hashable, ...]:
+    """The state of each of them, torch's of the CPU and of `device`, to be compared with one taken before."""
+    import numpy as np
+    import torch
+
+    found: list[Hashable] = [torch.get_rng_state().numpy().tobytes(), random.getstate()]
+    found.append(pickle.dumps(np.random.get_state(legacy=False)))
+    if device.type == "cuda":
+        found.append(torch.cuda.get_rng_state(device).numpy().tobytes())
+    return tuple(found)
+
+
 @contextmanager
 def preserved_rng(device: torch.device) -> Iterator[None]:
-    """Leave torch's default generators as they were."""
+    """Leave those generators as they were."""
+    import numpy as np
     import torch
 
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield
+    python, of_numpy = random.getstate(), np.random.get_state(legacy=False)
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(of_numpy)

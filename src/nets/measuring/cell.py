@@ -56,7 +56,15 @@ def execution(run: CellRun, setting: Setting) -> Execution:
     how = executed(run.pipeline, run.protocol, setting)
     log = run.execution_log
     size = getattr(run.loaders.test, "batch_size", None) or how.evaluation_batch_size
-    return how.replace(mode=log.mode, fallback_because=log.fallback_because, evaluation_batch_size=size)
+    products, convolutions = tf32_in_force(setting.device, run.in_force.float32) or (None, None)
+    return how.replace(
+        mode=log.mode,
+        fallback_because=log.fallback_because,
+        tf32_products=products,
+        tf32_convolutions=convolutions,
+        evaluation_batch_size=size,
+        threads=run.in_force.threads,
+    )
 
 
 def executed(pipeline: Pipeline, protocol: Protocol, setting: Setting) -> Execution:

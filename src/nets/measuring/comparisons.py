@@ -20,7 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data, Split
 from nets.machine.cpu import cores
-from nets.machine.device import device_facts, tf32_in_force, threaded
+from nets.machine.device import device_facts, preserved_rng, tf32_in_force, threaded
+from nets.machine.settings import in_force
 from nets.measuring.cell import Setting, cell_facts, execution
 from nets.records.cell import Protocol
 from nets.records.comparisons import Growth, SideBySide, ThroughputPoint, TimedSide, ratio_of
@@ -92,7 +93,9 @@ class Block(Turn):
             started = perf_counter()
             self._done = next(done for done in self._steps if done - before >= self._n_steps)
             self.run.synchronise()
-            return (perf_counter() - started) / (self._done - before)
+            seconds = perf_counter() - started
+            self.run.in_force = in_force()
+        return seconds / (self._done - before)
 
 
 @contextmanager
@@ -125,7 +128,9 @@ class TimedEpoch(Turn):
             started = perf_counter()
             self._trainer.train()
             self.run.synchronise()
-            return (perf_counter() - started) / n_steps
+            seconds = perf_counter() - started
+            self.run.in_force = in_force()
+        return seconds / n_steps
 
 
 class SizeSweep:
@@ -139,7 +144,7 @@ class SizeSweep:
         self._device = device
         n = MATRIX[device.type]
         self._matrix = torch.rand(n, n, device=device)
-        products, convolutions = tf32_in_force(device_facts(device)) or (False, False)
+        products, convolutions = tf32_in_force(device_facts(device), blocks[0].run.in_force.float32) or (False, False)
         self.matmul_tf32 = products or (convolves and convolutions)
         self.matmul_flop_per_s: list[float] = []
 
@@ -156,7 +161,7 @@ class SizeSweep:
                 batch_size=turn.run.protocol.batch_size,
                 n_train=len(turn.run.data.train),
                 mode=turn.run.execution_log.mode,
-                threads=turn.run.pipeline.threads(turn.run.protocol.batch_size),
+                threads=turn.run.in_force.threads,
                 step_s=tuple(seconds),
             )
             for turn, seconds in zip(self._points, self._seconds, strict=True)
@@ -220,11 +225,12 @@ def _training_flop_per_image(run: CellRun) -> tuple[int, bool]:
 
     A multiply-accumulate is two.
     """
-    model = run.pipeline.place(run.build(), run.device)
     images, labels = next(iter(run.loaders.test))
     counter = FlopCounterMode(display=False)
-    with counter:
-        F.cross_entropy(model(images[:2].to(run.device)), labels[:2].to(run.device)).backward()
+    with run.conditions(), preserved_rng(run.device):
+        model = run.pipeline.place(run.build(), run.device)
+        with counter:
+            F.cross_entropy(model(images[:2].to(run.device)), labels[:2].to(run.device)).backward()
     convolves = any("convolution" in str(operation) for operation in counter.get_flop_counts()["Global"])
     return counter.get_total_flops() // 2, convolves
 

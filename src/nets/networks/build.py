@@ -18,6 +18,7 @@ from torch import nn
 from nets.cells.catalog import ImageShape
 from nets.cells.registry import Undeclared, imported_module
 from nets.errors import NetsError
+from nets.machine.settings import kept
 
 Builder = Callable[[ImageShape, int], nn.Module]
 
@@ -45,7 +46,8 @@ def as_unfit(what: str) -> Iterator[None]:
 def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) -> nn.Module:
     """A network from a user's builder, which takes the image's shape and the number of classes, or nothing.
 
-    Lazy modules are initialised. Raises UnfitNetwork for one that takes other arguments or returns no network.
+    Lazy modules are initialised. What it changes of the process's settings is put back, with a warning. Raises
+    UnfitNetwork for one that takes other arguments or returns no network.
     """
     called = getattr(build, "__name__", type(build).__name__)
     required = _required_arguments(build)
@@ -54,13 +56,14 @@ def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) 
             f"{called} needs {', '.join(required)}: what builds a network takes no argument, or the image's shape "
             "(C, H, W) and the number of classes"
         )
-    network = build(image, n_classes) if required else build()
-    if not isinstance(network, nn.Module):
-        raise UnfitNetwork(f"{called} returned a {type(network).__name__}, not a torch.nn.Module")
-    if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in network.parameters()):
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, *image))
-        network.train()
+    with kept(f"{called}, which builds a network,"):
+        network = build(image, n_classes) if required else build()
+        if not isinstance(network, nn.Module):
+            raise UnfitNetwork(f"{called} returned a {type(network).__name__}, not a torch.nn.Module")
+        if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in network.parameters()):
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, *image))
+            network.train()
     return network
 
 

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count, shape_wrapper
 
 from nets.cells.catalog import ImageShape
+from nets.machine.settings import kept
 from nets.networks.dataflow import Dataflow, UnknownStructure, memory
 
 aten = torch.ops.aten
@@ -82,7 +83,8 @@ def network_structure(model: nn.Module, image: ImageShape) -> Structure:
         except (RuntimeError, ValueError, TypeError):
             because = "the network has lazy parameters and can't be copied: pass an image through it first"
             raise UnknownStructure(because) from None
-    with _state_restored(model), _without_fusion(), torch.no_grad():
+    told = f"{type(model).__name__}, whose layers are counted,"
+    with kept(told), _state_restored(model), _without_fusion(), torch.no_grad():
         layers, flops = _layers(model, image)
     if layers == 0:
         raise UnknownStructure("no convolution or matrix product with a weight leads from the input to the output")

@@ -7,7 +7,6 @@ pytest-benchmark's `pedantic` calls them; `round()` runs the three for everyone 
 from __future__ import annotations
 
 import gc
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,13 +20,15 @@ from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse, RssPeak, cpu_use
-from nets.machine.device import PeakMemory, preserved_rng, threaded
+from nets.machine.device import PeakMemory, generator_states, preserved_rng, seed_generators, threaded
+from nets.machine.settings import InForce, in_force, kept
 from nets.networks.build import UnfitNetwork, as_unfit, build_network
 from nets.networks.builtin import MODELS
 from nets.networks.dataflow import UnknownStructure
 from nets.networks.layers import Structure, network_structure
 from nets.records.base import finite
 from nets.records.cell import Cpu, Protocol, Round
+from nets.training.independence import Independence
 from nets.training.pipelines import Pipeline
 from nets.training.trainer import ExecutionLog, Loaders, Pass, Trainer
 from nets.training.warmup import warm_up
@@ -54,6 +55,7 @@ class _Trial:
 class CellRun:
     """Trains and evaluates one cell, round after round; `rounds` holds the finished ones.
 
+    `in_force` are the settings that the last round, or block of steps, ended with, whoever set them.
     `watch` makes what is entered when a round's setup is done and left when the round is over (a GPU monitor, say).
     """
 
@@ -87,14 +89,15 @@ class CellRun:
         self._training_peaks: list[int] = []
         self._evaluation_peaks: list[int] = []
         self._last: Trainer | None = None
-        self._seen: dict[int, weakref.ref[nn.Parameter]] = {}
+        self._independence = Independence(cell.id)
+        self.in_force: InForce = in_force()
 
     def build(self) -> nn.Module:
         """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
         if self.cell.build is not None:
             with as_unfit(f"{self.cell.id}: building it"):
                 network = build_network(self.cell.build, self.data.image_shape, self.data.n_classes)
-            self._demand_fresh(network)
+            self._independence.demand_fresh(network)
             return network
         if self.cell.model not in MODELS:
             raise UnknownName("model", self.cell.model, list(MODELS))
@@ -103,21 +106,11 @@ class CellRun:
     @cached_property
     def structure(self) -> Structure:
         """What the network is made of, by one built for that alone. Raises UnknownStructure, UnfitNetwork."""
-        with preserved_rng(torch.device("cpu")):
+        with preserved_rng(self.device):
             try:
                 return network_structure(self.build(), self.data.image_shape)
             except UnknownStructure as error:
                 raise UnknownStructure(f"{self.cell.id}: {error}") from error
-
-    def _demand_fresh(self, network: nn.Module) -> None:
-        """Refuse a network that shares a weight with one built before: it would train on. Raises UnfitNetwork."""
-        if any((seen := self._seen.get(id(p))) is not None and seen() is p for p in network.parameters()):
-            raise UnfitNetwork(
-                f"{self.cell.id}: what builds it returned weights that it returned before, and every round needs "
-                "fresh ones"
-            )
-        alive = {key: seen for key, seen in self._seen.items() if seen() is not None}
-        self._seen = alive | {id(p): weakref.ref(p) for p in network.parameters()}
 
     def setup(self) -> None:
         """Seed, build, place and warm up the next round's network; nothing of it is timed.
@@ -128,10 +121,10 @@ class CellRun:
         self._last = None
         _ = self.structure
         self._conditions.enter_context(self.conditions())
+        self._conditions.enter_context(preserved_rng(self.device))
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
-        torch.manual_seed(seed)
-        trainer = self._made()
+        trainer = self._made(seed)
         self.execution_log.note(trainer, is_round=True)
         self.synchronise()
         setup_s = perf_counter() - started
@@ -141,7 +134,10 @@ class CellRun:
         self._peak.begin()
 
     def timed(self) -> None:
-        """Train for the protocol's epochs, then evaluate. This is what pytest-benchmark's clock sees."""
+        """Train for the protocol's epochs, then evaluate. This is what pytest-benchmark's clock sees.
+
+        Raises UnfitNetwork for a round that is equal to one before.
+        """
         trial = self._trial
         if trial is None:
             raise RuntimeError("timed() needs setup() before it")
@@ -153,21 +149,27 @@ class CellRun:
                 self._progress(len(self.rounds), epoch, epochs[-1])
         self.synchronise()
         train_s = perf_counter() - started
+        self.in_force = in_force()
         self._training_peaks += self._peak.read()
         started = perf_counter()
         tested = trial.trainer.evaluate()
         self.synchronise()
         eval_s = perf_counter() - started
         self._evaluation_peaks += self._peak.read()
-        self.rounds.append(self._record(trial, epochs, tested, train_s=train_s, eval_s=eval_s))
+        done = self._record(trial, epochs, tested, train_s=train_s, eval_s=eval_s)
+        self._independence.demand_another(self.rounds, done)
+        self.rounds.append(done)
         self._last = trial.trainer
 
     def teardown(self) -> None:
-        """End the watch of a round."""
-        self._conditions.close()
+        """End the watch of a round; settings and random numbers are the caller's again."""
         if self._trial is not None:
+            if self._trial.trainer is self._last:  # the round was finished
+                self._independence.note_end(generator_states(self.device))
+            self._conditions.close()
             self._trial.watch.close()
             self._trial = None
+        self._conditions.close()  # also of a set-up that broke off
 
     def close(self) -> None:
         """Free everything, the device's cached memory too."""
@@ -204,17 +206,20 @@ class CellRun:
         self.teardown()
         self._last = None
         with self.conditions(), preserved_rng(self.device):
-            torch.manual_seed(self.protocol.seed)
-            trainer = self._made()
+            trainer = self._made(self.protocol.seed)
             self.execution_log.note(trainer, is_round=False)
             self.synchronise()
             yield trainer
 
     @contextmanager
     def conditions(self) -> Iterator[None]:
-        """What torch is set to while the cell is trained: its number of threads, and the GPU that streams belong to."""
+        """What torch is set to while the cell is trained: its number of threads, and the GPU that streams belong to.
+
+        What the network changes of the process's settings meanwhile is put back after it, with a warning.
+        """
         current = torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
-        with current, threaded(self.device, self.pipeline.threads(self.protocol.batch_size)):
+        n_threads = self.pipeline.threads(self.protocol.batch_size)
+        with current, threaded(self.device, n_threads), kept(f"{self.cell.id}: training it"):
             yield
 
     def cpu(self) -> Cpu:
@@ -250,15 +255,25 @@ class CellRun:
             disturbed=None if others is None else others > allowed,
         )
 
-    def _made(self) -> Trainer:
-        """What trains a new network, warmed up."""
+    def _made(self, seed: int) -> Trainer:
+        """What trains a new network, warmed up; the generators go on from its building, or from the seed again.
+
+        The latter where what builds it sets a seed of its own, which would make all rounds one.
+        """
+        seed_generators(seed)
+        states = [generator_states(self.device)]
         model = self.pipeline.place(self.build(), self.device)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
+        states.append(generator_states(self.device))
         with preserved_rng(self.device):
-            warm_up(
-                self.cell.id, self.pipeline.place(self.build(), self.device), self.data, self.loaders, self.protocol
-            )
+            scratch = self.pipeline.place(self.build(), self.device)
+            states.append(generator_states(self.device))
+            self._independence.compare(model, scratch)
+            warm_up(self.cell.id, scratch, self.data, self.loaders, self.protocol)
+            del scratch  # its memory is the trainer's
+        if self._independence.is_seeded(*states):
+            seed_generators(seed)
         return self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
 
     def mark(self) -> torch.cuda.Event | None:
