@@ -113,5 +113,6 @@ def test_damaged_digits(content: bytes, tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "digits.csv.gz"
     path.write_bytes(content)
     monkeypatch.setattr(digits, "FILE", str(path))
+    read = getattr(digits.digits, "__wrapped__", digits.digits)  # the tests keep what was read first
     with pytest.raises(DataError, match=rf"^digits: {path} can't be read \(.*\); install scikit-learn anew"):
-        load.load_data("digits", Path())
+        read()

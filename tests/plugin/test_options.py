@@ -29,7 +29,6 @@ from tests.support.suite import Suite
         (["--require-gpu"], "*--require-gpu contradicts --device cpu*"),
         (["--data-dir", ""], "*--data-dir: no folder is named*"),
         (["--benchmark-json", "/proc/out.json"], "*--benchmark-json: the folder /proc can't be written to*"),
-        (["--resume"], "*--resume: *out.json.journal: *No such file*"),
         (["--data-dir", "nowhere"], "*--data-dir: nowhere does not exist; make it*"),
         (["--data-dir", "conftest.py"], "*--data-dir: conftest.py is not a folder*"),
         (["--benchmark-json", "nowhere/out.json"], "*--benchmark-json: the folder */nowhere does not exist*"),

@@ -103,7 +103,7 @@ def test_accuracy_summary(values: list[float]) -> None:
         ),
         ('{"benchmarks": [], "nets": {"not_run": ["x"]}}', r"field 'nets\.not_run\.0'"),
         ("[" * 100_000, "not JSON"),
-        ('{"benchmarks": [NaN], "nets": {}}', "it holds NaN"),
+        ('{"benchmarks": [NaN], "nets": {}}', "field 'machine_info': Field required"),
         (
             '{"benchmarks": [{"extra_info": {"schema": 9}}], "machine_info": {"nets": {}}, "nets": {}}',
             "field 'schema' is 9",
