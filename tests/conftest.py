@@ -54,6 +54,11 @@ def import_everything() -> None:
     atexit.register(gc.unfreeze)  # what is frozen counts as leaked
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collection after each cell the test modules and the tests, too."""
+    gc.freeze()
+
+
 def keep_to_own_cores(worker: str) -> None:
     """As the suite's own workers do: side by side, threads on each other's cores wait for one another."""
     import torch
