@@ -54,6 +54,11 @@ def import_everything() -> None:
     atexit.register(gc.unfreeze)  # what is frozen counts as leaked
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collection after each cell the test modules and the tests, too."""
+    gc.freeze()
+
+
 def keep_to_own_cores(worker: str) -> None:
     """As the suite's own workers do: side by side, threads on each other's cores wait for one another."""
     import torch
@@ -81,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
     for item in items:
         item.add_marker(strict, append=False)
-    starters = ("test_interrupt", "test_identity")
+    starters = ("test_interrupt", "test_identity", "test_forking")
     items.sort(key=lambda item: item.path.stem not in starters and item.name != "test_one_gpu_each")
 
 
@@ -118,15 +123,16 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def _forking() -> Iterator[Forking]:
+def forking_process() -> Iterator[Forking]:
+    """Has imported torch, and forks Python processes; started by the first test that asks for it."""
     with forking() as started:
         yield started
 
 
 @pytest.fixture
-def forked(_forking: Forking, monkeypatch: pytest.MonkeyPatch) -> None:
+def forked(forking_process: Forking, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fork the Python processes that are started, xdist's workers among them, from one that has imported torch."""
-    monkeypatch.setattr(subprocess, "Popen", _forking.popen)
+    monkeypatch.setattr(subprocess, "Popen", forking_process.popen)
 
 
 @pytest.fixture

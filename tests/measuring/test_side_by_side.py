@@ -58,12 +58,15 @@ def test_left_out_unless_asked_for(with_cost: Suite) -> None:
     result.stdout.fnmatch_lines(["*no GPU to watch: NVML: NVML Shared Library Not Found*"])
 
 
+# Raised as an error when the session ends, pytest-benchmark's warning would leave pytest's log file open: /dev/null
+@pytest.mark.filterwarnings("ignore:Benchmarks are automatically disabled")
 def test_not_under_xdist(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sides in turns on one of xdist's workers are refused."""
     shutil.copy(REPOSITORY / "benchmarks" / "test_side_by_side.py", suite.path / "benchmarks")
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     result = suite.run(*ARGUMENTS, "-m", "nets_side_by_side")
     result.assert_outcomes(errors=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["what is compared is timed in turns in one process: run it without -n"])
 
 
