@@ -79,11 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Benchmarks share pytest.ini with the tests, and a library's warning must not end one. What test_one_gpu_each runs
     for its module is there by the time when the others ask for it.
     """
-    # torch's own, on machines without a GPU, is none. Now and then a nested session leaves the null device open, opened
-    # for writing text as pytest's logging does; what leaves it open is not known, so this one warning is let pass
-    strict = pytest.mark.filterwarnings(
-        "error", "ignore:.*CUDA.*:UserWarning", "ignore:unclosed file .*/dev/null:ResourceWarning"
-    )
+    strict = pytest.mark.filterwarnings("error", "ignore:.*CUDA.*:UserWarning")  # torch's, on machines without a GPU
     for item in items:
         item.add_marker(strict, append=False)
     starters = ("test_interrupt", "test_identity", "test_forking")
