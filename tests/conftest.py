@@ -79,8 +79,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Benchmarks share pytest.ini with the tests, and a library's warning must not end one. What test_one_gpu_each runs
     for its module is there by the time when the others ask for it.
     """
-    # torch's own, on machines without a GPU, is none. A nested session whose end raises, as a warning of pytest-benchmark's
-    # made it, leaves pytest's log file open, the null device, until it is collected in whatever test comes then
+    # torch's own, on machines without a GPU, is none. A nested session whose end raises, as a warning of
+    # pytest-benchmark's made it, leaves pytest's log file open, the null device, until some later test collects it
     strict = pytest.mark.filterwarnings(
         "error", "ignore:.*CUDA.*:UserWarning", "ignore:unclosed file .*/dev/null:ResourceWarning"
     )
