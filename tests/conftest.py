@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def import_everything() -> None:
     """Import what the tests use, once: a nested pytest forgets the modules that it was the first to import."""
+    import hypothesis
     import typer.testing
 
     import nets
@@ -50,6 +51,9 @@ def import_everything() -> None:
     typer.testing._get_command = functools.cache(typer.testing._get_command)  # type: ignore[attr-defined]  # 20 ms a call
     digits.digits = functools.cache(digits.digits)  # nothing writes into a data set
     shapes.shapes = functools.cache(shapes.shapes)
+    # no test is of time: a machine that is busy must not fail one of hypothesis's
+    hypothesis.settings.register_profile("nets", hypothesis.settings.default, deadline=None)
+    hypothesis.settings.load_profile("nets")
     gc.freeze()  # every cell ends with a collection, which need not look at a million objects of modules
     atexit.register(gc.unfreeze)  # what is frozen counts as leaked
 

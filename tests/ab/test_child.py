@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import signal
 import time
 from contextlib import nullcontext
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
 
 from nets.ab import child
-from nets.ab.child import Child, child_environment
+from nets.ab.child import Child, ChildSpec, child_environment
 from nets.errors import Unusable
 from tests.ab.test_interleave import Repository
 
@@ -37,9 +42,9 @@ def repository(tmp_path: Path) -> Repository:
 def until_event(repository: Repository, side: Child, what: str) -> list[str]:
     """Let a side begin its first round, and wait for an event in it."""
     side.collect()
-    side._pipe.send(list(side.collected))
-    side._pipe.recv()
-    side._pipe.send("go")
+    side._pipe.send_bytes(json.dumps(list(side.collected)).encode())
+    side._pipe.recv_bytes()
+    side._pipe.send_bytes(b'"go"')
     while True:
         lines = repository.events_file.read_text().splitlines() if repository.events_file.is_file() else []
         found = [line.split() for line in lines if line.startswith(what)]
@@ -70,6 +75,31 @@ def test_what_a_side_leaves_running(repository: Repository, then: str) -> None:
     seen = [line for line in repository.events if line[0] == "left"]
     assert len(seen) == 1
     assert in_session(base._process.pid) == []
+
+
+class Intruder:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What pickle would call."""
+        return Path.touch, (self._file,)
+
+
+@pytest.mark.parametrize("sent", ["a pickle", b"[1]", b"[" * 100_000, b"\xff"])
+def test_what_a_side_sends_is_data(tmp_path: Path, sent: str | bytes) -> None:
+    """A side runs the code of a revision: what it sends is never unpickled, and refused if it is no message."""
+    file = tmp_path / "made"
+    side = object.__new__(Child)
+    side.spec = cast("ChildSpec", SimpleNamespace(name="head"))
+    side._pipe, theirs = Pipe()
+    with theirs, side._pipe:
+        theirs.send_bytes(pickle.dumps(Intruder(file)) if isinstance(sent, str) else sent)
+        with pytest.raises(Unusable, match="head: its process sent what nets ab does not send"):
+            side._read()
+    assert not file.exists()
 
 
 def test_nets_ab_is_killed(repository: Repository) -> None:

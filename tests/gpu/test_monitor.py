@@ -2,86 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nets.gpu.monitor import GpuMonitor
-from nets.gpu.window import MAX_GAP_S, Window, gpu_record
-from nets.machine.nvml import PATIENCE_S, NoDriver, with_patience
+from nets.machine.nvml import NoDriver, with_patience
 from nets.records.gpu import DRIVER_FIGURES
 from tests.support.stub_driver import StubbedProcess
-
-UUID = "GPU-00000000-0000-0000-0000-000000000000"
-
-
-def watched(
-    uuid: str = UUID,
-    seconds: float = 0.25,
-    n_windows: int = 1,
-    soak_s: float = 0,
-    patience_s: float = 5.0,
-    min_window_s: float = 0.2,
-    max_gap_s: float = MAX_GAP_S,
-) -> dict[str, Any]:
-    """In the child: watch some stretches, and say what came of it, with a window and a poll short enough for a test."""
-    started = time.perf_counter()
-    monitor = GpuMonitor(uuid, poll_s=0.02, patience_s=patience_s)
-    start_s = time.perf_counter() - started
-    took_s = []
-    for _ in range(n_windows):
-        started = time.perf_counter()
-        with monitor.watch():
-            time.sleep(seconds)
-        took_s.append(time.perf_counter() - started - seconds)
-    soaked: list[Window] = []
-    if soak_s:
-        with monitor.soak(soaked) as has_enough:
-            until = time.perf_counter() + soak_s
-            while time.perf_counter() < until and not has_enough():
-                time.sleep(0.005)
-    use = gpu_record(
-        monitor.timed, soaked[0] if soaked else None, 100 if soaked else None,
-        min_window_s=min_window_s, max_gap_s=max_gap_s, training_peak_bytes=2_000, evaluation_peak_bytes=3_000,
-    )  # fmt: skip
-    return {
-        "start_s": start_s,
-        "n_samples": [len(window.samples) for window in soaked],
-        "n_ticks": [len(window.ticks) for window in soaked],
-        "use": use.model_dump(),
-        "took_s": took_s,
-        "threads": [thread.name for thread in threading.enumerate() if thread.name == "nets-gpu"],
-    }
-
-
-def live_samples() -> int:
-    """In the child: GPM samples that were never freed."""
-    return int(ctypes.CDLL("libnvidia-ml.so.1").nvml_stub_live_samples())
-
-
-@pytest.fixture(scope="module")
-def driver(stub_driver: Path) -> Iterator[StubbedProcess]:
-    """A process with the stub driver."""
-    with StubbedProcess(stub_driver) as process:
-        yield process
-
-
-def seen(driver: StubbedProcess, scenario: str, **arguments: Any) -> dict[str, Any]:
-    """The record under a scenario; no thread is left."""
-    answer = driver.ask(scenario, watched, **arguments)
-    assert answer["threads"] == []
-    use: dict[str, Any] = answer["use"]
-    return use
-
-
-def because(use: dict[str, Any]) -> dict[str, str]:
-    """Each missing figure's reason."""
-    return {each["figure"]: each["because"] for each in use["missing"]}
+from tests.support.watching import UUID, because, live_samples, seen
 
 
 def test_a_healthy_gpu(driver: StubbedProcess) -> None:
@@ -98,74 +27,6 @@ def test_a_healthy_gpu(driver: StubbedProcess) -> None:
     assert [use[name] for name in counters] == [35.0, 12.5, 1.5, 20.0, 8.25]
     assert because(use) == {"energy_per_step_j": "the timed window holds the evaluation too: see energy_j"}
     assert driver.ask("", live_samples) == 0
-
-
-def test_a_soak(driver: StubbedProcess) -> None:
-    """A soak ends when the driver gave six samples, a Hopper's five a second, and its energy ticked three times.
-
-    Its figures stand in the record, with joules a step. The mean power is that between ticks, which a window of a
-    second that begins and ends anywhere would miss by up to a tenth.
-    """
-    answer = driver.ask("sample_every=0.2 energy_tick=0.1", watched, seconds=0.05, soak_s=3.0, min_window_s=3.0)
-    use = answer["use"]
-    assert (use["window"], use["n_steps"], use["valid"]) == ("soak", 100, True), use["reasons"]
-    assert 1.0 < use["window_s"] < 2.0
-    assert answer["n_samples"][0] >= 6
-    assert answer["n_ticks"][0] >= 3
-    assert use["utilization_pct"] == 40
-    assert use["power_w"] == pytest.approx(100, rel=0.06)
-    assert use["energy_per_step_j"] == pytest.approx(use["power_w"] * use["window_s"] / 100)
-    assert because(use) == {"energy_j": "a round is too short for the driver: see energy_per_step_j"}
-
-
-@pytest.mark.parametrize("scenario", ["samples_none=1", "samples=0", "energy_tick=10"])
-def test_a_soak_that_never_has_enough(driver: StubbedProcess, scenario: str) -> None:
-    """Without the driver's own samples, or with an energy that doesn't move, a soak takes all the time it is given."""
-    answer = driver.ask(scenario, watched, seconds=0.05, soak_s=0.4, min_window_s=0.3)
-    assert answer["use"]["window_s"] >= 0.4
-    assert answer["use"]["utilization_pct"] == 40
-
-
-def test_a_soak_without_an_energy_counter(driver: StubbedProcess) -> None:
-    """Where the driver refuses energy, six samples are enough."""
-    answer = driver.ask("energy=0 sample_every=0.05", watched, seconds=0.05, soak_s=5.0, min_window_s=3.0)
-    assert answer["use"]["window_s"] < 2.0
-    assert answer["use"]["valid"]
-    assert answer["use"]["energy_per_step_j"] is None
-
-
-def test_samples_are_never_found(driver: StubbedProcess) -> None:
-    """A driver that answers every request for samples with "not found" is polled for its latest figure instead."""
-    use = seen(driver, "samples_none=1")
-    assert use["valid"]
-    assert use["utilization_pct"] == 40
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "nvmlInit",
-        "nvmlDeviceGetMigMode",
-        "nvmlGpmSampleGet",
-        "nvmlGpmMetricsGet",
-        "nvmlDeviceGetSamples",
-        "nvmlDeviceGetUtilizationRates",
-        "nvmlDeviceGetTotalEnergyConsumption",
-        "nvmlDeviceGetComputeRunningProcesses",
-    ],
-)
-def test_a_first_call_that_takes_long(driver: StubbedProcess, name: str) -> None:
-    """A driver whose first answer takes longer than all the rest of the window costs no figure."""
-    answer = driver.ask(f"first={name}:0.4", watched)
-    assert answer["start_s"] > 0.35
-    assert max(answer["took_s"]) < 0.35
-    assert answer["use"]["valid"], answer["use"]["reasons"]
-    assert because(answer["use"]).keys() == {"energy_per_step_j"}
-
-
-def test_the_driver_has_ten_seconds_to_begin() -> None:
-    """A driver whose first answer takes three seconds is waited for."""
-    assert PATIENCE_S > 3 * 3
 
 
 def test_too_short_a_window(driver: StubbedProcess) -> None:
@@ -319,37 +180,6 @@ def test_no_library(tmp_path: Path) -> None:
     """Without the library there is torch's peak memory alone, and the reason."""
     with StubbedProcess(tmp_path) as process:
         only_torch_s(seen(process, ""), "NVML: NVML Shared Library Not Found")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "nvmlInit",
-        "nvmlDeviceGetHandleByUUID",
-        "nvmlDeviceGetMigMode",
-        "nvmlDeviceGetComputeRunningProcesses",
-        "nvmlDeviceGetTotalEnergyConsumption",
-        "nvmlDeviceGetSamples",
-        "nvmlGpmSampleGet",
-    ],
-)
-def test_a_driver_that_hangs(stub_driver: Path, name: str) -> None:
-    """A driver that doesn't answer costs a cell the time that it is waited for, and the record says so."""
-    with StubbedProcess(stub_driver) as process:
-        answer = process.ask(f"hang={name}:0.8", watched, seconds=0.05, patience_s=0.2)
-    assert answer["start_s"] + max(answer["took_s"]) < 0.7
-    assert not answer["use"]["valid"]
-    assert any("the driver did not answer for 0.2 s" in reason for reason in answer["use"]["reasons"])
-
-
-@pytest.mark.parametrize("name", ["nvmlDeviceGetSamples", "nvmlDeviceGetTotalEnergyConsumption"])
-def test_a_driver_that_hangs_later(stub_driver: Path, name: str) -> None:
-    """One that stops answering while a round is watched is left behind at its end, and not asked in the next."""
-    with StubbedProcess(stub_driver) as process:
-        answer = process.ask(f"later={name}:0.8", watched, seconds=0.2, n_windows=2, patience_s=0.3)
-    assert 0.2 < answer["took_s"][0] < 0.7
-    assert answer["took_s"][1] < 0.1
-    assert answer["use"]["reasons"] == ["the driver did not answer for 0.3 s"]
 
 
 def facts() -> list[Any]:

@@ -31,7 +31,7 @@ Demand = Callable[[Gpu], None]
 def test_the_suite_on_the_gpu(suite: Suite) -> None:
     """Cells pass on the GPU, in this process's own and on a worker that was given it, each record with its UUID.
 
-    It comes first: once this process has a context on the GPU, it is a stranger there. To find the GPU makes none.
+    It comes first: once this process has a context on the GPU, it counts as another one. To find the GPU makes none.
     """
     for arguments in ((), ("-n", "auto")):
         result = suite.pytester.runpytest_subprocess(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -97,5 +98,42 @@ def test_data_that_changed_meanwhile(suite: Suite) -> None:
     """A cell whose data, loaded again, is not what it was trained on has no trace, and the reason."""
     suite.conftest(ON_A_GPU + "@pytest.fixture\ndef data(data):\n    return replace(data, sha256='of my own')\n")
     suite.run(*CELLS).assert_outcomes(passed=2)
-    because = "digits-snn500: its data set, loaded again for the trace, is not what it was trained on"
+    because = "its trace could not be taken: its data set, loaded again, is not what it was trained on"
     assert traces(suite)["snn500"] == (None, because)
+
+
+def test_a_cell_that_can_t_be_made_anew(suite: Suite) -> None:
+    """Memory that runs out when the cell is made anew costs its trace, not the records."""
+    suite.conftest(
+        ON_A_GPU
+        + "from nets.plugin.traces import Traces\ndef full(*_):\n    raise RuntimeError('CUDA out of memory')\n"
+        "PATCH.setattr(Traces, '_run_of', full)\n"
+    )
+    suite.run(*CELLS).assert_outcomes(passed=2)
+    because = "its trace could not be taken: CUDA out of memory"
+    assert traces(suite) == {"snn500": (None, because), "lenet5": (None, because)}
+
+
+def test_keep_traces(suite: Suite) -> None:
+    """--keep-traces leaves a gzipped trace a cycle, on a CPU too, where the record says why it has no figures."""
+    arguments = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", "--keep-traces", "a/b")
+    suite.run(*arguments).assert_outcomes(passed=1)
+    assert [path.suffixes for path in (suite.path / "a" / "b").iterdir()] == [[".pt", ".trace", ".json", ".gz"]] * 2
+    (benchmark,) = suite.content()["benchmarks"]
+    record = benchmark["extra_info"]
+    assert record["trace"] is record["gpu"] is None
+    assert record["trace_missing_because"] == record["gpu_missing_because"]
+    assert record["gpu_missing_because"].startswith("ran on the CPU: ")
+    json.dumps(record, allow_nan=False)
+
+
+def test_no_trace(suite: Suite) -> None:
+    """--no-trace takes none and says so, and contradicts --keep-traces; a folder that can't be one is refused."""
+    arguments = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", "--no-trace")
+    suite.run(*arguments).assert_outcomes(passed=1)
+    (benchmark,) = suite.content()["benchmarks"]
+    assert benchmark["extra_info"]["trace_missing_because"] == "--no-trace"
+    result = suite.run(*arguments, "--keep-traces", "here")
+    result.stderr.fnmatch_lines(["ERROR: --keep-traces contradicts --no-trace"])
+    result = suite.run("--keep-traces", "benchmarks/test_train_eval.py")
+    result.stderr.fnmatch_lines(["ERROR: --keep-traces: *test_train_eval.py can't be written to: *"])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Callable
-from inspect import getclosurevars
 from itertools import islice
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,36 +13,12 @@ from hypothesis import strategies as st
 from studies.kernels_per_step import Calls, kernels_a_step
 from torch import Tensor, nn
 
-from nets.cells.catalog import protocol_for
 from nets.datasets.data import Split
-from nets.datasets.load import load_data
-from nets.networks.builtin import MODELS
-from nets.training.cuda_graph import GraphTrainer, graphed, is_faithful
+from nets.training.cuda_graph import GraphTrainer, graphed
 from nets.training.eager import FusedAdam, ResidentTrainer
 from nets.training.graph_recorder import Work
 from nets.training.trainer import Loaders, ResidentBatches
-
-CPU = torch.device("cpu")
-PROTOCOL = protocol_for("quick", "digits")
-
-
-def batches(n: int, size: int) -> ResidentBatches:
-    """Some of the digits."""
-    data = load_data("digits", Path())
-    images, labels = data.on(CPU)[0].images, data.train.labels
-    return ResidentBatches(Split(images[:n], labels[:n]), size, shuffle=True)
-
-
-def trainer(model: nn.Module, n: int = 330, size: int = 100) -> ResidentTrainer:
-    """An eager trainer."""
-    train = batches(n, size)
-    return ResidentTrainer(model, Loaders(train, train), PROTOCOL, CPU)
-
-
-def lenet5(seed: int = 0) -> nn.Module:
-    """A seeded LeNet-5 in float64, so that a difference would be one of the steps and not of rounding."""
-    torch.manual_seed(seed)
-    return MODELS["lenet5"]((1, 28, 28), 10)
+from tests.support.graphs import CPU, PROTOCOL, batches, lenet5, trainer
 
 
 @settings(deadline=None, max_examples=10)
@@ -117,77 +90,6 @@ def test_steps_are_counted_in_replays() -> None:
     assert list(islice(recorded.steps(), 33)) == [50, 100, *range(101, 131), 180]
 
 
-class Alternating(nn.Module):
-    """Does something else in every other step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.out = nn.Linear(784, 10)
-        self.calls = 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        outputs: Tensor = self.out(images.flatten(1))
-        return outputs * (1 + 5 * (self.calls % 2))
-
-
-class OnlyOnce(Calls):
-    """Replays what the work did when it was recorded, as a graph does: here, the state that it left."""
-
-    def __init__(self, tensors: Callable[[], list[Tensor]]) -> None:
-        self._tensors = tensors
-
-    def record(self, work: Work) -> Work:
-        """The state after the work, put back at each replay; to record changes nothing."""
-        tensors = [*self._tensors(), getclosurevars(work).nonlocals["self"]._at]
-        before = [tensor.detach().clone() for tensor in tensors]
-        work()
-        after = [tensor.detach().clone() for tensor in tensors]
-        with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
-
-        def replay() -> None:
-            with torch.no_grad():
-                for tensor, value in zip(tensors, after, strict=True):
-                    tensor.copy_(value)
-
-        return replay
-
-
-def test_a_network_that_changes_between_steps() -> None:
-    """Where replayed steps are not the eager ones the trainer stays eager, says so, and trains as if never recorded."""
-    eager = trainer(Alternating(), n=100, size=100)
-    kept = graphed(eager, OnlyOnce(lambda: [*eager.tally.state, *eager.optimizer.state, *eager.model.parameters()]))
-    assert kept is eager
-    assert kept.mode == "eager"
-    assert kept.fallback_because is not None
-    assert "does not do the same in every step" in kept.fallback_because
-
-
-class Poisoned(Calls):
-    """Replays into a loss that is no number."""
-
-    def __init__(self, tally: list[Tensor]) -> None:
-        self._tally = tally
-
-    def record(self, work: Work) -> Work:
-        """Not the work."""
-
-        def replay() -> None:
-            self._tally[0].fill_(float("nan"))
-
-        return replay
-
-
-def test_a_replay_that_diverges_alone() -> None:
-    """A replay whose loss is not finite where the eager steps' is, is not the network's own."""
-    eager = trainer(lenet5())
-    kept = graphed(eager, Poisoned(eager.tally.state))
-    assert kept is eager
-    assert "replayed steps gave a loss of nan" in str(kept.fallback_because)
-
-
 def test_what_is_recorded_has_no_copies_beside_it() -> None:
     """While steps are recorded the weights exist once, with Adam's two moments: copies would count into the peak."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 777), nn.ReLU(), nn.Linear(777, 10))
@@ -204,32 +106,6 @@ def test_what_is_recorded_has_no_copies_beside_it() -> None:
 
     assert isinstance(graphed(eager, Counting()), GraphTrainer)
     assert set(numbers) == {3}
-
-
-def test_a_network_that_can_t_be_recorded() -> None:
-    """A recording that fails leaves an eager trainer with the first line of the reason, and the weights untouched."""
-
-    class Refusing(Calls):
-        def warm_up(self, work: Work) -> None:
-            work()
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
-
-    network = lenet5()
-    before = copy.deepcopy(network.state_dict())
-    kept = graphed(trainer(network), Refusing())
-    assert (kept.mode, kept.fallback_because) == (
-        "eager",
-        "no CUDA graph: operation not permitted when stream is capturing",
-    )
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-def test_batches_of_another_kind() -> None:
-    """Batches that don't lie on the device whole are trained on eagerly, and the reason is said."""
-    train = list(batches(200, 100))
-    kept = graphed(ResidentTrainer(lenet5(), Loaders(train, train), PROTOCOL, CPU), Calls())
-    assert kept.mode == "eager"
-    assert "from a loader of another kind" in str(kept.fallback_because)
 
 
 @settings(deadline=None, max_examples=10)
@@ -278,27 +154,6 @@ def test_a_parameter_without_a_gradient() -> None:
             theirs.step()
     for one, other in zip(ours.model.parameters(), model.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "replayed", "verdict"),
-    [
-        (1.0, 1.0, 1.0009, True),
-        (1.0, 1.0, 1.0011, False),
-        (1.0, 1.001, 1.0049, True),
-        (1.0, 1.001, 1.0051, False),
-        (1.0, 1.11, 1.0, False),
-        (1.0, 1.0, float("nan"), False),
-        (float("nan"), float("nan"), float("nan"), True),
-        (float("inf"), 1.0, 2.0, False),
-    ],
-)
-def test_faithful(first: float, second: float, replayed: float, verdict: bool) -> None:
-    """A replay may differ by a thousandth, or by five times what two eager runs differ by, which must be alike.
-
-    It may not diverge alone.
-    """
-    assert is_faithful(first, second, replayed) is verdict
 
 
 def test_an_epoch_of_one_full_batch() -> None:

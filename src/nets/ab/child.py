@@ -24,6 +24,8 @@ from nets.machine.cpu import callers_environment
 PLUGIN = "nets_ab_side"
 USAGE_ERROR = 4
 """Pytest's exit code for an option that it doesn't accept."""
+MAX_MESSAGE = 10_000_000
+"""Bytes of a message; the longest one has a line for each cell."""
 INTERRUPT_TIMEOUT_S = 5.0
 """How long children that were interrupted may take to write their files."""
 
@@ -171,7 +173,7 @@ class Child:
     def _send(self, message: object) -> None:
         """Answer it, and wait until it asks again or ends."""
         try:
-            self._pipe.send(message)
+            self._pipe.send_bytes(json.dumps(message).encode())
         except OSError:
             self.at = None
             return
@@ -181,10 +183,15 @@ class Child:
         self.at = None if question is None else Waiting(**question)
 
     def _read(self) -> dict[str, Any] | None:
+        """What the child sent, as JSON: it runs the code of a revision, of which nothing may be unpickled here."""
         try:
-            message: dict[str, Any] = self._pipe.recv()
+            message = json.loads(self._pipe.recv_bytes(MAX_MESSAGE))
         except (OSError, EOFError):
             return None
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            raise Unusable(f"{self.spec.name}: its process sent what nets ab does not send: its code has the pipe")
         if (foreign := message.pop("foreign", None)) is not None:
             raise Unusable(
                 f"{self.spec.name}: it imported {foreign}, which is not of its revision; only what lies in src/ or in "

@@ -41,8 +41,8 @@ class ParentConnection:
     def ask(self, **question: Any) -> Any:
         """Send a question, and wait for the answer."""
         try:
-            self._pipe.send(question)
-            return self._pipe.recv()
+            self._pipe.send_bytes(json.dumps(question).encode())
+            return json.loads(self._pipe.recv_bytes())
         except (OSError, EOFError):
             raise KeyboardInterrupt("nets ab has ended") from None
 

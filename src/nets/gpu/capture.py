@@ -63,7 +63,7 @@ def _gpu(run: CellRun, monitor: GpuMonitor) -> Gpu:
     if monitor.needs_soak():
         try:
             n_steps = soak(run, monitor.soak(soaked))
-        except RuntimeError as error:  # torch's, of which out of memory is one
+        except Exception as error:  # of many kinds; none may lose the finished rounds
             because = _first_line(error)
     return gpu_record(
         monitor.timed,

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nets.records.cell import Device
 
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
 def versions() -> dict[str, str | None]:
     """Versions of what decides a figure: Python, nets, torch, torchvision, NumPy; None where it is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
@@ -113,9 +116,6 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-
-
 def no_gpu_because() -> str:
     """Why torch has no GPU to run on, where it has none: where it has, to ask would start CUDA."""
     import torch
@@ -187,12 +187,12 @@ def _cudnn(device: Device) -> int | None:
     return version
 
 
-def machine_facts(device: Device, known: Mapping[str, str | None]) -> dict[str, object]:
-    """What `machine_info` says of a run: `versions`, as they were at its start, device, CUDA, cuDNN, cores."""
+def machine_facts(device: Device, at_start: Mapping[str, str | None]) -> dict[str, object]:
+    """What `machine_info` says of a run: device, CUDA, cuDNN, cores, and the versions, which are those at its start."""
     import torch
 
     return {
-        "versions": {**known, "torch": torch.__version__},
+        "versions": {**at_start, "torch": torch.__version__},
         "cuda": torch.version.cuda,
         "cudnn": _cudnn(device),
         "device": device.model_dump(),

@@ -54,7 +54,7 @@ def n_gpus(wanted: str) -> int | None:
 
 
 def first_gpu_facts() -> Device:
-    """What the workers' GPUs are, as the driver says of the first; CUDA would make this process a stranger on it.
+    """What the workers' GPUs are, as the driver says of the first: CUDA's start would add this process to those on it.
 
     Without a UUID, which differs from worker to worker. Where the driver can't say, the name is why.
     """

@@ -92,8 +92,12 @@ def add_options(parser: pytest.Parser) -> None:
     add("--lr", type=_number(1_000), metavar="RATE", help="learning rate; makes the protocol custom")
     add("--seed", type=_whole(0, 2**32 - 1_001), metavar="N", help="round i uses seed N + i (default: 0)")
     add("--require-gpu", action="store_true", help="stop at once if no GPU works")
-    add("--resume", action="store_true", help="go on with the run that was killed before it wrote its --benchmark-json")
-    add("--no-trace", action="store_true", help="take no profiler trace after a cell's rounds")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with a run on the same --benchmark-json that was killed or interrupted",
+    )
+    add("--no-trace", action="store_true", help="take no profiler traces, which come after all cells")
     add("--keep-traces", metavar="DIR", help="keep the traces, gzipped, for Perfetto; on a CPU too")
     add(
         "--cell-timeout",

@@ -7,7 +7,7 @@ import inspect
 import os
 import platform
 from collections.abc import Callable, Iterable
-from contextlib import chdir
+from contextlib import chdir, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,8 +56,10 @@ def _files(nets: Iterable[str]) -> Iterable[Path]:
     for named in nets:
         if Path(named).is_file():
             yield Path(named).resolve()
-        elif (spec := find_spec(named)) is not None and spec.origin is not None:
-            yield Path(spec.origin)
+            continue
+        with suppress(ImportError, ValueError):  # of a module that has no file
+            if (spec := find_spec(named)) is not None and spec.origin is not None:
+                yield Path(spec.origin)
 
 
 def _is_untracked(file: Path, folder: Path) -> bool:
@@ -143,6 +145,6 @@ def _why_measured_otherwise(result: Result, cell: Cell, session: Session) -> str
     try:
         if session.load_data(cell.dataset).sha256 != result.cell.data_sha256:
             return "other data"
-    except NetsError:  # nothing shows that they changed
-        return None
+    except NetsError:
+        pass  # nothing shows that they changed
     return None

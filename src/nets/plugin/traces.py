@@ -62,8 +62,8 @@ class Traces:
                 run = self._run_of(result)
                 trace, because = traced(run, self._session.options.keep_traces)
                 run.close()
-            except NetsError as error:
-                trace, because = None, str(error)
+            except Exception as error:  # of many kinds; none may lose the records
+                trace, because = None, f"its trace could not be taken: {str(error).partition(chr(10))[0]}"
             if self._session.setting.gpu_missing_because is not None:
                 because = self._session.setting.gpu_missing_because
             if not self._session.is_worker:
@@ -73,7 +73,7 @@ class Traces:
             told.append((nodeid, None if trace is None else trace.model_dump_json(), because))
 
     def _run_of(self, result: Result) -> CellRun:
-        """The cell anew: what it was trained on was freed after it. Raises NetsError where it is not to be had."""
+        """The cell anew: what it was trained on was freed after it. Raises whatever its data and loaders do."""
         from nets.training.pipelines import pipeline_named
         from nets.training.run import CellRun
 
@@ -81,7 +81,7 @@ class Traces:
         cell = next(cell for cell in session.options.cells if cell.id == result.id)
         data = session.load_data(result.cell.dataset)
         if data.sha256 != result.cell.data_sha256:
-            raise NetsError(f"{result.id}: its data set, loaded again for the trace, is not what it was trained on")
+            raise NetsError("its data set, loaded again, is not what it was trained on")
         pipeline = pipeline_named(result.pipeline)
         loaders = pipeline.loaders(data, result.protocol, session.device)
         return CellRun(cell, result.protocol, pipeline, data, loaders, session.device)
