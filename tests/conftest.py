@@ -67,8 +67,7 @@ def keep_to_own_cores(worker: str) -> None:
     """As the suite's own workers do: side by side, threads on each other's cores wait for one another."""
     import torch
 
-    from nets.machine.cpu import cores
-    from nets.plugin.workers import shares
+    from nets.machine.cpu import cores, shares
 
     n_workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     share = shares(n_workers, cores())[int(worker.removeprefix("gw")) % n_workers]  # one that replaces another is gw2

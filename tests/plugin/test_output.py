@@ -43,18 +43,3 @@ def test_pytest_benchmark_reads_the_file(suite: Suite) -> None:
     listed = suite.pytester.run(sys.executable, "-m", "pytest_benchmark", "compare", str(suite.out))
     assert listed.ret == 0
     listed.stdout.fnmatch_lines(["*digits-snn500*"])
-
-
-def test_disabled_benchmarks(suite: Suite) -> None:
-    """With --benchmark-disable a cell runs one round as a smoke test, which is written down as one without a timing."""
-    suite.run(*SHORT, "--benchmark-disable").assert_outcomes(passed=1)
-    content = suite.content()
-    assert content["benchmarks"] == []
-    (record,) = content["nets"]["unfinished"]
-    assert record["protocol"]["rounds"] == len(record["rounds"]) == 1
-
-
-def test_profiling_adds_no_round(suite: Suite) -> None:
-    """--benchmark-cprofile runs once more, and that round is not in the record."""
-    suite.run(*SHORT, "--benchmark-cprofile", "tottime").assert_outcomes(passed=1)
-    assert len(suite.content()["benchmarks"][0]["extra_info"]["rounds"]) == 2

@@ -16,6 +16,7 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nets.machine import cpu
 from nets.machine.visible import visible_gpus
 from nets.plugin import workers
 from nets.plugin.session import PlannedCell
@@ -63,7 +64,7 @@ def test_visible_gpus(visible: str | None, expected: tuple[str, ...]) -> None:
 @given(n_workers=st.integers(1, 40), cores=st.lists(st.integers(0, 500), min_size=1, max_size=64, unique=True))
 def test_shares(n_workers: int, cores: list[int]) -> None:
     """Every worker has a core; with enough of them none is shared, none is idle, and shares differ by one at most."""
-    dealt = workers.shares(n_workers, cores)
+    dealt = cpu.shares(n_workers, cores)
     assert len(dealt) == n_workers
     assert all(share and set(share) <= set(cores) for share in dealt)
     if n_workers <= len(cores):

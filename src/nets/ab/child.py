@@ -90,7 +90,9 @@ class Child:
         self._has_ended = False
         self._pipe, theirs = Pipe()
         ending, self._alive = Pipe(duplex=False)  # nothing is sent by it; it closes when this process ends
-        command = [str(spec.python), "-m", "pytest", *spec.arguments, "-p", PLUGIN, "--benchmark-json", str(spec.json)]
+        timed = ("--benchmark-enable", "--benchmark-only")  # whatever a revision's ini file says
+        ours = ("-p", PLUGIN, *timed, "--benchmark-json", str(spec.json))
+        command = [str(spec.python), "-m", "pytest", *spec.arguments, *ours]
         variables = child_environment(spec.folder, plugin_folder)
         variables |= {child_plugin.PIPE: str(theirs.fileno()), child_plugin.PARENT: str(ending.fileno())}
         if spec.isolated_from is not None:

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,14 @@ def cores() -> tuple[int, ...]:
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def shares(n_workers: int, of: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Deal the cores out in adjoining runs, no core twice; with more workers than cores each gets one, in turn."""
+    if n_workers > len(of):
+        return tuple((of[i % len(of)],) for i in range(n_workers))
+    bounds = [i * len(of) // n_workers for i in range(n_workers + 1)]
+    return tuple(tuple(of[bounds[i] : bounds[i + 1]]) for i in range(n_workers))
 
 
 class RssPeak:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nets.plugin.output import enable_under_xdist
+from nets.plugin.modes import enable_under_xdist
 from nets.plugin.session import PROGRESS, RUN, SESSION
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import pytest
 from nets.cells.catalog import Cell
 from nets.errors import NetsError
 from nets.plugin import checks
+from nets.plugin.modes import Modes
 from nets.plugin.options import add_options, read_options
 from nets.plugin.recorder import Recorder
 from nets.plugin.reports import Reports
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     recorder = Recorder(session, reports)
     register(recorder, "nets-recorder")
     register(Traces(session, recorder), "nets-traces")
+    register(Modes(session), "nets-modes")
     if not session.is_worker:
         register(Summary(session, recorder), "nets-summary")
         if config.getoption("--gate") is not None or config.getoption("--gate-config") is not None:

@@ -94,12 +94,6 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def enable_under_xdist(config: pytest.Config, benchmark: Any) -> None:
-    """pytest-benchmark disables itself on xdist's workers; a cell is timed there too, unless it was told not to."""
-    if os.environ.get("PYTEST_XDIST_WORKER") and not config.getoption("benchmark_disable"):
-        benchmark.disabled = False
-
-
 def timing_of(item: pytest.Item, *, n_rounds: int) -> dict[str, Any] | None:
     """The timing of a finished test as pytest-benchmark writes it; None where it isn't one of `n_rounds` rounds."""
     benchmark = item.funcargs.get("benchmark") if hasattr(item, "funcargs") else None

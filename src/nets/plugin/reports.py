@@ -28,6 +28,12 @@ class Reports:
         self._config = session.config
         self.made: dict[str, Result] = {}
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Forget what a test measured before that a plug-in runs again."""
+        if RESULT in item.stash:
+            del item.stash[RESULT]
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]

@@ -128,6 +128,7 @@ def why_other(entry: Entry, cell: Cell, session: Session) -> str | None:
 
 
 def _why_measured_otherwise(result: Result, cell: Cell, session: Session) -> str | None:
+    from nets.machine.cpu import cores
     from nets.measuring.cell import executed
     from nets.training.pipelines import PIPELINES
 
@@ -138,7 +139,11 @@ def _why_measured_otherwise(result: Result, cell: Cell, session: Session) -> str
         return "another protocol"
     if result.device.name != setting.device.name:
         return f"another device: {result.device.name}"
+    if (n_cores := result.where.n_cores) not in (allowed := _cores_of_a_process(session)):
+        return f"another number of cores for itself: {n_cores}, now {' or '.join(map(str, allowed))}"
     expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
+    if setting.device.type == "cpu" and expected.threads == len(cores()):
+        expected = expected.replace(threads=n_cores)
     known_by_a_run_alone = ("mode", "fallback_because", "evaluation_batch_size")
     if result.execution.replace(**{name: getattr(expected, name) for name in known_by_a_run_alone}) != expected:
         return "executed otherwise (threads, memory format, TF32 or OpenMP's wait policy)"
@@ -148,3 +153,13 @@ def _why_measured_otherwise(result: Result, cell: Cell, session: Session) -> str
     except NetsError:
         pass  # nothing shows that they changed
     return None
+
+
+def _cores_of_a_process(session: Session) -> list[int]:
+    """How many cores a process that measures cells has for itself; with workers on a CPU, each its share."""
+    from nets.machine.cpu import cores, shares
+
+    n_workers = session.n_workers
+    if n_workers == 1 or session.setting.device.type != "cpu":
+        return [len(cores())]
+    return sorted({len(share) for share in shares(n_workers, cores())})

@@ -72,6 +72,17 @@ class Session:
         return not self.is_worker and self.config.getoption("dist", "no") != "no"
 
     @property
+    def n_workers(self) -> int:
+        """How many processes measure cells at once."""
+        if self.is_worker:
+            return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        if not self.has_workers:
+            return 1
+        from xdist.workermanage import parse_tx_spec_config
+
+        return len(parse_tx_spec_config(self.config))
+
+    @property
     def runs_nothing(self) -> bool:
         """Whether tests are collected, or set up, only."""
         names = ("collectonly", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")

@@ -12,21 +12,13 @@ from typing import Any
 
 import pytest
 from execnet import XSpec
-from xdist.scheduler import LoadGroupScheduling, LoadScopeScheduling
+from xdist.scheduler import LoadFileScheduling, LoadGroupScheduling, LoadScopeScheduling
 
 from nets.cells.catalog import Cell
-from nets.machine.cpu import cores
+from nets.machine.cpu import cores, shares
 from nets.machine.device import VISIBLE, choose_device
 from nets.machine.visible import may_have_gpu, usable_gpus
 from nets.plugin.session import CORES, DEVICE, REFUSAL, PlannedCell, Session, cell_of
-
-
-def shares(n_workers: int, of: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Deal the cores out in adjoining runs, no core twice; with more workers than cores each gets one, in turn."""
-    if n_workers > len(of):
-        return tuple((of[i % len(of)],) for i in range(n_workers))
-    bounds = [i * len(of) // n_workers for i in range(n_workers + 1)]
-    return tuple(tuple(of[bounds[i] : bounds[i + 1]]) for i in range(n_workers))
 
 
 def refusal(n_workers: int, wanted: str, gpus: Sequence[str]) -> str | None:
@@ -70,8 +62,10 @@ class Workers:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
         """Keep a data set's cells together, where xdist would deal out single tests."""
-        deals_out_tests = config.getoption("dist") in ("load", "worksteal", "loadgroup")
-        return Together(config, log, self._session.planned) if deals_out_tests else None
+        dist = config.getoption("dist")
+        if dist in ("load", "worksteal", "loadgroup"):
+            return Together(config, log, self._session.planned)
+        return ByFile(config, log) if dist == "loadfile" else ByScope(config, log) if dist == "loadscope" else None
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
@@ -119,19 +113,8 @@ def _send(send: Callable[..., None], cells: Mapping[str, Cell], event: str, **va
     send(event, **values)
 
 
-class Together(LoadGroupScheduling):  # type: ignore[misc]  # xdist ships no types
-    """The cells of a data set, its depth reference among them, on one worker; other tests as with `--dist loadgroup`.
-
-    They share the loaded data, and the cost-aware verdict compares times of one worker.
-    """
-
-    def __init__(self, config: pytest.Config, log: Any, planned: Mapping[str, PlannedCell]) -> None:
-        super().__init__(config, log)
-        self._planned = planned
-
-    def _split_scope(self, nodeid: str) -> str:
-        cell = self._planned.get(nodeid)
-        return super()._split_scope(nodeid) if cell is None else f"data set {cell.dataset}"
+class ByScope(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """`--dist loadscope` as it is, but for a test that crashes its worker."""
 
     def remove_node(self, node: Any) -> str | None:
         """Leave what a crashed worker had not begun to another; the test that crashed it is not run again.
@@ -150,6 +133,25 @@ class Together(LoadGroupScheduling):  # type: ignore[misc]  # xdist ships no typ
         super().remove_node(node)
         crashed: str = left[0]
         return crashed
+
+
+class ByFile(ByScope, LoadFileScheduling):  # type: ignore[misc]
+    """`--dist loadfile`, likewise."""
+
+
+class Together(ByScope, LoadGroupScheduling):  # type: ignore[misc]
+    """The cells of a data set, its depth reference among them, on one worker; other tests as with `--dist loadgroup`.
+
+    They share the loaded data, and the cost-aware verdict compares times of one worker.
+    """
+
+    def __init__(self, config: pytest.Config, log: Any, planned: Mapping[str, PlannedCell]) -> None:
+        super().__init__(config, log)
+        self._planned = planned
+
+    def _split_scope(self, nodeid: str) -> str:
+        cell = self._planned.get(nodeid)
+        return super()._split_scope(nodeid) if cell is None else f"data set {cell.dataset}"
 
     def _reschedule(self, node: Any) -> None:
         """Hand out the next data set when the last cell of one begins, not, as xdist does, while two are left."""

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Container, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -25,10 +25,13 @@ def write(path: Path, text: str) -> None:
 
     A link stays one: what it leads to is replaced. A device or a pipe is written to as it is. Raises Unusable.
     """
-    try:
-        _write(Path(os.path.realpath(path)), text)
-    except OSError as error:
-        raise Unusable(f"{path}: it can't be written: {error.strerror}") from error
+    with ExitStack() as lock:
+        with suppress(Unusable):  # it is locked for the whole of this run, as a rule
+            lock.enter_context(sole_writer(path))
+        try:
+            _write(Path(os.path.realpath(path)), text)
+        except OSError as error:
+            raise Unusable(f"{path}: it can't be written: {error.strerror}") from error
 
 
 def _write(path: Path, text: str) -> None:
@@ -236,8 +239,10 @@ def read_journal(path: Path) -> tuple[list[Entry], list[str]]:
 
 
 @contextmanager
-def sole_writer(path: Path, option: str) -> Iterator[None]:
-    """Be the only process that is about to write a file; the lock dies with the process. Raises Unusable.
+def sole_writer(path: Path, option: str | None = None) -> Iterator[None]:
+    """Be the only process that is about to write a file; the lock dies with the process.
+
+    Raises Unusable, naming the option that named the file.
 
     What a killed one left of the file, half written, is removed. The lock lies in the system's folder for temporary
     files, under a name made of the file's: none is left beside it, and processes on other machines are not seen.
@@ -253,7 +258,7 @@ def sole_writer(path: Path, option: str) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         because = f"another run, not ended yet, is to write {path}: wait, or name another file"
-        raise Unusable(f"{option}: {because}") from None
+        raise Unusable(f"{option}: {because}" if option else because) from None
     except OSError:  # nowhere to lock: a full or read-only disk is told of when the file is written
         yield
         return
