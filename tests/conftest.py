@@ -151,7 +151,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[..., torc
     def replace(name: str, builder: Callable[..., torch.nn.Module]) -> None:
         from nets.networks.builtin import MODELS
 
-        monkeypatch.setattr("nets.training.run.MODELS", {**MODELS, name: builder})
+        monkeypatch.setattr("nets.training.making.MODELS", {**MODELS, name: builder})
 
     return replace
 

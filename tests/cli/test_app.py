@@ -36,7 +36,7 @@ def test_report(suite: Suite) -> None:
 def test_report_refuses(tmp_path: Path) -> None:
     """A file that doesn't fit is refused with the field's name and exit 2."""
     path = tmp_path / "x.json"
-    path.write_text('{"benchmarks": [{"extra_info": {"schema": 2}}], "machine_info": {"nets": {}}, "nets": {}}')
+    path.write_text('{"benchmarks": [{"extra_info": {"schema": 3}}], "machine_info": {"nets": {}}, "nets": {}}')
     result = runner.invoke(app, ["report", str(path)])
     assert result.exit_code == 2
     assert "field 'cell': Field required" in result.output

@@ -97,7 +97,7 @@ def test_as_json() -> None:
         ("own.py:several", "the network returned a tuple, not one tensor (100, 10)"),
         ("own.py:wide", "the network's output has the shape (100, 11), not (100, 10)"),
         ("own.py:narrow", "mat1 and mat2 shapes cannot be multiplied"),
-        ("own.py:unweighted", "no convolution or matrix product with a weight leads from the input to the output"),
+        ("own.py:unweighted", "the network has no trainable parameter"),
     ],
 )
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, sentence: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -93,7 +94,7 @@ def test_blocks_go_on_where_the_last_ended() -> None:
     steps = iter(range(1, 100))
     run = CellRun.__new__(CellRun)
     run.cell, run.device, run.protocol = CELLS[5], torch.device("cpu"), protocol_for("quick", "digits")
-    run.pipeline = PIPELINES["resident"]
+    run._maker = SimpleNamespace(pipeline=PIPELINES["resident"])  # type: ignore[assignment]
     turn = Block(run, steps, 4)
     turn.seconds()
     assert next(steps) == 5
@@ -104,7 +105,7 @@ def test_blocks_go_on_where_the_last_ended() -> None:
 def test_files_that_are_no_comparison(tmp_path: Path) -> None:
     """A side-by-side record whose ratio is not that of its seconds, or that is none, is refused by name."""
     for extra_info, message in (
-        ({"schema": 2, "kind": "side_by_side"}, "field 'of'"),
+        ({"schema": 3, "kind": "side_by_side"}, "field 'of'"),
         (["schema"], ""),
         ("schema", ""),
     ):

@@ -200,7 +200,7 @@ def test_two_workers(suite: Suite) -> None:
     suite.conftest(
         "import os\n"
         "if 'PYTEST_XDIST_WORKER' in os.environ:\n"
-        "    import nets.training.run as m\n"
+        "    import nets.training.making as m\n"
         "    m.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n"
     )
     cells = ("--cells", "digits-snn500,digits-lenet5,shapes-cnn3l", "--batch-size", "200", "--epochs", "1")

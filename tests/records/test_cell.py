@@ -61,7 +61,7 @@ def test_a_wrong_field_is_named(path: tuple[str | int, ...], value: object, fiel
     ("broken", "message"),
     [
         (None, "no field 'schema'"),
-        ({"schema": 1}, "field 'schema' is 1; this version of nets reads 2: measure it again"),
+        ({"schema": 1}, "field 'schema' is 1; this version of nets reads 3: measure it again"),
         ([], "no field"),
     ],
 )

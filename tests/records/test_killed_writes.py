@@ -1,6 +1,6 @@
 """A process that dies (-9) before or after any single operation on its files leaves them whole, and nothing beside.
 
-`NETS_KILLS=100 pytest tests/records/test_killed_writes.py` tries every operation; else every seventh is tried.
+`NETS_KILLS=100 pytest tests/records/test_killed_writes.py` tries every operation; else every thirteenth is tried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.killing import but_times, dies_in, finished, operations_of
 from tests.support.suite import Suite
 from tests.verdicts.test_merge import sitting, write
 
-EVERY = 1 if int(os.environ.get("NETS_KILLS", "0")) else 7
+EVERY = 1 if int(os.environ.get("NETS_KILLS", "0")) else 13
 ARGUMENTS = ("benchmarks", "--device", "cpu", "--benchmark-json", "out.json", "--epochs", "1", "--rounds", "1")
 PYTEST = """
 import pytest, sys, pytest_benchmark.plugin

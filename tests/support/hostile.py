@@ -46,7 +46,7 @@ BAD: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: path.write_text("[1]"), "not a pytest-benchmark file"),
     (lambda path: path.write_text('{"benchmarks": []}'), "it has no field 'nets'"),
     (lambda path: path.write_text('{"benchmarks": [], "nets": {}}'), "field 'machine_info'"),
-    (_edited('"schema": 2, "kind"', '"schema": 3, "kind"'), "field 'schema' is 3"),
+    (_edited('"schema": 3, "kind"', '"schema": 4, "kind"'), "field 'schema' is 4"),
     (_edited("1.5", "NaN"), "train_s': Input should be a finite number"),
     (_edited("1.5", "1e999"), "train_s': no measurement gives such a number"),
     (_edited("1.5", "1" + 400 * "0"), "train_s': no measurement gives such a number"),

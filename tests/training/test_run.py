@@ -41,7 +41,7 @@ def cell_run(model: str = "snn500", **options: object) -> CellRun:
 def test_warming_up_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """With and without the warm-up a round ends with the same loss to the last bit."""
     warm = cell_run().round()
-    monkeypatch.setattr("nets.training.run.warm_up", lambda *_: None)
+    monkeypatch.setattr("nets.training.making.warm_up", lambda *_: None)
     cold = cell_run().round()
     assert (warm.loss, warm.accuracy, warm.train_loss) == (cold.loss, cold.accuracy, cold.train_loss)
 
@@ -123,7 +123,7 @@ def test_a_round_s_network_is_freed() -> None:
     run = cell_run()
     run.round()
     alive: list[weakref.ref[nn.Module]] = []
-    build = run.build
+    build = run._maker.build
 
     def watched_build() -> nn.Module:
         gc.collect()
@@ -132,7 +132,7 @@ def test_a_round_s_network_is_freed() -> None:
         alive.append(weakref.ref(network := build()))
         return network
 
-    run.build = watched_build  # type: ignore[method-assign]
+    run._maker.build = watched_build  # type: ignore[method-assign]
     for _ in range(3):
         run.setup()
         run.timed()

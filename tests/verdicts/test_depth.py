@@ -32,7 +32,9 @@ ON_GPU = st.builds(Cost, st.integers(0, 6), TIMES, sm_efficiency_pct=st.floats(0
 def test_classical(hidden_layers: int, verdict: str) -> None:
     """Deep means more than two hidden layers."""
     assert classical(hidden_layers) == verdict
-    found = classical_depth(hidden_layers)
+    found = classical_depth(
+        Network(parameters=1, layers=hidden_layers + 1, hidden_layers=hidden_layers, macs_per_image=1)
+    )
     assert found.classical == verdict
     assert found.cost_aware is None
     assert found.because.startswith(f"{hidden_layers} hidden layers, ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nets.cli.common import DataDir
-from nets.errors import Unusable
+from nets.errors import Unusable, counted
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +58,8 @@ def depth(
     if structure_only or dataset is None:
         n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
         found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
+        if found.network.layers_missing_because is not None:
+            raise Unusable(found.network.layers_missing_because)
         say(_structure_lines(found))
         if not structure_only:
             say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
@@ -96,14 +98,13 @@ def _shape(text: str | None, dataset: str | None) -> ImageShape:
 
 
 def _structure(target: str, build: Builder, shape: ImageShape, n_classes: int, because: str) -> DepthComparison:
-    """The classical verdict alone, and why there is no other."""
-    from nets.measuring.cell import network_record
-    from nets.networks.layers import network_structure
+    """The classical verdict alone, if it can be told, and why there is no other."""
+    from nets.networks.record import examined
     from nets.records.comparisons import DepthComparison
     from nets.verdicts.depth import classical_depth
 
-    network = network_record(network_structure(build(shape, n_classes), shape))
-    verdict = classical_depth(network.hidden_layers, no_reference_because=because)
+    network = examined(build(shape, n_classes), shape)
+    verdict = classical_depth(network, no_reference_because=because)
     return DepthComparison(target=target, image=shape, network=network, depth=verdict)
 
 
@@ -133,7 +134,7 @@ def _trained(
         raise UnfitNetwork(f"{begun.target}: training it failed: {because}") from error
     facts = device_facts(device)
     return begun.replace(
-        depth=depth_of_sides(sides, f"{cell.dataset}-{REFERENCE}", facts),
+        depth=depth_of_sides(sides, f"{cell.dataset}-{REFERENCE}", facts, protocol.batch_size),
         cell=cell_facts(cell, data),
         protocol=protocol,
         pipeline=pipeline.name,
@@ -143,11 +144,19 @@ def _trained(
 
 
 def _structure_lines(found: DepthComparison) -> str:
-    network = found.network
-    return (
-        f"{found.target}, {'x'.join(map(str, found.image))}: {network.layers} layer{'s' * (network.layers != 1)}, "
-        f"{network.hidden_layers} of them hidden, {network.parameters:,} trainable parameters, "
-        f"{network.macs_per_image:,} multiply-accumulates an image\nClassical definition: {found.depth.classical}."
+    network, named = found.network, f"{found.target}, {'x'.join(map(str, found.image))}"
+    if network.layers is None:
+        because = network.layers_missing_because
+        return f"{named}: {network.parameters:,} trainable parameters; layers not counted: {because}"
+    once = f", and {network.macs_per_batch:,} a batch on weights alone" if network.macs_per_batch else ""
+    return "\n".join(
+        [
+            f"{named}: {counted(network.layers, 'layer')}, {network.hidden_layers} of them hidden, "
+            f"{network.parameters:,} trainable parameters, "
+            f"{network.macs_per_image:,} multiply-accumulates an image{once}",
+            *(f"not counted: {sentence}" for sentence in network.not_counted),
+            f"Classical definition: {found.depth.classical}.",
+        ]
     )
 
 

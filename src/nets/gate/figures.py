@@ -95,8 +95,8 @@ def depth_by_cost(base: Result, head: Result, *, is_slower: bool) -> Finding | N
     return found.replace(status="regressed" if is_ == "deep" else "improved", because=because)
 
 
-def _macs(result: Result) -> int | None:
-    return None if result.network is None else result.network.macs_per_image
+def _macs(result: Result) -> float | None:
+    return None if result.network is None else result.network.macs_of_an_image(result.protocol.batch_size)
 
 
 def network_findings(base: Result, head: Result, limits: Limits) -> Iterator[Finding]:

@@ -76,7 +76,8 @@ def _of_figure(metric: Metric, result: Result) -> Reading:
 
 
 def _of_network(name: str, result: Result) -> Reading:
-    return Reading(() if result.network is None else (getattr(result.network, name),))
+    value = getattr(result.network, name, None)  # of a network, and counted
+    return Reading(() if value is None else (value,))
 
 
 def _figure(metric: Metric) -> TrackedMetric:

@@ -9,7 +9,6 @@ import torch
 from nets.cells.catalog import REFERENCE, Cell
 from nets.datasets.data import Data
 from nets.gpu import capture
-from nets.measuring.cell import network_record
 from nets.networks.builtin import MODELS
 from nets.records.cell import Depth, Device, Protocol, Round
 from nets.records.comparisons import TrainedNetwork
@@ -29,7 +28,7 @@ def train_interleaved(
 ) -> tuple[TrainedNetwork, TrainedNetwork]:
     """Train a cell and the reference on the same data in turns, every other pair beginning with the other; both sides.
 
-    `say` is told of each finished round, with the network's name. Raises UnfitNetwork, UnknownStructure, DoesNotFit.
+    `say` is told of each finished round, with the network's name. Raises UnfitNetwork, DoesNotFit.
     """
     loaders = pipeline.loaders(data, protocol, device)
     reference = Cell(cell.dataset, REFERENCE, build=MODELS[REFERENCE])
@@ -43,14 +42,16 @@ def train_interleaved(
     return first, second
 
 
-def depth_of_sides(sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device: Device) -> Depth:
+def depth_of_sides(
+    sides: tuple[TrainedNetwork, TrainedNetwork], reference: str, device: Device, batch_size: int
+) -> Depth:
     """Both verdicts on the first side against the second."""
     ours, theirs = (
         Cost(
             hidden_layers=side.network.hidden_layers,
             times_s=tuple(round_.time_s for round_ in side.rounds),
             sm_efficiency_pct=side.sm_efficiency_pct,
-            macs=side.network.macs_per_image if device.type == "cpu" else None,
+            macs=side.network.macs_of_an_image(batch_size) if device.type == "cpu" else None,
         )
         for side in sides
     )
@@ -63,7 +64,7 @@ def _side(run: CellRun) -> TrainedNetwork:
         trace, _ = capture.traced(run, None)
         efficiency = trace.sm_efficiency_pct if trace is not None else None
     return TrainedNetwork(
-        network=network_record(run.structure),
+        network=run.network,
         rounds=tuple(run.rounds),
         sm_efficiency_pct=efficiency,
     )

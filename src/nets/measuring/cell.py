@@ -13,8 +13,7 @@ from nets.cells.catalog import Cell
 from nets.gpu.capture import Captured
 from nets.machine.cpu import cores, wait_policy
 from nets.machine.device import no_gpu_because, tf32_in_force
-from nets.networks.layers import Structure
-from nets.records.cell import Accuracy, CellFacts, Device, Execution, Network, Outcome, Protocol, Result, Where
+from nets.records.cell import Accuracy, CellFacts, Device, Execution, Outcome, Protocol, Result, Where
 from nets.training.pipelines import PIPELINES, Pipeline
 from nets.training.run import CellRun
 from nets.verdicts.bands import Bands, band_of
@@ -96,7 +95,7 @@ def unfinished_result(
         execution=how or executed(PIPELINES[setting.pipeline], protocol, setting),
         device=setting.device,
         where=setting.where,
-        network=None,
+        network=run.counted if run is not None else None,
         rounds=rounds,
         accuracy=Accuracy.of(r.accuracy for r in rounds) if rounds else None,
         band=None,
@@ -116,7 +115,7 @@ def finished_result(
 ) -> Result:
     """The record of a cell whose first `rounds` rounds are done; not judged yet, so `passed`.
 
-    `bands` is the bands file, or the reason why there is none. The trace is still to come. Raises UnknownStructure.
+    `bands` is the bands file, or the reason why there is none. The trace is still to come.
     """
     finished = tuple(run.rounds[:rounds])
     protocol = run.protocol.repeated(rounds=len(finished))
@@ -130,7 +129,7 @@ def finished_result(
         execution=execution(run, setting),
         device=setting.device,
         where=setting.where,
-        network=network_record(run.structure),
+        network=run.network,
         rounds=finished,
         accuracy=accuracy,
         band=band,
@@ -140,7 +139,7 @@ def finished_result(
         trace=None,
         trace_missing_because=no_trace_because,
         cpu=observed.cpu,
-        depth=classical_depth(run.structure.hidden_layers),
+        depth=classical_depth(run.network),
         outcome=Outcome(status="passed"),
     )
 
@@ -153,14 +152,4 @@ def cell_facts(cell: Cell, data: Data | None) -> CellFacts:
         n_train=len(data.train) if data is not None else None,
         n_test=len(data.test) if data is not None else None,
         data_sha256=data.sha256 if data is not None else None,
-    )
-
-
-def network_record(found: Structure) -> Network:
-    """A structure as the record has it."""
-    return Network(
-        parameters=found.parameters,
-        layers=found.layers,
-        hidden_layers=found.hidden_layers,
-        macs_per_image=found.macs_per_image,
     )

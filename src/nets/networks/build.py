@@ -61,10 +61,15 @@ def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) 
         if not isinstance(network, nn.Module):
             raise UnfitNetwork(f"{called} returned a {type(network).__name__}, not a torch.nn.Module")
         if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in network.parameters()):
-            with torch.no_grad():
-                network.eval()(torch.zeros(1, *image))
-            network.train()
+            pass_an_image(network, image)
     return network
+
+
+def pass_an_image(network: nn.Module, image: ImageShape) -> None:
+    """Have a network make the parameters that it makes in its first `forward`, which changes nothing else of it."""
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *image))
+    network.train()
 
 
 def _required_arguments(build: Callable[..., Any]) -> list[str]:

@@ -59,7 +59,7 @@ class NetworkAsPublished:
 
     @pytest.hookimpl
     def pytest_nets_check(self, cell: Cell, result: Result) -> list[str]:
-        """Name each of the three that differs."""
+        """Name each of the three that differs; what can't be counted doesn't."""
         if cell.expected is None or result.network is None or result.depth is None:
             return []
         pairs = (
@@ -70,7 +70,7 @@ class NetworkAsPublished:
         return [
             f"{result.id}: {what}: expected {_grouped(expected)}, found {_grouped(found)}"
             for what, found, expected in pairs
-            if expected is not None and found != expected
+            if expected is not None and found is not None and found != expected
         ]
 
 
@@ -81,7 +81,7 @@ def _grouped(value: int | str) -> str:
 def checked_result(item: pytest.Item, run: CellRun, setting: Setting, observed: Captured, bands_file: Path) -> Result:
     """Make the record of a cell's rounds, with what every `pytest_nets_check` hook says of it; keep it in the stash.
 
-    Raises Unusable for a bands file that can't be read, UnknownStructure for a network that can't be counted.
+    Raises Unusable for a bands file that can't be read.
     """
     from nets.measuring.cell import finished_result
 

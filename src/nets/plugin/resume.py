@@ -144,7 +144,7 @@ def _why_measured_otherwise(result: Result, cell: Cell, session: Session) -> str
     expected = executed(PIPELINES[result.pipeline], result.protocol, setting)
     if setting.device.type == "cpu" and expected.threads == len(cores()):
         expected = expected.replace(threads=n_cores)
-    known_by_a_run_alone = ("mode", "fallback_because", "evaluation_batch_size")
+    known_by_a_run_alone = ("mode", "fallback_because", "evaluation_batch_size", "memory_format")
     if result.execution.replace(**{name: getattr(expected, name) for name in known_by_a_run_alone}) != expected:
         return "executed otherwise (threads, memory format, TF32 or OpenMP's wait policy)"
     try:

@@ -50,7 +50,7 @@ class Traces:
     def _wanted(self) -> Iterable[tuple[str, Result]]:
         options = self._session.options
         for nodeid, result in self._recorder.measured().items():
-            is_finished = options.trace and result.accuracy is not None and result.network is not None
+            is_finished = options.trace and result.accuracy is not None and result.depth is not None
             if is_finished and (result.trace_missing_because == NOT_YET or options.keep_traces is not None):
                 yield nodeid, result
 
@@ -83,6 +83,8 @@ class Traces:
         if data.sha256 != result.cell.data_sha256:
             raise NetsError("its data set, loaded again, is not what it was trained on")
         pipeline = pipeline_named(result.pipeline)
+        if result.execution.memory_format == "contiguous":
+            pipeline = pipeline.contiguous()
         loaders = pipeline.loaders(data, result.protocol, session.device)
         return CellRun(cell, result.protocol, pipeline, data, loaders, session.device)
 

@@ -12,7 +12,7 @@ from nets.errors import Unusable
 from nets.records.foreign import out_of_bounds
 
 FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True)
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Record(BaseModel):

@@ -1,4 +1,4 @@
-"""The record of a cell (schema 2): frozen, typed, and refused by the name of the field that doesn't fit.
+"""The record of a cell (schema 3): frozen, typed, and refused by the name of the field that doesn't fit.
 
 Units are in the names: `_s`, `_pct`, `_bytes`, `_j`, `_w`; fractions of 1 carry no suffix. Null means not
 measured, and a field beside it says why. `extra_info` of each benchmark in a pytest-benchmark JSON is one
@@ -113,12 +113,28 @@ class Where(Record):
 
 
 class Network(Record):
-    """What the network is made of; operations are multiply-accumulates of one image's forward pass."""
+    """What the network is made of; `parameters` are the trainable ones.
+
+    `macs_per_image`: multiply-accumulates of one image's forward pass; `macs_per_batch`: those of work on weights
+    alone, done once for a whole batch. Where the layers can't be counted, they and the operations are null, and
+    `layers_missing_because` says why. `not_counted`: a sentence for each kind of product of input and weight that is
+    written in another way than as one, and so is in neither. `declared_layers`: what the network's author says.
+    """
 
     parameters: int
-    layers: int
-    hidden_layers: int
-    macs_per_image: int
+    layers: int | None
+    hidden_layers: int | None
+    macs_per_image: int | None
+    macs_per_batch: int | None = 0
+    not_counted: tuple[str, ...] = ()
+    layers_missing_because: str | None = None
+    declared_layers: int | None = None
+
+    def macs_of_an_image(self, batch_size: int) -> float | None:
+        """Multiply-accumulates of an image in a batch, with its share of those that are done once for all of them."""
+        if self.macs_per_image is None or self.macs_per_batch is None:
+            return None
+        return self.macs_per_image + self.macs_per_batch / batch_size
 
 
 class Round(Record):
@@ -203,10 +219,10 @@ class Criteria(Record):
 class Depth(Record):
     """Shallow or deep, by both definitions; see `nets.verdicts.depth`.
 
-    `reference`: the id of the cell it was compared with.
+    `reference`: the id of the cell it was compared with. `classical`: null where the layers can't be counted.
     """
 
-    classical: Verdict
+    classical: Verdict | None
     cost_aware: CostAware | None
     criteria: Criteria | None
     reference: str | None
@@ -223,7 +239,7 @@ class Outcome(Record):
 class Result(Record):
     """The whole truth about one cell of one run."""
 
-    schema_: Literal[2] = Field(default=2, alias="schema")
+    schema_: Literal[3] = Field(default=3, alias="schema")
     kind: Literal["train_eval"] = "train_eval"
     cell: CellFacts
     protocol: Protocol

@@ -44,7 +44,7 @@ class PairedRatio(Record):
 class SideBySide(Record):
     """What `extra_info` holds of a benchmark that compares; `of` says what was compared."""
 
-    schema_: Literal[2] = Field(default=2, alias="schema")
+    schema_: Literal[3] = Field(default=3, alias="schema")
     kind: Literal["side_by_side"] = "side_by_side"
     of: str
     cell: CellFacts
@@ -111,7 +111,7 @@ class Growth(Record):
     network's own products or convolutions may be (`matmul_tf32`).
     """
 
-    schema_: Literal[2] = Field(default=2, alias="schema")
+    schema_: Literal[3] = Field(default=3, alias="schema")
     kind: Literal["growth"] = "growth"
     cell: CellFacts
     protocol: Protocol
@@ -150,7 +150,7 @@ class TrainedNetwork(Record):
 class DepthComparison(Record):
     """What `nets depth --json` writes; without a data set only the structure is known, and the rest is null."""
 
-    schema_: Literal[1] = 1
+    schema_: Literal[2] = 2
     kind: Literal["depth"] = "depth"
     target: str
     image: tuple[int, int, int]

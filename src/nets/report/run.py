@@ -7,7 +7,7 @@ from statistics import fmean, median
 
 from rich.text import Text
 
-from nets.records.cell import Result
+from nets.records.cell import Network, Result
 from nets.records.comparisons import Growth, SideBySide, TimedSide
 from nets.report.document import Grid, terminal_lines
 from nets.report.gpu import PUBLISHED, gpu_notes, gpu_tables
@@ -23,7 +23,7 @@ def run_lines(results: Sequence[Result], *, width: int, color: bool) -> list[str
         parts.append(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
     parts += gpu_tables(results)
     parts += [Text(note, style="yellow") for note in gpu_notes(results)]
-    parts += [Text(line) for line in disagreements(results)]
+    parts += [Text(line) for line in (*not_counted_lines(results), *disagreements(results))]
     parts += [
         Text(f"{result.outcome.status}: {failure}", style="red")
         for result in results
@@ -43,6 +43,17 @@ def disagreements(results: Iterable[Result]) -> list[str]:
         for result in results
         if result.depth is not None and {result.depth.classical, result.depth.cost_aware} == {"shallow", "deep"}
     ]
+
+
+def not_counted_lines(results: Iterable[Result]) -> list[str]:
+    """A sentence for each cell whose layers, or a part of whose operations, can't be counted."""
+    lines = []
+    for result in results:
+        if (network := result.network) is not None:
+            lines += [f"{result.id}: not counted: {sentence}" for sentence in network.not_counted]
+            if network.layers_missing_because is not None:
+                lines.append(f"{result.id}: layers not counted: {network.layers_missing_because}")
+    return lines
 
 
 def not_run_lines(missing: Iterable[tuple[str, str]]) -> list[str]:
@@ -84,16 +95,22 @@ def _row(result: Result) -> tuple[str | Text, ...]:
     return (
         result.cell.dataset,
         result.cell.model,
-        ABSENT if network is None else str(network.layers),
+        _layers(network),
         ABSENT if network is None else f"{network.parameters:,}",
         ABSENT if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
         _accuracy(result),
-        ABSENT if depth is None else depth.classical,
+        ABSENT if depth is None or depth.classical is None else depth.classical,
         ABSENT if depth is None or depth.cost_aware is None else depth.cost_aware,
         # the trace's figure, as in the article; the driver's is in the GPU summary
         ABSENT if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %",
         Text(result.outcome.status, style="green" if result.outcome.status == "passed" else "red"),
     )
+
+
+def _layers(network: Network | None) -> str:
+    if network is None or network.layers is not None:
+        return ABSENT if network is None else str(network.layers)
+    return ABSENT if network.declared_layers is None else f"{network.declared_layers} declared"
 
 
 def _accuracy(result: Result) -> str:

@@ -30,7 +30,13 @@ class Pipeline(typing.Protocol):
     """One way to train and evaluate a cell. Only what the trainer does is timed."""
 
     name: ClassVar[str]
-    memory_format: ClassVar[str]
+
+    @property
+    def memory_format(self) -> str:
+        """Of images and weights with four dimensions: `channels_last` or `contiguous`."""
+
+    def contiguous(self) -> Pipeline:
+        """The same for a network that takes nothing but torch's default memory format."""
 
     def threads(self, batch_size: int) -> int:
         """Torch's threads for steps on a CPU."""
@@ -56,7 +62,12 @@ class ResidentPipeline:
     """Everything on the device; on a GPU the steps are replayed from a CUDA graph."""
 
     name: ClassVar[str] = "resident"
-    memory_format: ClassVar[str] = "channels_last"
+
+    def __init__(self, memory_format: str = "channels_last") -> None:
+        self.memory_format = memory_format
+
+    def contiguous(self) -> ResidentPipeline:
+        return ResidentPipeline("contiguous")
 
     def threads(self, batch_size: int) -> int:
         return threads(batch_size)
@@ -66,7 +77,8 @@ class ResidentPipeline:
 
     def loaders(self, data: Data, protocol: Protocol, device: torch.device) -> Loaders:
         train, test = data.on(device)
-        if data.image_shape[0] > 1:  # with one channel both formats are the same bytes
+        # with one channel both formats are the same bytes
+        if data.image_shape[0] > 1 and self.memory_format == "channels_last":
             train, test = _channels_last(train), _channels_last(test)
         return Loaders(
             train=ResidentBatches(train, protocol.batch_size, shuffle=True),
@@ -74,7 +86,8 @@ class ResidentPipeline:
         )
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
-        if any(not is_lazy(each) and each.dim() == 5 for each in (*model.parameters(), *model.buffers())):
+        is_volume = any(not is_lazy(each) and each.dim() == 5 for each in (*model.parameters(), *model.buffers()))
+        if is_volume or self.memory_format == "contiguous":
             return model.to(device)  # channels-last is a format of four dimensions, and torch would refuse five
         # measured on the CPU: up to 1.4 times faster for the article's convolutions, never slower
         return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's stub lacks it
@@ -109,7 +122,10 @@ class ArticlePipeline:
     """As the article's notebooks have it."""
 
     name: ClassVar[str] = "article"
-    memory_format: ClassVar[str] = "contiguous"
+    memory_format = "contiguous"
+
+    def contiguous(self) -> ArticlePipeline:
+        return self
 
     def threads(self, batch_size: int) -> int:
         return len(cores())  # torch's own default: the notebooks choose none

@@ -18,20 +18,16 @@ from torch import nn
 
 from nets.cells.catalog import Cell
 from nets.datasets.data import Data
-from nets.errors import UnknownName
 from nets.machine.cpu import CpuUse, RssPeak, cpu_use
-from nets.machine.device import PeakMemory, generator_states, preserved_rng, seed_generators, threaded
+from nets.machine.device import PeakMemory, generator_states, preserved_rng, threaded
 from nets.machine.settings import InForce, in_force, kept
-from nets.networks.build import UnfitNetwork, as_unfit, build_network
-from nets.networks.builtin import MODELS
-from nets.networks.dataflow import UnknownStructure
-from nets.networks.layers import Structure, network_structure
+from nets.networks.record import examined
 from nets.records.base import finite
-from nets.records.cell import Cpu, Protocol, Round
+from nets.records.cell import Cpu, Network, Protocol, Round
 from nets.training.independence import Independence
+from nets.training.making import Maker
 from nets.training.pipelines import Pipeline
 from nets.training.trainer import ExecutionLog, Loaders, Pass, Trainer
-from nets.training.warmup import warm_up
 
 # A round counts as disturbed when other processes used more than this share of one core meanwhile, and more than
 # the clock ticks of /proc/stat can feign.
@@ -73,12 +69,10 @@ class CellRun:
     ) -> None:
         self.cell = cell
         self.protocol = protocol
-        self.pipeline = pipeline
         self.data = data
         self.device = device
         self.rounds: list[Round] = []
         self.execution_log = ExecutionLog()
-        self.loaders = loaders
         self._watch = watch
         self._progress = progress
         self._trial: _Trial | None = None
@@ -90,41 +84,48 @@ class CellRun:
         self._evaluation_peaks: list[int] = []
         self._last: Trainer | None = None
         self._independence = Independence(cell.id)
+        self._maker = Maker(cell, protocol, pipeline, data, loaders, device, self._independence)
         self.in_force: InForce = in_force()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """How the cell is run, which depends on what its network takes."""
+        return self._maker.pipeline
+
+    @property
+    def loaders(self) -> Loaders:
+        """The batches, likewise."""
+        return self._maker.loaders
 
     def build(self) -> nn.Module:
         """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
-        if self.cell.build is not None:
-            with as_unfit(f"{self.cell.id}: building it"):
-                network = build_network(self.cell.build, self.data.image_shape, self.data.n_classes)
-            self._independence.demand_fresh(network)
-            return network
-        if self.cell.model not in MODELS:
-            raise UnknownName("model", self.cell.model, list(MODELS))
-        return MODELS[self.cell.model](self.data.image_shape, self.data.n_classes)
+        return self._maker.build()
 
     @cached_property
-    def structure(self) -> Structure:
-        """What the network is made of, by one built for that alone. Raises UnknownStructure, UnfitNetwork."""
+    def network(self) -> Network:
+        """What the network is made of, by one built for that alone. Raises UnfitNetwork."""
+        declared = self.cell.expected.layers if self.cell.expected is not None else None
         with preserved_rng(self.device):
-            try:
-                return network_structure(self.build(), self.data.image_shape)
-            except UnknownStructure as error:
-                raise UnknownStructure(f"{self.cell.id}: {error}") from error
+            return examined(self.build(), self.data.image_shape, declared_layers=declared)
+
+    @property
+    def counted(self) -> Network | None:
+        """The same, where it was asked for before: a cell that broke off may have come so far."""
+        return self.__dict__.get("network")
 
     def setup(self) -> None:
         """Seed, build, place and warm up the next round's network; nothing of it is timed.
 
-        The first time the network is counted, so that one that can't be is refused before it is trained.
+        The first time the network is counted, whether or not it can be trained.
         """
         self.teardown()
         self._last = None
-        _ = self.structure
+        _ = self.network
         self._conditions.enter_context(self.conditions())
         self._conditions.enter_context(preserved_rng(self.device))
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
-        trainer = self._made(seed)
+        trainer = self._maker.trainer(seed)
         self.execution_log.note(trainer, is_round=True)
         self.synchronise()
         setup_s = perf_counter() - started
@@ -209,7 +210,7 @@ class CellRun:
         self.teardown()
         self._last = None
         with self.conditions(), preserved_rng(self.device):
-            trainer = self._made(self.protocol.seed)
+            trainer = self._maker.trainer(self.protocol.seed)
             self.execution_log.note(trainer, is_round=False)
             self.synchronise()
             yield trainer
@@ -258,27 +259,6 @@ class CellRun:
             others_cpu_s=others,
             disturbed=None if others is None else others > allowed,
         )
-
-    def _made(self, seed: int) -> Trainer:
-        """What trains a new network, warmed up; the generators go on from its building, or from the seed again.
-
-        The latter where what builds it sets a seed of its own, which would make all rounds one.
-        """
-        seed_generators(seed)
-        states = [generator_states(self.device)]
-        model = self.pipeline.place(self.build(), self.device)
-        if not any(parameter.requires_grad for parameter in model.parameters()):
-            raise UnfitNetwork(f"{self.cell.id}: the network has no trainable parameter")
-        states.append(generator_states(self.device))
-        with preserved_rng(self.device):
-            scratch = self.pipeline.place(self.build(), self.device)
-            states.append(generator_states(self.device))
-            self._independence.compare(model, scratch)
-            warm_up(self.cell.id, scratch, self.data, self.loaders, self.protocol)
-            del scratch  # its memory is the trainer's
-        if self._independence.is_seeded(*states):
-            seed_generators(seed)
-        return self.pipeline.trainer(model, self.loaders, self.protocol, self.device)
 
     def mark(self) -> torch.cuda.Event | None:
         """A point in the device's queue, after all it was given so far, that can be waited for; None on a CPU."""

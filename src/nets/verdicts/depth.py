@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nets.cells.catalog import REFERENCE
-from nets.records.cell import CostAware, Criteria, Criterion, Depth, Result, State, Verdict
+from nets.records.cell import CostAware, Criteria, Criterion, Depth, Network, Result, State, Verdict
 from nets.stats.inference import welch
 
 DEEP_ABOVE = 2
+_STATES: dict[Verdict | None, State] = {"deep": "holds", "shallow": "fails", None: "undecided"}
 LEAST_RATIO = 0.9
 """A margin of 10 %: the reference's twin must not fail by chance."""
 
@@ -31,13 +32,14 @@ class Cost:
     """What a network costs: seconds of train + evaluate of each round, and its demand on the machine.
 
     `sm_efficiency_pct`: on a GPU, the trace's estimate. `macs`: on a CPU, multiply-accumulates of an image's forward
-    pass, whose ratio is that of the whole training. `is_published`: the time is a published mean, without rounds.
+    pass, with its share of what is done once a batch; their ratio is that of the whole training. `is_published`: the
+    time is a published mean, without rounds.
     """
 
-    hidden_layers: int
+    hidden_layers: int | None
     times_s: tuple[float, ...]
     sm_efficiency_pct: float | None = None
-    macs: int | None = None
+    macs: float | None = None
     is_published: bool = False
 
 
@@ -46,32 +48,36 @@ def classical(hidden_layers: int) -> Verdict:
     return "deep" if hidden_layers > DEEP_ABOVE else "shallow"
 
 
-def classical_depth(hidden_layers: int, *, no_reference_because: str = "no reference was compared") -> Depth:
+def classical_depth(network: Network, *, no_reference_because: str = "no reference was compared") -> Depth:
     """The classical verdict alone, and why there is no cost-aware one."""
-    verdict = classical(hidden_layers)
-    relation = "more than" if verdict == "deep" else "not more than"
+    verdict = None if network.hidden_layers is None else classical(network.hidden_layers)
+    counted = f"layers not counted: {network.layers_missing_because}"
+    if verdict is not None:
+        relation = "more than" if verdict == "deep" else "not more than"
+        counted = f"{network.hidden_layers} hidden layers, {relation} {DEEP_ABOVE}"
     return Depth(
         classical=verdict,
         cost_aware=None,
         criteria=None,
         reference=None,
-        because=f"{hidden_layers} hidden layers, {relation} {DEEP_ABOVE}; {no_reference_because}",
+        because=f"{counted}; {no_reference_because}",
     )
 
 
 def depth_against(network: Cost, reference: Cost, name: str) -> Depth:
     """Both verdicts on a network; `name` is the reference's."""
-    by_layers = classical(network.hidden_layers)
-    layers = Criterion(state="holds" if by_layers == "deep" else "fails", ratio=None, low=None, high=None)
+    by_layers = None if network.hidden_layers is None else classical(network.hidden_layers)
+    layers = Criterion(state=_STATES[by_layers], ratio=None, low=None, high=None)
     time, demand = time_criterion(network, reference), _demand_criterion(network, reference)
-    unit = "multiply-accumulates" if network.macs is not None else "SM-seconds"
+    unit = "SM-seconds" if network.macs is None is reference.macs else "multiply-accumulates"
+    hidden = "not counted" if network.hidden_layers is None else f"{network.hidden_layers} hidden"
     return Depth(
         classical=by_layers,
         cost_aware=majority(layers.state, time.state, demand.state),
         criteria=Criteria(layers=layers, time=time, demand=demand),
         reference=name,
         because=(
-            f"layers: {layers.state} ({network.hidden_layers} hidden); time: {_criterion_text(time, name)}; "
+            f"layers: {layers.state} ({hidden}); time: {_criterion_text(time, name)}; "
             f"demand: {_criterion_text(demand, name)} ({unit})"
         ),
     )
@@ -105,7 +111,8 @@ def _demand_criterion(network: Cost, reference: Cost) -> Criterion:
     if network.macs is not None and reference.macs:
         ratio = network.macs / reference.macs
         return _criterion(ratio, ratio, ratio)
-    return _criterion(because="SM efficiency was not measured of both")
+    what = "SM efficiency was not measured" if network.macs is None is reference.macs else "operations were not counted"
+    return _criterion(because=f"{what} of both")
 
 
 def _criterion(
@@ -135,12 +142,12 @@ def _depth(result: Result, results: Iterable[Result]) -> Depth | None:
     if result.network is None or result.depth is None or not result.rounds:
         return result.depth
     name = f"{result.cell.dataset}-{REFERENCE}"
-    candidates = [other for other in results if other.id == name and other.network is not None and other.rounds]
+    candidates = [other for other in results if other.id == name and other.depth is not None and other.rounds]
     alike = [other for other in candidates if _setting(other) == _setting(result)]
     if not alike:
         ran = "ran otherwise" if candidates else "did not run to its end"
         because = f"the reference {name} {ran} in this session"
-        return classical_depth(result.network.hidden_layers, no_reference_because=because)
+        return classical_depth(result.network, no_reference_because=because)
     reference = _cost(alike[-1])
     if result.id == name:  # its rounds are no two samples: the ratios are exactly 1
         reference = replace(reference, times_s=(1.0,), is_published=True)
@@ -168,5 +175,5 @@ def _cost(result: Result) -> Cost:
         hidden_layers=result.network.hidden_layers,
         times_s=tuple(round_.time_s for round_ in result.rounds),
         sm_efficiency_pct=result.trace.sm_efficiency_pct if on_gpu and result.trace is not None else None,
-        macs=None if on_gpu else result.network.macs_per_image,
+        macs=None if on_gpu else result.network.macs_of_an_image(result.protocol.batch_size),
     )
