@@ -245,5 +245,8 @@ def test_repositories_without_the_revision(repository: Path, tmp_path: Path, mon
     assert "the repository has no commit yet" in refused("HEAD", ".")
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     assert "detected dubious ownership" in refused("HEAD", ".")
+    for name, value in (("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")):  # as a CI says it
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    assert "the repository has no commit yet" in refused("HEAD", ".")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert refused("HEAD", ".") == "git can't be run: No such file or directory"

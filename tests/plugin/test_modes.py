@@ -158,6 +158,31 @@ def test_a_mere_trial(suite: Suite) -> None:
     assert not list(suite.path.rglob("*.json"))
 
 
+def test_a_store_that_is_full(suite: Suite) -> None:
+    """Where pytest-benchmark's own store can't be written to, that is said, nothing half written stays, exit 3."""
+    suite.conftest(
+        "import pathlib\n"
+        "OPEN = pathlib.Path.open\n"
+        "class Full:\n"
+        "    def __init__(self, path): self.stream = OPEN(path, 'wb')\n"
+        "    def __enter__(self): return self\n"
+        "    def __exit__(self, *_): self.stream.close()\n"
+        "    def write(self, content):\n"
+        "        self.stream.write(content[:100])\n"
+        "        raise OSError(28, 'No space left on device')\n"
+        "def opened(path, mode='r', *others, **more):\n"
+        "    return Full(path) if '.benchmarks' in path.parts and mode == 'wb' else OPEN(path, mode, *others, **more)\n"
+        "def pytest_configure(): pathlib.Path.open = opened\n"
+        "def pytest_unconfigure(): pathlib.Path.open = OPEN\n"
+    )
+    result = suite.run(*ONE, "--benchmark-autosave")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["records: *.benchmarks: the run can't be stored there: No space left on device"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert not list((suite.path / ".benchmarks").rglob("*.json"))
+    assert len(suite.content()["benchmarks"]) == 1
+
+
 def test_an_autosaved_file_with_another_s_nan(suite: Suite) -> None:
     """A NaN of somebody else's benchmark in a file that pytest-benchmark saved by itself hides no cell of it."""
     (suite.path / "benchmarks" / "test_mine.py").write_text(

@@ -137,6 +137,25 @@ def test_changes_in_the_working_tree(suite: Suite, git: Callable[..., str], leav
     )
 
 
+def test_changes_in_a_submodule(suite: Suite, git: Callable[..., str]) -> None:
+    """A submodule with changes that is changed again is another state of the working tree."""
+    inner = suite.path / "inner"
+    inner.mkdir()
+    (inner / "file").write_text("1")
+    git("-C", "inner", "init", "-q")
+    git("-C", "inner", "add", "--all")
+    git("-C", "inner", "commit", "-qm", "inner")
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "./inner", "inner")
+    git("commit", "-qam", "with a submodule")
+    sums = []
+    for text in "123":
+        (inner / "file").write_text(text)
+        changes_sha256.cache_clear()
+        sums.append(changes_sha256(suite.path))
+    assert sums[0] is None
+    assert len(set(sums)) == 3
+
+
 def test_only_cells_of_this_plan(suite: Suite, leave: Callable[..., None]) -> None:
     """A cell that is not to be run now is not in the file, though the journal has it."""
     leave("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,56 @@ def test_a_cell_that_hangs_outside_of_python(suite: Suite) -> None:
     assert result.ret == 1
     result.stderr.fnmatch_lines(["Timeout (0:00:00.200000)!", "*in setup*"])
     assert [entry.result.id for entry in read_journal(suite.path / "out.json.journal")[0]] == ["digits-snn500"]
+
+
+def test_a_teardown_that_hangs(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What frees the cell is limited, too; the record stands."""
+    monkeypatch.setattr("nets.plugin.timeout.GRACE_S", 0.2)
+    suite.conftest(
+        "import time, pytest\n@pytest.fixture\ndef cell_run(cell_run):\n    yield cell_run\n    time.sleep(60)\n"
+    )
+    arguments = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", "--cell-timeout", "2")
+    suite.run(*arguments).assert_outcomes(passed=1, errors=1)
+    assert len(suite.content()["benchmarks"]) == 1
+
+
+def test_a_trace_that_hangs(suite: Suite, tmp_path: Path) -> None:
+    """A trace is limited as a cell is, and costs itself."""
+    suite.conftest(
+        "import time\nimport nets.gpu.capture as capture\n"
+        "TRACED = capture.traced\n"
+        "def pytest_configure(): capture.traced = lambda *_: time.sleep(60)\n"
+        "def pytest_unconfigure(): capture.traced = TRACED\n"
+    )
+    arguments = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1", "--cell-timeout", "3")
+    suite.run(*arguments, "--keep-traces", str(tmp_path)).assert_outcomes(passed=1)
+    assert len(suite.content()["benchmarks"]) == 1
+
+
+def test_timers_of_others(suite: Suite) -> None:
+    """A timer that was set before, as pytest-timeout's is, goes on; one that ends sooner is left to end the cell."""
+    suite.conftest(
+        "import pytest, signal\n"
+        "LEFT = []\n"
+        "def pytest_configure():\n"
+        "    signal.signal(signal.SIGALRM, signal.SIG_IGN)\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 300)\n"
+        "@pytest.fixture\n"
+        "def cell_run(cell_run):\n"
+        "    LEFT.append(signal.getitimer(signal.ITIMER_REAL)[0])\n"
+        "    return cell_run\n"
+        "def pytest_unconfigure():\n"
+        "    LEFT.append(signal.getitimer(signal.ITIMER_REAL)[0])\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "    signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+        "    open('left', 'w').write(repr(LEFT))\n"
+    )
+    once = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
+    for timeout, in_the_cell in (("90", 90), ("600", 300)):
+        suite.run(*once, "--cell-timeout", timeout).assert_outcomes(passed=1)
+        during, after = ast.literal_eval((suite.path / "left").read_text())
+        assert in_the_cell - 60 < during <= in_the_cell
+        assert 240 < after < 300
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "inf", "nan", "soon"])

@@ -23,6 +23,10 @@ from tests.support.records import GROWTH, SIDE_BY_SIDE, one_round, record
 READERS = (read_json, read_toml, read_limits, read_bands)
 
 
+QUOTED = '"\\""'
+"""A key of TOML, which is a quote."""
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize(
@@ -55,6 +59,7 @@ def test_what_is_no_file_of_text(read: Callable[[Path], object], make: Callable[
         ("schema = 1\nschema = 1", "x: Cannot overwrite a value"),
         ("schema = " + 60 * "[" + 60 * "]", "x: .* more than 50 deep in one another"),
         (f"{'.'.join(100_000 * 'a')} = 1", "x: a dotted key has more than 50 parts"),
+        (f"{'.'.join(2_000 * [QUOTED])} = 1", "x: a dotted key has more than 50 parts"),
         (f"schema = '{100_001 * 'a'}'", "x: field 'schema': a text of 100,001 characters"),
         (f"schema = [{10_001 * '1,'}]", "x: field 'schema': a list of 10,001 values"),
     ],

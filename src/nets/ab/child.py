@@ -20,6 +20,7 @@ import psutil
 from nets.ab import child_plugin
 from nets.errors import Unusable
 from nets.machine.cpu import callers_environment
+from nets.records.git import outside_variables
 
 PLUGIN = "nets_ab_side"
 USAGE_ERROR = 4
@@ -74,8 +75,8 @@ def child_environment(folder: Path, plugin_folder: Path | None = None) -> dict[s
                 f"files set TMPDIR"
             )
     path = os.pathsep.join([*ours, *filter(None, [os.environ.get("PYTHONPATH")])])
-    removed = ("GIT_", "PYTEST_XDIST_")
-    kept = {name: value for name, value in callers_environment().items() if not name.startswith(removed)}
+    callers = outside_variables(callers_environment())
+    kept = {name: value for name, value in callers.items() if not name.startswith("PYTEST_XDIST_")}
     return {**kept, "PYTHONPATH": path, "NETS_IDLE_PEERS": "1"}
 
 

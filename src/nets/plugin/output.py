@@ -83,6 +83,22 @@ def write_output(path: Path, config: pytest.Config, session: Any) -> None:
     durable.write(path, json.dumps(_finite(output_json), allow_nan=False, indent=4, default=str) + "\n")
 
 
+def guard_storage(storage: Any, tell: Callable[[str], None]) -> None:
+    """Have the store of --benchmark-save and --benchmark-autosave say why it can't be written to, and clear up."""
+    save, folder = storage.save, getattr(storage, "path", None)
+
+    def guarded(*arguments: Any) -> None:
+        before = set(folder.rglob("*.json")) if folder is not None else set()
+        try:
+            save(*arguments)
+        except OSError as error:
+            for half in set(folder.rglob("*.json")) - before if folder is not None else ():
+                half.unlink(missing_ok=True)
+            tell(f"{storage}: the run can't be stored there: {error.strerror}")
+
+    storage.save = guarded
+
+
 def _finite(value: Any) -> Any:
     """The same, with null for every number that is not finite: another benchmark may hold one."""
     if isinstance(value, float):

@@ -40,7 +40,7 @@ class Recorder:
         self._not_run: dict[str, str] = {}
         self._others_ran = False
         self._commit: dict[str, Any] | None = None
-        self._unwritten: str | None = None
+        self._unwritten: list[str] = []
         self._notes: list[str] = []
         self.interrupted = False
         self.json: Path | None = None
@@ -173,9 +173,11 @@ class Recorder:
                 benchmarks.benchmarks = output.merged_benchmarks(benchmarks.benchmarks, entries, planned)
                 if self.json is not None and (planned or benchmarks.benchmarks):
                     self._write(self.json)
-                if self._unwritten is not None:
-                    session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        return (yield)
+                output.guard_storage(benchmarks.storage, self._unwritten.append)
+        result = yield  # in which pytest-benchmark stores the run, where it was asked to
+        if self._unwritten:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        return result
 
     def _write(self, path: Path) -> None:
         """Write the file, but for one without a cell in the place of one with cells; keep the journal of a part."""
@@ -186,7 +188,7 @@ class Recorder:
         try:
             output.write_output(path, self._config, benchmarks)
         except Unusable as error:
-            self._unwritten = str(error)
+            self._unwritten.append(str(error))
             return
         self._notes.append(f"records: {path}")
         if not self.interrupted and self._journal.unwritten is None:
@@ -197,11 +199,10 @@ class Recorder:
         journal = self._journal
         in_journal = self.json is not None and journal.unwritten is None and bool(journal.entries())
         told = list(self._notes)
-        if self._unwritten is not None:
-            told.append(f"records: {self._unwritten}")
-        if in_journal and (self.interrupted or self._unwritten is not None):
+        told += [f"records: {sentence}" for sentence in self._unwritten]
+        if in_journal and (self.interrupted or self._unwritten):
             told.append(f"records: the finished cells are in {journal.path}, and --resume goes on after them")
-        if journal.unwritten is not None and self._unwritten is not None:
+        if journal.unwritten is not None and self._unwritten:
             told.append(f"records: the journal could not be written either: {journal.unwritten}")
         return told
 

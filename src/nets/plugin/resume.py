@@ -68,10 +68,9 @@ def _is_untracked(file: Path, folder: Path) -> bool:
         tree = Path(git("rev-parse", "--show-toplevel", folder=folder))
         if not file.is_relative_to(tree.resolve()):
             return False
-        git("ls-files", "--error-unmatch", "--", str(file), folder=folder)
-    except NetsError as error:
-        return "did not match any file" in str(error)
-    return False
+        return not git("ls-files", "-z", "--", str(file), folder=folder)
+    except NetsError:
+        return False
 
 
 def origin_of(session: Session, cell: Cell) -> dict[str, str | None]:

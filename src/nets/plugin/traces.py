@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nets.errors import NetsError
 from nets.plugin.session import tolerant
+from nets.plugin.timeout import limited
 from nets.records.gpu import Trace
 
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ class Traces:
 
         for nodeid, result in wanted:
             try:
-                run = self._run_of(result)
-                trace, because = traced(run, self._session.options.keep_traces)
-                run.close()
-            except Exception as error:  # of many kinds; none may lose the records
+                with self._limited(result):
+                    run = self._run_of(result)
+                    trace, because = traced(run, self._session.options.keep_traces)
+                    run.close()
+            except (Exception, pytest.fail.Exception) as error:  # of many kinds; none may lose the records
                 trace, because = None, f"its trace could not be taken: {str(error).partition(chr(10))[0]}"
             if self._session.setting.gpu_missing_because is not None:
                 because = self._session.setting.gpu_missing_because
@@ -71,6 +73,13 @@ class Traces:
                 continue
             told = self._session.config.workeroutput.setdefault(_OUTPUT, [])  # type: ignore[attr-defined]  # xdist's
             told.append((nodeid, None if trace is None else trace.model_dump_json(), because))
+
+    def _limited(self, result: Result) -> AbstractContextManager[None]:
+        """A trace may take as long as a cell."""
+        seconds = self._session.options.cell_timeout
+        if seconds is None:
+            return nullcontext()
+        return limited(self._session.config, seconds, f"it was not done after {seconds:g} s (--cell-timeout)")
 
     def _run_of(self, result: Result) -> CellRun:
         """The cell anew: what it was trained on was freed after it. Raises whatever its data and loaders do."""

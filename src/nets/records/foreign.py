@@ -27,7 +27,7 @@ MAX_ITEMS = 10_000
 """The longest list in a record (the losses of all epochs), or in a bands file."""
 MAX_TEXT = 100_000
 """Characters of one text in a record."""
-_LONG_KEY = re.compile(r"""(?:\.\s*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')\s*){50}""")
+_LONG_KEY = re.compile(r"""(?:\.\s*(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')\s*){50}""")
 """A dotted key of so many parts, which takes tomllib a time that is quadratic in their number."""
 
 

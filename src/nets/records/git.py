@@ -12,12 +12,15 @@ from pathlib import Path
 from nets.errors import Unusable
 
 _OF_A_REPOSITORY = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS",
     "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX",
     "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_QUARANTINE_PATH",
     "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
 )  # fmt: skip
-"""What `git rev-parse --local-env-vars` lists, and git's quarantine of a push."""
+"""What `git rev-parse --local-env-vars` lists, and git's quarantine of a push.
+
+Not GIT_CONFIG_COUNT and its like, by which a CI says that a folder is safe: no hook sets them.
+"""
 
 
 def outside_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -58,7 +61,7 @@ def changes_sha256(folder: Path) -> str | None:
     Looked up once a process: of the start, when the code was read.
     """
     try:
-        changes = git("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", folder=folder)
+        changes = git("diff", "HEAD", "--binary", "--submodule=diff", "--no-ext-diff", "--no-textconv", folder=folder)
     except Unusable:
         return None
     return hashlib.sha256(changes.encode(errors="replace")).hexdigest() if changes else None
