@@ -116,10 +116,11 @@ class Spiking(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, classes)."""
         current = self.hidden(images.flatten(1))
-        potential, answer = torch.zeros_like(current), current.new_zeros(())
+        potential: Tensor = torch.zeros_like(current)
+        answer: Tensor = current.new_zeros(())
         for _ in range(self.STEPS):
             potential = self.LEAK * potential + current
-            spikes = Spike.apply(potential - 1)  # type: ignore[no-untyped-call]  # torch gives it no types
+            spikes = Spike.apply(potential - 1)
             potential = potential - spikes
             answer = self.LEAK * answer + self.output(spikes)
         return answer
