@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from copy import deepcopy
 from pathlib import Path
@@ -42,7 +42,10 @@ fuzz = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-RUN = content(FULL, record(model="snn500")) | {"commit_info": {"id": None, "dirty": False}, "datetime": "2026-10-01"}
+RUN = content(FULL, record(model="snn500")) | {
+    "commit_info": {"id": "c", "time": "t", "dirty": False},
+    "datetime": "2026-10-01",
+}
 RUN["benchmarks"] += [{"extra_info": each.to_json()} for each in (SIDE_BY_SIDE, GROWTH)]
 RUN["nets"] |= {
     "unfinished": [record(model="cnn3l", rounds=(), accuracy=None).to_json()],
@@ -95,6 +98,13 @@ def nodes(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from nodes(inner, (*path, key))
+
+
+def at(whole: Any, path: Iterable[str | int]) -> Any:
+    """What lies at a path."""
+    for key in path:
+        whole = whole[key]
+    return whole
 
 
 def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -160,6 +170,20 @@ def demand_bounded(work: Any, written: list[str]) -> bool:
         assert len(text) <= MAX_WRITTEN
         demand_inert(text)
     return is_used
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in nodes(RUN) if path[0] != "benchmarks" and isinstance(at(RUN, path), str)], ids=str
+)
+def test_half_a_character(path: tuple[str | int, ...], written: list[str]) -> None:
+    """Half of a surrogate pair in any text beside the records is replaced, where it is written again, too."""
+    bad = deepcopy(RUN)
+    at(bad, path[:-1])[path[-1]] = "\ud800"
+    put("bad", json.dumps(bad), None)
+    for sides in (("good", "bad"), ("bad", "good")):
+        base, head = map(Path, sides)
+        demand_bounded(lambda base=base, head=head: judge_files(base, head, Limits(), Path("p"), Path("j")), written)
+    demand_bounded(lambda: report(Path("bad")), written)
 
 
 @fuzz

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from nets.errors import Unusable
 from nets.records.base import Record, first_fault, parse
@@ -81,11 +81,15 @@ class Harness(Record):
         )
 
 
+Text = Annotated[str, AfterValidator(lambda text: text.encode(errors="replace").decode())]
+"""Of a file that anyone may have written: half of a surrogate pair, which can't be written again, is replaced."""
+
+
 class CommitInfo(BaseModel):
     """What pytest-benchmark says of the commit that a run was of."""
 
-    id: str | None = None
-    time: str | None = None
+    id: Text | None = None
+    time: Text | None = None
     dirty: bool = False
 
 
@@ -142,15 +146,15 @@ MAX_ROUNDS = 1_000
 
 
 class _Versions(BaseModel):
-    torch: str | None = None
-    python: str | None = None
+    torch: Text | None = None
+    python: Text | None = None
 
 
 class _Machine(BaseModel):
     """`machine_info.nets`, as `nets.machine.device.machine_facts` makes it."""
 
     versions: _Versions = _Versions()
-    cuda: str | None = None
+    cuda: Text | None = None
     cudnn: int | None = None
 
 
@@ -159,8 +163,8 @@ class _MachineInfo(BaseModel):
 
 
 class _NotRun(BaseModel):
-    cell: str
-    because: str
+    cell: Text
+    because: Text
 
 
 class _Block(BaseModel):
@@ -177,7 +181,7 @@ class _File(BaseModel):
     nets: _Block
     machine_info: _MachineInfo
     commit_info: CommitInfo = CommitInfo()
-    datetime: str | None = None
+    datetime: Text | None = None
 
 
 def read_run(path: Path) -> Run:
