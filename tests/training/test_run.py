@@ -21,7 +21,7 @@ from nets.machine.cpu import CpuUse
 from nets.measuring.cell import execution, session_setting
 from nets.networks.build import UnfitNetwork
 from nets.records.cell import Device
-from nets.training import run
+from nets.training import run, warmup
 from nets.training.pipelines import ResidentPipeline
 from nets.training.run import CellRun
 from nets.training.trainer import ResidentBatches
@@ -105,6 +105,25 @@ def test_rounds_and_scratch_networks_are_told_apart(monkeypatch: pytest.MonkeyPa
     assert graphs.execution_log.mode == "graph"
     run.close()
     graphs.close()
+
+
+def test_evaluation_batches_fit_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network with many activations is evaluated in smaller batches on a CPU, with the same answers."""
+
+    def wide() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(1, 300, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(300, 10))
+
+    data, way, protocol = load.load_data("digits", Path()), ResidentPipeline(), PROTOCOL.changed(batch_size=500)
+    done = []
+    for most in (warmup.EVALUATION_BYTES, 10**12):
+        monkeypatch.setattr(warmup, "EVALUATION_BYTES", most)
+        cell = Cell("digits", "wide", build=wide)
+        run = CellRun(cell, protocol, way, data, way.loaders(data, protocol, CPU), CPU)
+        done.append((run.round(), getattr(run.loaders.test, "batch_size", None)))
+    (small, few), (large, many) = done
+    assert (few, many) == (64_000_000 // (2 * 300 * 26 * 26 * 4), 500)  # the convolution's results, and ReLU's
+    assert small.accuracy == large.accuracy
+    assert small.loss == pytest.approx(large.loss, rel=1e-5)
 
 
 def test_rounds_are_independent() -> None:

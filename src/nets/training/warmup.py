@@ -8,12 +8,15 @@ from torch import nn
 
 from nets.datasets.data import Data
 from nets.machine.device import is_out_of_memory
+from nets.networks.activations import activation_bytes
 from nets.networks.build import UnfitNetwork, as_unfit
 from nets.records.cell import Protocol
 from nets.training.eager import FusedAdam
 from nets.training.trainer import Loaders, ResidentBatches
 
 WARM_UP_STEPS = 3
+EVALUATION_BYTES = 64_000_000
+"""Of activations at once: 500 images of CNN3L have 50 million. More are fresh pages each time (docs/performance.md)."""
 
 
 def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, protocol: Protocol) -> None:
@@ -49,12 +52,21 @@ def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, prot
             step(images[:last], labels[:last])
     with torch.no_grad(), as_unfit(f"{cell_id}: evaluating it"):
         network.eval()
+        if isinstance(loaders.test, ResidentBatches) and device.type == "cpu":
+            size = loaders.test.batch_size = _evaluation_batch(network, images[:1], loaders.test.batch_size)
+            images = images[:size]
         outputs, n_tested = _evaluated(network, images, loaders)
         _demand_logits(cell_id, outputs, (n_tested, data.n_classes))
     if images._version != untouched:
         raise UnfitNetwork(
             f"{cell_id}: the network writes into its input, which is the data set itself: let it work on a copy"
         )
+
+
+def _evaluation_batch(network: nn.Module, image: torch.Tensor, largest: int) -> int:
+    """How many images to evaluate at once on a CPU: as many as the caches have a chance to hold the results of."""
+    n_bytes = activation_bytes(network, image)
+    return largest if not n_bytes else max(1, min(largest, EVALUATION_BYTES // n_bytes))
 
 
 def _evaluated(network: nn.Module, images: torch.Tensor, loaders: Loaders) -> tuple[object, int]:
