@@ -119,7 +119,7 @@ def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
                 for key in path[:-1]:
                     place = place[key]
                 if taken_out:
-                    place[path[-1]] = value
+                    place[path[-1]] = deepcopy(value)  # one value may go to two places, one in the other
                 else:
                     del place[path[-1]]
             except (KeyError, IndexError, TypeError):
