@@ -57,10 +57,10 @@ def test_a_new_data_set_has_its_reference(tmp_path: Path) -> None:
         ('@network(dataset="mnist", layers="two")\ndef a(): ...', "a: layers is 'two', not a whole number"),
         ('@network(dataset="mnist", classical="odd")\ndef a(): ...', "a: classical is 'odd', neither 'shallow' nor"),
         ('@network(dataset="folder:a,b")\ndef a(): ...', "a: 'folder:a,b' has a comma, which --cells takes"),
-        ('network(dataset="mnist")(3)', "@network decorates a function or a class, not a int"),
+        ('network(dataset="mnist")(3)', "@network decorates a function, a class or another builder, not a int"),
         ("import no_such_module", "importing it raised ModuleNotFoundError: No module named 'no_such_module'"),
         ("1/0", "importing it raised ZeroDivisionError: division by zero"),
-        ("raise SystemExit", "importing it raised SystemExit: no reason given"),
+        ("raise SystemExit", "it ended the program (SystemExit): what it does as a program belongs under"),
     ],
 )
 def test_refused(tmp_path: Path, text: str, sentence: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from nets.cli.app import app
-from nets.networks.build import target_builder
+from nets.networks.targets import target_builder
 from tests.support.suite import REPOSITORY
 
 runner = CliRunner()
@@ -84,8 +84,8 @@ def test_as_json() -> None:
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("nowhere", "'nowhere' is no target: package.module:callable, path/to/file.py:callable or torchvision:NAME"),
-        ("no_such_module:f", "importing it raised ModuleNotFoundError: No module named 'no_such_module'"),
+        ("nowhere", "'nowhere' is no target: package.module:callable, path/to/file.py:callable, torchvision:NAME or "),
+        ("no_such_module:f", "no_such_module: there is no such module, neither here, nor in ./src, nor installed"),
         ("nowhere.py:f", "nowhere.py: there is no such file"),
         ("torchvision:resnet19", "torchvision has no classification model 'resnet19'; did you mean resnet18"),
         ("own.py:nedy", "own.py has no 'nedy'; did you mean needy?"),

@@ -32,8 +32,9 @@ class Commands(TyperGroup):
         except OSError as error:
             _tell(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
             status = Exit.UNUSABLE
-        except (KeyboardInterrupt, typer.Abort):
-            _tell(name, "interrupted")
+        except (KeyboardInterrupt, typer.Abort) as error:
+            where = str(error.__cause__ or error)  # typer makes an Abort of the former
+            _tell(name, f"interrupted {where}".rstrip())
             status = Exit.INTERRUPTED
         except SystemExit as ended:
             status = Exit.CANT_TELL if ended.code == 1 else ended.code  # 1: typer's own, of a closed pipe

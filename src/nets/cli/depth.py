@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
 
 CLASSES = 10
 IMAGENET_CLASSES = 1_000
-"""Of networks whose structure alone is asked for: anyone's, and torchvision's."""
+"""Of networks whose structure alone is asked for: anyone's, and those of torchvision and timm."""
 
 
 def depth(
     target: Annotated[
-        str, typer.Argument(help="package.module:callable, path/to/file.py:callable or torchvision:NAME.")
+        str, typer.Argument(help="package.module:callable, path/to/file.py:callable, torchvision:NAME or timm:NAME.")
     ],
     image: Annotated[
         str | None, typer.Option("--input", metavar="CxHxW", help="One image's shape, 3x32x32; the data set's, if any.")
@@ -50,28 +52,29 @@ def depth(
     from nets.cells.catalog import Cell, protocol_for
     from nets.datasets.load import load_data
     from nets.machine.device import choose_device
-    from nets.networks.build import target_builder
+    from nets.networks.targets import target_builder
     from nets.training.pipelines import pipeline_named
 
     say: Callable[[str], None] = (lambda line: None) if as_json else typer.echo
-    build = target_builder(target)
-    if structure_only or dataset is None:
-        n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
-        found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
-        say(_structure_lines(found))
-        if not structure_only:
-            say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
-    else:
-        how = protocol_for(protocol, dataset).repeated(rounds=rounds)
-        way, where = pipeline_named(pipeline), choose_device(device)
-        data = load_data(dataset, data_dir)
-        if image is not None and _shape(image, dataset) != data.image_shape:
-            raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
-        begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
-        say(_structure_lines(begun))
-        cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
-        found = _trained(begun, cell, how, way, data, where, say)
-        say(_verdict_line(found))
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the network's code prints is no JSON
+        build = target_builder(target)
+        if structure_only or dataset is None:
+            n_classes = IMAGENET_CLASSES if target.startswith(("torchvision:", "timm:")) else CLASSES
+            found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
+            say(_structure_lines(found))
+            if not structure_only:
+                say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
+        else:
+            how = protocol_for(protocol, dataset).repeated(rounds=rounds)
+            way, where = pipeline_named(pipeline), choose_device(device)
+            data = load_data(dataset, data_dir)
+            if image is not None and _shape(image, dataset) != data.image_shape:
+                raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
+            begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
+            say(_structure_lines(begun))
+            cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
+            found = _trained(begun, cell, how, way, data, where, say)
+            say(_verdict_line(found))
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
 
