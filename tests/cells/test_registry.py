@@ -11,7 +11,7 @@ import pytest
 
 from nets.cells import registry
 from nets.cells.catalog import CELLS
-from nets.cells.registry import Undeclared
+from nets.cells.sources import Undeclared
 from tests.support.suite import REPOSITORY, Suite
 
 EXAMPLE = REPOSITORY / "examples" / "my_nets.py"

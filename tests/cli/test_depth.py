@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from nets.cli.app import app
-from nets.networks.targets import target_builder
 from tests.support.suite import REPOSITORY
 
 runner = CliRunner()
@@ -43,17 +40,6 @@ def test_structure_alone() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "18 layers, 17 of them hidden, 11,689,512 trainable parameters" in result.stdout
     assert "Classical definition: deep." in result.stdout
-
-
-@pytest.mark.parametrize("name", ["inception_v3", "googlenet"])
-def test_torchvision_s_warnings(name: str) -> None:
-    """What torchvision has to say of its own initialisation doesn't reach who asks for a network."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        network = target_builder(f"torchvision:{name}")((3, 75, 75), 10)
-        warnings.warn("another", FutureWarning, stacklevel=1)
-    assert isinstance(network, torch.nn.Module)
-    assert [str(warning.message) for warning in told] == ["another"]
 
 
 @pytest.mark.usefixtures("one_epoch")

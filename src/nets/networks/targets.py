@@ -98,6 +98,8 @@ def _without_dynamo() -> Iterator[None]:
     stand_in = ModuleType(name)
 
     def real(attribute: str) -> Any:
+        if attribute.startswith("__"):  # inspect asks every module for its file
+            raise AttributeError(attribute)
         if sys.modules.get(name) is stand_in:
             del sys.modules[name]
         return getattr(importlib.import_module(name), attribute)
