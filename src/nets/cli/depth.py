@@ -14,6 +14,7 @@ import typer
 
 from nets.cli.common import DataDir
 from nets.errors import Unusable
+from nets.machine.imports import without_collecting
 
 if TYPE_CHECKING:
     import torch
@@ -49,11 +50,12 @@ def depth(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
-    from nets.cells.catalog import Cell, protocol_for
-    from nets.datasets.load import load_data
-    from nets.machine.device import choose_device
-    from nets.networks.targets import target_builder
-    from nets.training.pipelines import pipeline_named
+    with without_collecting():
+        from nets.cells.catalog import Cell, protocol_for
+        from nets.datasets.load import load_data
+        from nets.machine.device import choose_device
+        from nets.networks.targets import target_builder
+        from nets.training.pipelines import pipeline_named
 
     say: Callable[[str], None] = (lambda line: None) if as_json else typer.echo
     with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the network's code prints is no JSON

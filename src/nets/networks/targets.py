@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.util
-import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
 
 from torch import nn
 
 from nets.cells.catalog import ImageShape
 from nets.cells.sources import imported
+from nets.machine.imports import without_collecting, without_compiler
 from nets.networks.build import Builder, UnfitNetwork, as_unfit, build_network
 
 TARGETS = "package.module:callable, path/to/file.py:callable, torchvision:NAME or timm:NAME"
@@ -46,7 +42,9 @@ def target_builder(target: str) -> Builder:
 
 
 def _torchvision(name: str) -> Builder:
-    models = _torchvision_models()
+    with without_collecting(), without_compiler():
+        from torchvision import models
+
     known = models.list_models(module=models)
     if name not in known:
         raise UnfitNetwork(f"torchvision has no classification model {name!r}{_suggestions(name, known)}")
@@ -64,7 +62,7 @@ def _torchvision(name: str) -> Builder:
 def _timm(name: str) -> Builder:
     if importlib.util.find_spec("timm") is None:
         raise UnfitNetwork(f"timm:{name}: timm is not installed: pip install timm")
-    with _without_dynamo():
+    with without_collecting(), without_compiler():
         import timm
 
     known: list[str] = timm.list_models()
@@ -76,42 +74,6 @@ def _timm(name: str) -> Builder:
         return found
 
     return _naming_errors(f"timm:{name}", build)
-
-
-def _torchvision_models() -> Any:
-    with _without_dynamo():
-        from torchvision import models
-    return models
-
-
-@contextmanager
-def _without_dynamo() -> Iterator[None]:
-    """Spare an import of torchvision torch's compiler, which takes as long as torch itself.
-
-    torchvision.ops.roi_align imports it for one function, which it calls on a GPU alone. The function stands in for
-    its module during the block; whoever asks for something else gets the real module.
-    """
-    name = "torch._dynamo.utils"
-    if name in sys.modules:
-        yield
-        return
-    stand_in = ModuleType(name)
-
-    def real(attribute: str) -> Any:
-        if attribute.startswith("__"):  # inspect asks every module for its file
-            raise AttributeError(attribute)
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
-        return getattr(importlib.import_module(name), attribute)
-
-    stand_in.__getattr__ = real  # type: ignore[method-assign]
-    stand_in.is_compile_supported = lambda kind: real("is_compile_supported")(kind)  # type: ignore[attr-defined]
-    sys.modules[name] = stand_in
-    try:
-        yield
-    finally:
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
 
 
 def _naming_errors(target: str, build: Builder) -> Builder:
