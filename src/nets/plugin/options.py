@@ -52,6 +52,8 @@ class Options:
             known = known_cells(self.nets)
         except NetsError as error:
             raise pytest.UsageError(f"--nets: {error}") from None
+        except KeyboardInterrupt as error:  # which pytest would not say anything of, so early
+            pytest.exit(f"--nets: interrupted {error}".rstrip(), returncode=pytest.ExitCode.INTERRUPTED)
         try:
             return select(self.cell_ids, known)
         except NetsError as error:
