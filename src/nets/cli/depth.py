@@ -51,11 +51,7 @@ def depth(
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
     with without_collecting():
-        from nets.cells.catalog import Cell, protocol_for
-        from nets.datasets.load import load_data
-        from nets.machine.device import choose_device
         from nets.networks.targets import target_builder
-        from nets.training.pipelines import pipeline_named
 
     say: Callable[[str], None] = (lambda line: None) if as_json else typer.echo
     with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the network's code prints is no JSON
@@ -67,6 +63,11 @@ def depth(
             if not structure_only:
                 say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
         else:
+            from nets.cells.catalog import Cell, protocol_for
+            from nets.datasets.load import load_data
+            from nets.machine.device import choose_device
+            from nets.training.pipelines import pipeline_named
+
             how = protocol_for(protocol, dataset).repeated(rounds=rounds)
             way, where = pipeline_named(pipeline), choose_device(device)
             data = load_data(dataset, data_dir)
@@ -102,10 +103,11 @@ def _shape(text: str | None, dataset: str | None) -> ImageShape:
 
 def _structure(target: str, build: Builder, shape: ImageShape, n_classes: int, because: str) -> DepthComparison:
     """The classical verdict alone, and why there is no other."""
-    from nets.measuring.cell import network_record
-    from nets.networks.layers import network_structure
-    from nets.records.comparisons import DepthComparison
-    from nets.verdicts.depth import classical_depth
+    with without_collecting():
+        from nets.measuring.cell import network_record
+        from nets.networks.layers import network_structure
+        from nets.records.comparisons import DepthComparison
+        from nets.verdicts.depth import classical_depth
 
     network = network_record(network_structure(build(shape, n_classes), shape))
     verdict = classical_depth(network.hidden_layers, no_reference_because=because)

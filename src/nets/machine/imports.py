@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import sys
@@ -22,7 +23,9 @@ def without_collecting() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            gc.freeze()  # nor again, at the next collection and at the end
+            gc.freeze()  # what is imported stays, and need not be searched later
+            atexit.unregister(gc.unfreeze)
+            atexit.register(gc.unfreeze)  # libraries complain at the end of what is never collected
             gc.enable()
 
 
