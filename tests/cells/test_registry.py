@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -247,6 +248,18 @@ def test_a_declared_builder_finds_its_neighbours(tmp_path: Path) -> None:
     build = registry.known_cells([source])[-1].build
     assert build is not None
     assert (build.__name__, build((1, 2, 2), 4)) == ("own", ((1, 2, 2), 4, 3))
+
+
+def test_a_declared_partial_is_told_by_its_kind(tmp_path: Path) -> None:
+    """A partial, which has no name, keeps its arguments, and is called by its kind in a sentence."""
+    source = declared(
+        tmp_path,
+        'import functools\nnetwork(dataset="mnist", name="own")(functools.partial(lambda a, s, n: (a, s, n), 1))',
+    )
+    build = registry.known_cells([source])[-1].build
+    assert build is not None
+    assert (build.__name__, build((1, 2, 2), 4)) == ("partial", (1, (1, 2, 2), 4))
+    assert list(inspect.signature(build).parameters) == ["s", "n"]
 
 
 def test_two_files_of_one_name_in_the_suite(suite: Suite, tmp_path: Path) -> None:

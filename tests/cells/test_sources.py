@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from nets.cells.sources import Surroundings, Undeclared, imported
+from nets.cells.sources import Undeclared, imported
+from nets.cells.surroundings import Surroundings
 
 
 @pytest.fixture(autouse=True)

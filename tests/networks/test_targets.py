@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 import types
@@ -14,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nets.machine.imports import without_collecting
 from nets.networks.build import UnfitNetwork
 from nets.networks.targets import target_builder
 
@@ -54,20 +52,6 @@ def test_what_torchvision_does_not_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["[]", "False", "True", "1.0"], done.stderr
-
-
-def test_imports_without_collecting() -> None:
-    """Python's garbage collector rests during the block and is afterwards what it was, on or off."""
-    with without_collecting():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with without_collecting():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
 
 
 @pytest.fixture

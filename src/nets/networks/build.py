@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nets.cells.catalog import ImageShape
-from nets.cells.sources import Ended
+from nets.cells.surroundings import Ended
 from nets.errors import NetsError
 from nets.machine.settings import kept
 
