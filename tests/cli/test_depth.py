@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import warnings
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from nets.cli.app import app
-from nets.networks.build import target_builder
 from tests.support.suite import REPOSITORY
 
 runner = CliRunner()
@@ -31,6 +29,13 @@ def several():
     return Several()
 def wide(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 11))
 def narrow(): return nn.Sequential(nn.Flatten(), nn.Linear(7, 10))
+class Own(nn.Linear):
+    def __init__(self, hidden, depth): super().__init__(hidden, depth)
+def ends():
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("lr")
+    parser.parse_args()
 def unweighted(): return nn.Flatten()
 network = nn.Linear(1, 1)
 number = 3
@@ -43,17 +48,6 @@ def test_structure_alone() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "18 layers, 17 of them hidden, 11,689,512 trainable parameters" in result.stdout
     assert "Classical definition: deep." in result.stdout
-
-
-@pytest.mark.parametrize("name", ["inception_v3", "googlenet"])
-def test_torchvision_s_warnings(name: str) -> None:
-    """What torchvision has to say of its own initialisation doesn't reach who asks for a network."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        network = target_builder(f"torchvision:{name}")((3, 75, 75), 10)
-        warnings.warn("another", FutureWarning, stacklevel=1)
-    assert isinstance(network, torch.nn.Module)
-    assert [str(warning.message) for warning in told] == ["another"]
 
 
 @pytest.mark.usefixtures("one_epoch")
@@ -81,17 +75,62 @@ def test_as_json() -> None:
     assert found["depth"]["criteria"]["time"]["because"] == "an interval needs two rounds of both"
 
 
+@pytest.mark.usefixtures("one_epoch")
+def test_as_json_of_a_file_that_prints(tmp_path: Path) -> None:
+    """What a network's code prints, at its top, when it is built and when it is run, is not among the JSON."""
+    file = tmp_path / "loud.py"
+    file.write_text(
+        "from torch import nn\nprint('top')\nclass Loud(nn.Linear):\n"
+        "    def __init__(self): super().__init__(784, 10); print('built')\n"
+        "    def forward(self, x): print('run'); return super().forward(x.flatten(1))\n"
+    )
+    for more in (["--input", "1x28x28"], ["--dataset", "digits", "--rounds", "1", "--device", "cpu"]):
+        result = runner.invoke(app, ["depth", f"{file}:Loud", "--json", *more])
+        assert json.loads(result.stdout)["network"]["layers"] == 1
+        assert {"top", "built", "run"} <= set(result.stderr.splitlines())
+
+
+def test_ctrl_c_while_a_file_is_imported(tmp_path: Path) -> None:
+    """Ctrl-C while a file is imported, as at an input() at its top, ends with 130 and a sentence that names it."""
+    (tmp_path / "net.py").write_text("raise KeyboardInterrupt")
+    result = runner.invoke(app, ["depth", f"{tmp_path / 'net.py'}:f", "--input", "1x28x28"])
+    assert result.exit_code == 130
+    assert result.stderr.startswith(f"nets depth: interrupted in {tmp_path / 'net.py'}: what it does as a program")
+
+
+@pytest.mark.parametrize("target", ["src", "file"])
+def test_from_the_repository_s_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """A module under ./src is found by its name, and a file in a package imports from the package."""
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "src" / f"package_{target}"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "sizes.py").write_text("width = 5")
+    (package / "own.py").write_text(
+        "from torch import nn\nfrom .sizes import width\ndef f():\n    from .sizes import width as again\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.Linear(again, 10))\n"
+    )
+    named = {"src": "package_src.own:f", "file": "src/package_file/own.py:f"}[target]
+    result = runner.invoke(app, ["depth", named, "--input", "1x28x28", "--structure-only"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "2 layers, 1 of them hidden, 3,985 trainable parameters" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("nowhere", "'nowhere' is no target: package.module:callable, path/to/file.py:callable or torchvision:NAME"),
-        ("no_such_module:f", "importing it raised ModuleNotFoundError: No module named 'no_such_module'"),
+        ("nowhere", "'nowhere' is no target: package.module:callable, path/to/file.py:callable, torchvision:NAME or "),
+        ("no_such_module:f", "no_such_module: there is no such module, neither here, nor in ./src, nor installed"),
         ("nowhere.py:f", "nowhere.py: there is no such file"),
         ("torchvision:resnet19", "torchvision has no classification model 'resnet19'; did you mean resnet18"),
         ("own.py:nedy", "own.py has no 'nedy'; did you mean needy?"),
         ("own.py:needy", "needy needs a: what builds a network takes no argument, or the image's shape"),
         ("own.py:text", "text returned a str, not a torch.nn.Module"),
         ("own.py:boom", "building it raised KeyError: 'k'"),
+        ("own.py:Own", "own.py:Own: Own(hidden=(1, 28, 28), depth=10) raised TypeError: "),
+        ("own.py:ends", "with the words 'own.py: error: the following arguments are required: lr': what it does as a"),
+        (".:f", "'.' is neither a file, whose name ends in .py, nor the name of a module"),
+        ("timm:resnet18", "timm:resnet18: timm is not installed: pip install timm"),
         ("own.py:network", "is a network, and every round needs a fresh one"),
         ("own.py:number", "is a int, not a function or class that builds a network"),
         ("own.py:several", "the network returned a tuple, not one tensor (100, 10)"),
@@ -103,6 +142,7 @@ def test_as_json() -> None:
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, sentence: str) -> None:
     """What can't be judged is refused with one sentence, no traceback, and exit 2."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "timm", None)
     Path("own.py").write_text(TARGETS)
     result = runner.invoke(app, ["depth", target, "--dataset", "digits", "--device", "cpu", "--rounds", "1"])
     assert result.exit_code == 2, result.output

@@ -104,7 +104,7 @@ def test_a_soak_goes_on_with_the_last_round_s_network(make_run: Callable[..., Ce
     run.timed()
     run.teardown()
     before, built = list(run.rounds), []
-    run.build = lambda: built.append(True) or MODELS["snn500"]((1, 28, 28), 10)  # type: ignore[method-assign,func-returns-value]
+    run._maker.build = lambda: built.append(True) or MODELS["snn500"]((1, 28, 28), 10)  # type: ignore[method-assign,func-returns-value]
     assert capture.soak(run, nullcontext(never), seconds=0.05) > 0
     assert (run.rounds, built, run.execution_log.mode) == (before, [], "eager")
     with run.scratch():

@@ -79,3 +79,16 @@ def test_refused(strict: Suite) -> None:
         assert status == "error"
         assert failure.startswith(f"{cell}: {sentence}")
     assert [at(record, "network.layers") for record in strict.content()["nets"]["unfinished"]] == [1, 1]
+
+
+def test_an_import_that_sets(strict: Suite) -> None:
+    """What a file sets for the whole process while it is imported is put back, and told of: no cell has it."""
+    path = strict.path / NETS.name
+    path.write_text(path.read_text() + "\ntorch.use_deterministic_algorithms(True)\ntorch.set_num_threads(1)\n")
+    strict.conftest(
+        "import torch\ndef pytest_nets_check():\n    assert not torch.are_deterministic_algorithms_enabled()\n"
+    )
+    arguments = ("--nets", NETS.name, "--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
+    result = strict.run(*arguments, subprocess=True)
+    result.assert_outcomes(passed=1)
+    result.stderr.fnmatch_lines([f"*importing {NETS.name} changed * for the whole process: put back*"])

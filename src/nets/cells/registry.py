@@ -12,28 +12,22 @@ An installed package names such a module in its entry points, group `nets.networ
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 from nets.cells.catalog import CELLS, REFERENCE, Cell, Expected, protocol_for
-from nets.errors import NetsError, UnknownName
+from nets.cells.sources import Imported, Undeclared, imported
+from nets.errors import UnknownName
 from nets.records.cell import Verdict
 
 GROUP = "nets.networks"
 _DECLARED = "__nets_networks__"
 B = TypeVar("B", bound=Callable[..., Any])
-
-
-class Undeclared(NetsError):
-    """A module, file or declaration that gives no networks; the message says what is wrong with it, and where."""
 
 
 def network(
@@ -44,26 +38,51 @@ def network(
     parameters: int | None = None,
     classical: Verdict | None = None,
 ) -> Callable[[B], B]:
-    """Declare a network: the decorated function or class builds it.
+    """Declare a network of the module in which this is called: the decorated function or class builds it.
 
     Called without arguments, or, where it has two, with an image's shape (C, H, W) and the number of classes, it
     returns an `nn.Module` from (N, C, H, W) float32 to logits (N, n_classes). `dataset`: one data set or several.
-    `name`: its own by default. The others are held against what the suite finds; what is not given is not checked.
+    `name`: its own by default, which a lambda and a partial lack. The others are held against what the suite finds;
+    what is not given is not checked.
     """
 
     def declare(builder: B) -> B:
-        if not (inspect.isfunction(builder) or inspect.isclass(builder)):
-            raise Undeclared(f"@network decorates a function or a class, not a {type(builder).__name__}")
-        model = name or builder.__name__
+        model = name or getattr(builder, "__name__", None)
+        if (fault := _no_builder(builder, model)) is not None:
+            raise Undeclared(fault)
+        assert model is not None
         datasets = [dataset] if isinstance(dataset, str) else list(dict.fromkeys(dataset))
         if not datasets:
             raise Undeclared(f"{model}: no data set is named")
         expected = Expected(parameters=parameters, layers=layers, classical=classical)
-        declared: list[Cell] = vars(sys.modules[builder.__module__]).setdefault(_DECLARED, [])
+        declared: list[Cell] = _importing(sys._getframe(1)).setdefault(_DECLARED, [])
         declared += [Cell(each, model, expected, build=builder) for each in datasets]
         return builder
 
     return declare
+
+
+def _no_builder(builder: object, name: str | None) -> str | None:
+    """Why this can't be declared; None if it can."""
+    if any((kind.__module__, kind.__name__) == ("torch.nn.modules.module", "Module") for kind in type(builder).__mro__):
+        return "@network: this is a network, and every round needs a fresh one: declare a function that builds it"
+    if not callable(builder):
+        return f"@network decorates a function, a class or another builder, not a {type(builder).__name__}"
+    if name in (None, "<lambda>"):
+        what = "a lambda" if name else f"a {type(builder).__name__}"
+        return f"@network: {what} has no name of its own: give one, network(dataset=..., name=...)"
+    return None
+
+
+def _importing(frame: FrameType) -> dict[str, Any]:
+    """The names of the module that is being imported, from the frame in which a builder is declared.
+
+    A function of another module may stand between, which declares what it is given.
+    """
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code.co_name != "<module>":
+        outer = outer.f_back
+    return (outer or frame).f_globals
 
 
 def known_cells(sources: Iterable[str]) -> tuple[Cell, ...]:
@@ -72,7 +91,8 @@ def known_cells(sources: Iterable[str]) -> tuple[Cell, ...]:
     Each data set that they name has its reference network beside them, for the cost-aware verdict. Raises Undeclared.
     """
     found = list(CELLS)
-    for source, module in [*_installed(), *((source, imported_module(source)) for source in sources)]:
+    for source, its in [*_installed(), *((source, imported(source)) for source in sources)]:
+        module = its.module if isinstance(its, Imported) else its
         declared: list[Cell] = vars(module).get(_DECLARED, [])
         if not declared:
             raise Undeclared(f"{source}: it declares no network: decorate a builder with @nets.network(dataset=...)")
@@ -81,6 +101,8 @@ def known_cells(sources: Iterable[str]) -> tuple[Cell, ...]:
                 raise Undeclared(f"{source}: {fault}")
             if any(other.id == cell.id for other in found):
                 raise Undeclared(f"{source}: the cell {cell.id} is there already: give the network another name")
+            if isinstance(its, Imported) and cell.build is not None:
+                cell = replace(cell, build=its.surroundings.bound(cell.build))
             found.append(cell)
     known = {cell.id for cell in found}
     references = dict.fromkeys(Cell(cell.dataset, REFERENCE) for cell in found)
@@ -106,43 +128,11 @@ def _fault(cell: Cell) -> str | None:
     return None
 
 
-def imported_module(source: str) -> ModuleType:
-    """A file (`path/to/nets.py`), or a module that can be imported from the working folder. Raises Undeclared."""
-    path = Path(source).expanduser()
-    if path.suffix == ".py" and not path.is_file():
-        raise Undeclared(f"{path}: there is no such file")
-    try:
-        if path.suffix == ".py":
-            return _executed(path)
-        here = str(Path.cwd())
-        sys.path.insert(0, here)
-        try:
-            return importlib.import_module(source)
-        finally:
-            sys.path.remove(here)
-    except Undeclared as error:
-        raise Undeclared(f"{source}: {error}") from error
-    except (Exception, SystemExit) as error:
-        because = str(error) or "no reason given"
-        raise Undeclared(f"{source}: importing it raised {type(error).__name__}: {because}") from error
-
-
-def _executed(path: Path) -> ModuleType:
-    name = "nets_of_" + re.sub(r"\W", "_", path.stem)
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and the decorator look there
-    spec.loader.exec_module(module)
-    return module
-
-
-def _installed() -> list[tuple[str, ModuleType]]:
-    found = []
+def _installed() -> list[tuple[str, ModuleType | Imported]]:
+    found: list[tuple[str, ModuleType | Imported]] = []
     for entry in entry_points(group=GROUP):
         try:
             found.append((f"entry point {entry.name}", entry.load()))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Undeclared(f"entry point {entry.name} = {entry.value}: {type(error).__name__}: {error}") from error
     return found

@@ -17,6 +17,10 @@ from nets.errors import EXIT_CODES, Exit, NetsError
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
 
+class _Interrupted(Exception):
+    """Ctrl-C, which typer would end the command for without a word; the message says where, if that is known."""
+
+
 class Commands(TyperGroup):
     """One handler of errors for all commands: a sentence, and an exit code by the one table."""
 
@@ -32,8 +36,8 @@ class Commands(TyperGroup):
         except OSError as error:
             _tell(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
             status = Exit.UNUSABLE
-        except (KeyboardInterrupt, typer.Abort):
-            _tell(name, "interrupted")
+        except (_Interrupted, KeyboardInterrupt, typer.Abort) as error:
+            _tell(name, f"interrupted {error}".rstrip())
             status = Exit.INTERRUPTED
         except SystemExit as ended:
             status = Exit.CANT_TELL if ended.code == 1 else ended.code  # 1: typer's own, of a closed pipe
@@ -45,6 +49,13 @@ class Commands(TyperGroup):
                 traceback.print_exc()
                 status = Exit.CANT_TELL
         sys.exit(status)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Interrupted(str(error)) from error
 
 
 def _tell(name: str, sentence: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ import typer
 
 from nets.cli.common import DataDir
 from nets.errors import Unusable, counted
+from nets.machine.imports import without_collecting
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +28,12 @@ if TYPE_CHECKING:
 
 CLASSES = 10
 IMAGENET_CLASSES = 1_000
-"""Of networks whose structure alone is asked for: anyone's, and torchvision's."""
+"""Of networks whose structure alone is asked for: anyone's, and those of torchvision and timm."""
 
 
 def depth(
     target: Annotated[
-        str, typer.Argument(help="package.module:callable, path/to/file.py:callable or torchvision:NAME.")
+        str, typer.Argument(help="package.module:callable, path/to/file.py:callable, torchvision:NAME or timm:NAME.")
     ],
     image: Annotated[
         str | None, typer.Option("--input", metavar="CxHxW", help="One image's shape, 3x32x32; the data set's, if any.")
@@ -47,33 +50,36 @@ def depth(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
-    from nets.cells.catalog import Cell, protocol_for
-    from nets.datasets.load import load_data
-    from nets.machine.device import choose_device
-    from nets.networks.build import target_builder
-    from nets.training.pipelines import pipeline_named
+    with without_collecting():
+        from nets.networks.targets import target_builder
 
     say: Callable[[str], None] = (lambda line: None) if as_json else typer.echo
-    build = target_builder(target)
-    if structure_only or dataset is None:
-        n_classes = IMAGENET_CLASSES if target.startswith("torchvision:") else CLASSES
-        found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
-        if found.network.layers_missing_because is not None:
-            raise Unusable(found.network.layers_missing_because)
-        say(_structure_lines(found))
-        if not structure_only:
-            say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
-    else:
-        how = protocol_for(protocol, dataset).repeated(rounds=rounds)
-        way, where = pipeline_named(pipeline), choose_device(device)
-        data = load_data(dataset, data_dir)
-        if image is not None and _shape(image, dataset) != data.image_shape:
-            raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
-        begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
-        say(_structure_lines(begun))
-        cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
-        found = _trained(begun, cell, how, way, data, where, say)
-        say(_verdict_line(found))
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the network's code prints is no JSON
+        build = target_builder(target)
+        if structure_only or dataset is None:
+            n_classes = IMAGENET_CLASSES if target.startswith(("torchvision:", "timm:")) else CLASSES
+            found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
+            if found.network.layers_missing_because is not None:
+                raise Unusable(found.network.layers_missing_because)
+            say(_structure_lines(found))
+            if not structure_only:
+                say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
+        else:
+            from nets.cells.catalog import Cell, protocol_for
+            from nets.datasets.load import load_data
+            from nets.machine.device import choose_device
+            from nets.training.pipelines import pipeline_named
+
+            how = protocol_for(protocol, dataset).repeated(rounds=rounds)
+            way, where = pipeline_named(pipeline), choose_device(device)
+            data = load_data(dataset, data_dir)
+            if image is not None and _shape(image, dataset) != data.image_shape:
+                raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
+            begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
+            say(_structure_lines(begun))
+            cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
+            found = _trained(begun, cell, how, way, data, where, say)
+            say(_verdict_line(found))
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
 
@@ -99,9 +105,10 @@ def _shape(text: str | None, dataset: str | None) -> ImageShape:
 
 def _structure(target: str, build: Builder, shape: ImageShape, n_classes: int, because: str) -> DepthComparison:
     """The classical verdict alone, if it can be told, and why there is no other."""
-    from nets.networks.record import examined
-    from nets.records.comparisons import DepthComparison
-    from nets.verdicts.depth import classical_depth
+    with without_collecting():
+        from nets.networks.record import examined
+        from nets.records.comparisons import DepthComparison
+        from nets.verdicts.depth import classical_depth
 
     network = examined(build(shape, n_classes), shape)
     verdict = classical_depth(network, no_reference_because=because)

@@ -6,7 +6,8 @@ import os
 import re
 import signal
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from nets.cells.catalog import PROTOCOLS, Cell, protocol_for, select
 from nets.cells.registry import known_cells
 from nets.errors import NetsError
+from nets.plugin.session import tolerant
 from nets.records import durable
 from nets.records.cell import Protocol
 
@@ -49,9 +51,12 @@ class Options:
     def cells(self) -> tuple[Cell, ...]:
         """The cells to run; installed packages are asked for theirs only when this is. Raises UsageError."""
         try:
-            known = known_cells(self.nets)
+            with _settings_kept(self.nets):
+                known = known_cells(self.nets)
         except NetsError as error:
             raise pytest.UsageError(f"--nets: {error}") from None
+        except KeyboardInterrupt as error:  # which pytest would not say anything of, so early
+            pytest.exit(f"--nets: interrupted {error}".rstrip(), returncode=pytest.ExitCode.INTERRUPTED)
         try:
             return select(self.cell_ids, known)
         except NetsError as error:
@@ -141,6 +146,19 @@ def read_options(config: pytest.Config) -> Options:
     if not is_worker and (options.require_gpu or options.device.startswith("cuda")):
         _demand_gpu(options)
     return options
+
+
+@contextmanager
+def _settings_kept(nets: tuple[str, ...]) -> Iterator[None]:
+    """What the files of --nets set for the whole process while they are imported is put back, with a warning."""
+    if not nets:
+        yield
+        return
+    with tolerant():
+        from nets.machine.settings import kept
+
+        with kept(f"importing {', '.join(nets)}"):
+            yield
 
 
 def _demand_gpu(options: Options) -> None:
