@@ -1,0 +1,130 @@
+"""One forward pass that leaves no trace: its surroundings, and the network's state, which it restores."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+
+from nets.networks.dataflow import Dataflow, UnknownStructure, memory
+
+_LEAVING = ("numpy", "__array__", "tolist", "__dlpack__")  # methods of a tensor that hand its values to others
+
+
+class _Leaving(TorchFunctionMode):
+    """Tells a Dataflow of the tensors whose values leave torch, which no operation says."""
+
+    def __init__(self, dataflow: Dataflow) -> None:
+        super().__init__()
+        self._dataflow = dataflow
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (name := getattr(func, "__name__", "")) in _LEAVING:
+            self._dataflow.leave(args[0], name)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def followed(dataflow: Dataflow) -> Iterator[None]:
+    """Let a Dataflow follow the block, refuse threads that it starts, and restore the parameters that it writes to."""
+    start, this = threading.Thread.start, threading.get_ident()
+
+    def started(self: threading.Thread) -> None:
+        if threading.get_ident() == this:
+            because = "the forward pass starts a thread, in which torch's operations can't be followed"
+            dataflow.refuse(UnknownStructure(f"{because}; run them one after another"))
+        start(self)
+
+    threading.Thread.start = started  # type: ignore[method-assign]
+    try:
+        with _Leaving(dataflow), dataflow:
+            yield
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
+        for written, before in dataflow.overwritten.values():
+            written.copy_(before)
+
+
+@contextmanager
+def without_fusion() -> Iterator[None]:
+    """Let fused attention, fused recurrence and compiled code run operation by operation, without torch's warnings."""
+    mha, cudnn, mkldnn = torch.backends.mha, torch.backends.cudnn, torch.backends.mkldnn
+    before = mha.get_fastpath_enabled(), cudnn.enabled, mkldnn.enabled
+    try:
+        mha.set_fastpath_enabled(False)
+        cudnn.enabled = False
+        mkldnn.enabled = False  # type: ignore[assignment]  # torch's types name the descriptor
+        with ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", UserWarning)
+            if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
+    finally:
+        mha.set_fastpath_enabled(before[0])
+        cudnn.enabled, mkldnn.enabled = before[1:]
+
+
+@contextmanager
+def state_restored(model: nn.Module, gradients: bool) -> Iterator[None]:
+    """Put every submodule in evaluation mode; at the end restore modes, tensors and the random number generators.
+
+    The flags are set one by one, since a network's own train() may do more: fold weights, or keep a part frozen.
+    Without `gradients` no parameter asks for them.
+    """
+    # a frozen ScriptModule has no mode
+    flags = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
+    owned = [(module._buffers, dict(module._buffers)) for module in model.modules() if type(module._buffers) is dict]
+    parameters = [(p, p.data, p.grad, p.requires_grad) for p in initialised(model.parameters())]
+    buffers = [(b, b.data, memory(b).clone()) for b in initialised(model.buffers()) if b.layout == torch.strided]
+    device = next((p.device for p in model.parameters() if p.device.type not in ("cpu", "meta")), None)
+    with torch.random.fork_rng([device] if device else [], device_type=device.type if device else "cuda"):
+        try:
+            for module, _ in flags:
+                module.training = False
+            for parameter, *_ in parameters:
+                parameter.grad = None
+                if not gradients:
+                    parameter.requires_grad_(False)
+            with torch.set_grad_enabled(gradients):
+                yield
+        finally:
+            for module, training in flags:
+                module.training = training
+            for now, names in owned:
+                now.clear()
+                now.update(names)
+            for parameter, data, grad, requires_grad in parameters:
+                parameter.data, parameter.grad = data, grad
+                parameter.requires_grad_(requires_grad)
+            for buffer, data, values in buffers:
+                data.untyped_storage().resize_(len(values))
+                memory(data).copy_(values)
+                buffer.data = data
+
+
+def weights_of(model: nn.Module) -> list[Tensor]:
+    """Return a network's parameters that are initialised, and the weights in the graphs of its frozen ScriptModules."""
+    frozen = (module for module in model.modules() if not hasattr(module, "training"))
+    return [*initialised(model.parameters()), *(weight for module in frozen for weight in _graph_weights(module))]
+
+
+def initialised(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return those that are not lazy."""
+    return [tensor for tensor in tensors if not is_lazy(tensor)]
+
+
+def _graph_weights(module: Any) -> list[Tensor]:
+    """Return the floating-point constants of a TorchScript graph, where freezing puts the parameters."""
+    graph = module.inlined_graph  # kept, since its nodes die with it
+    nodes = graph.findAllNodes("prim::Constant")
+    values = [node.t("value") for node in nodes if node.hasAttribute("value") and node.kindOf("value") == "t"]
+    return [value for value in values if value.is_floating_point()]
