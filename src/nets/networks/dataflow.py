@@ -31,15 +31,12 @@ class UnknownStructure(NetsError):
     """A network whose layers can't be counted; the message says why."""
 
 
-class ForeignMemory(UnknownStructure):
-    """Memory that no operation of the pass has made, and that was not known before the pass."""
-
-
 class Dataflow(TorchDispatchMode):
     """Follows the input and the parameters through every operation, and keeps for each tensor its origin.
 
     An origin is kept for each storage, which views share; once a part of a storage is written, for each of its bytes.
-    Tensors other than `weights` and `constants` must be made by operations of the pass. `overwritten`: the storages of
+    Other tensors than `weights` and `constants` that no operation of the pass has made are `foreign`, and taken for
+    constants, or refused if `strict`. `overwritten`: the storages of
     parameters that the pass has written to, each with a copy of what it held before; `refusal`: the error that stopped
     the pass. `image_macs` and `independent_macs`: the multiply-accumulates of operations that depend on the input, and
     of those that don't.
@@ -52,18 +49,18 @@ class Dataflow(TorchDispatchMode):
         """Nothing is compiled inside; else torch imports its compiler for the first operation, which takes seconds."""
         return False
 
-    def __init__(self, weights: Iterable[Tensor], constants: Iterable[Tensor]) -> None:
+    def __init__(self, weights: Iterable[Tensor], constants: Iterable[Tensor], strict: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
         self.image_macs = self.independent_macs = 0
         self.disguised = Disguised()
         # a weak reference keeps the address from being given out again, but not the memory
-        self._origins: dict[StorageWeakRef, int | Tensor] = {
-            _storage(tensor): CONSTANT for tensor in constants if tensor.layout == torch.strided
-        }
+        self._origins: dict[StorageWeakRef, int | Tensor] = {_storage(tensor): CONSTANT for tensor in constants}
         self._parameters = {_storage(parameter) for parameter in weights}
         self._origins.update(dict.fromkeys(self._parameters, WEIGHT))
         self.overwritten: dict[StorageWeakRef, tuple[Tensor, Tensor]] = {}
         self.refusal: UnknownStructure | None = None
+        self.foreign: list[Tensor] = []
+        self._strict = strict
 
     def mark_input(self, images: Tensor) -> None:
         """Make a tensor the input."""
@@ -75,12 +72,10 @@ class Dataflow(TorchDispatchMode):
         return origin - INPUT if origin >= INPUT else None
 
     def leave(self, tensor: Tensor, by: str) -> None:
-        """Refuse that values computed from the input leave torch; whole numbers, as of indices and sizes, may."""
-        if (tensor.is_floating_point() or tensor.is_complex()) and self._read(tensor, "") >= INPUT:
-            because = (
-                f"values computed from the input leave torch by Tensor.{by}: what becomes of them can't be followed"
-            )
-            self.refuse(UnknownStructure(f"{because}; compute it by torch's operations"))
+        """Refuse that values of the input or of weights leave torch; whole numbers, as of indices and sizes, may."""
+        if (tensor.is_floating_point() or tensor.is_complex()) and self._read(tensor, "") >= WEIGHT:
+            because = f"values of the input or of weights leave torch by Tensor.{by}"
+            self.refuse(UnknownStructure(f"{because} and can't be followed: compute by torch's operations alone"))
 
     def refuse(self, refusal: UnknownStructure) -> None:
         """Stop the pass, even where the network's code catches the error."""
@@ -109,8 +104,10 @@ class Dataflow(TorchDispatchMode):
         self._save_parameters(written)
         given = {_storage(tensor) for tensor in tensors((args, kwargs))}
         out = func(*args, **kwargs)
-        if func.overloadpacket.__name__.startswith("lift"):  # what Python's numbers have been made a tensor
-            self._origins.setdefault(_storage(args[0]), CONSTANT)
+        if func.overloadpacket.__name__.startswith("lift") and args[0].untyped_storage().resizable():
+            self._origins.setdefault(
+                _storage(args[0]), CONSTANT
+            )  # made of Python's numbers; numpy's memory isn't torch's
         fresh = [tensor for tensor in tensors(out) if _storage(tensor) not in given]
         if fresh or written:  # else a view, or a query of a property
             self._follow_result(func, args, kwargs, out, (read, written, fresh))
@@ -175,17 +172,21 @@ class Dataflow(TorchDispatchMode):
             region = _bytes(origin, tensor)
             lowest, origin = int(region.min()), int(region.max())
         if lowest == UNWRITTEN and reader:
-            raise UnknownStructure(f"{reader} reads memory that was written outside of torch's operations")
+            because = "reads memory that was left empty, or written outside of torch's operations"
+            raise UnknownStructure(f"{reader} {because}: write it by torch's operations")
         return int(origin)
 
     def _known(self, tensor: Tensor) -> int | Tensor:
         """Return what is known of the origin of a tensor's storage."""
-        origin = self._origins.get(_storage(tensor))
-        if origin is None:
-            raise ForeignMemory(
-                f"a tensor of shape {tuple(tensor.shape)} appears in the pass that no operation of the pass has made, "
-                "as by numpy or in another thread: make it by torch's operations, or before the pass"
-            )
+        if _storage(tensor) not in self._origins:
+            if self._strict:
+                raise UnknownStructure(
+                    f"a tensor of shape {tuple(tensor.shape)} appears in the pass that no operation of the pass has "
+                    "made, as by numpy or in another thread: make it by torch's operations, or before the pass"
+                )
+            self.foreign.append(tensor)
+            self._origins[_storage(tensor)] = CONSTANT
+        origin = self._origins[_storage(tensor)]
         n_bytes = tensor.untyped_storage().nbytes()
         if isinstance(origin, Tensor) and len(origin) < n_bytes:  # it was resized
             origin = nn.functional.pad(origin, (0, n_bytes - len(origin)), value=UNWRITTEN)
@@ -238,6 +239,8 @@ def _product(*origins: int) -> int:
 
 
 def _storage(tensor: Tensor) -> StorageWeakRef:
+    if tensor.is_nested:
+        raise UnknownStructure("nested tensors can't be followed: pad the sequences to one length, and mask")
     try:
         return StorageWeakRef(tensor.untyped_storage())
     except (NotImplementedError, RuntimeError):

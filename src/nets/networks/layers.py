@@ -8,9 +8,7 @@ input to output. In a weight operation one operand is computed from the input an
 from __future__ import annotations
 
 import copy
-import gc
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -21,7 +19,7 @@ from torch.nn.parameter import is_lazy
 
 from nets.cells.catalog import ImageShape
 from nets.machine.settings import kept
-from nets.networks.dataflow import Dataflow, ForeignMemory, UnknownStructure
+from nets.networks.dataflow import Dataflow, UnknownStructure
 from nets.networks.forward import followed, initialised, state_restored, weights_of, without_fusion
 from nets.networks.operations import tensors
 
@@ -99,18 +97,21 @@ def _structure(model: nn.Module, image: ImageShape, n_images: int, gradients: bo
 
 
 def _pass(model: nn.Module, images: Tensor, gradients: bool) -> tuple[int, Dataflow]:
-    """Pass images through the network; once more, with the tensors that exist before, if it needs one of those."""
-    try:
-        return _followed_pass(model, images, gradients, model.buffers())
-    except ForeignMemory:  # only now: to look through all objects takes a tenth of a second
-        return _followed_pass(model, images, gradients, _existing())
+    """The layers of the deepest output for these images, and what was followed.
+
+    A tensor that no operation of the pass has made was there before, as in an attribute or a closure, or came from
+    elsewhere meanwhile: a second pass meets the same memory again, or other.
+    """
+    layers, found = _followed_pass(model, images, gradients, None)
+    return _followed_pass(model, images, gradients, found.foreign) if found.foreign else (layers, found)
 
 
 def _followed_pass(
-    model: nn.Module, images: Tensor, gradients: bool, constants: Iterable[Tensor]
+    model: nn.Module, images: Tensor, gradients: bool, known: list[Tensor] | None
 ) -> tuple[int, Dataflow]:
-    """The layers of the deepest output for these images, and what was followed."""
-    dataflow = Dataflow(weights_of(model), initialised(constants))
+    """Pass images through the network once; `known` are all the tensors that were met in a pass before."""
+    constants = [buffer for buffer in initialised(model.buffers()) if buffer.layout == torch.strided]
+    dataflow = Dataflow(weights_of(model), [*constants, *(known or [])], strict=known is not None)
     dataflow.mark_input(images)
     try:
         with state_restored(model, gradients), followed(dataflow):
@@ -143,9 +144,3 @@ def _noise(model: nn.Module, n_images: int, image: ImageShape) -> Tensor:
         (n_images, *image), generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu"
     )
     return noise.to(device, dtype)
-
-
-def _existing() -> list[Tensor]:
-    """All tensors that Python's objects hold now, whether in attributes, closures or modules."""
-    found = [each for each in gc.get_objects() if isinstance(each, Tensor) and not is_lazy(each)]
-    return found + [each.grad for each in found if each.is_leaf and each.grad is not None]

@@ -17,10 +17,11 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 # operation -> the positions of the operands that are multiplied
 PRODUCTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot", "convolution", "_convolution", "conv_tbc"), (0, 1)),
-    **dict.fromkeys(("_int_mm", "_scaled_mm", "deform_conv2d"), (0, 1)),
+    **dict.fromkeys(("_int_mm", "_scaled_mm"), (0, 1)),
     **dict.fromkeys(("addmm", "addmv", "addbmm", "baddbmm", "_addmm_activation"), (1, 2)),
     "convolution_backward": (0, 2),
     "_trilinear": (0, 1, 2),
+    "deform_conv2d": (0, 1, 2, 3),  # what is multiplied was sampled at offsets, and masked
 }
 # (queries · keys) · values, in their first three operands
 _ATTENTION_NAMES = """
