@@ -132,8 +132,8 @@ def n_macs(func: Any, name: str, args: Any, kwargs: Any, out: Any) -> int:
     if (known := flop_registry.get(func.overloadpacket)) is not None:
         return int(known(*args, **kwargs, out_val=out)) // 2
     if (ours := _FLOPS.get(name)) is not None:
-        shapes = [each.shape if isinstance(each, Tensor) else each for each in args]
-        return ours(*shapes, **kwargs, out_shape=out.shape) // 2
+        shapes, out_shape = ([getattr(each, "shape", each) for each in some] for some in (args, (out,)))
+        return ours(*shapes, **kwargs, out_shape=out_shape[0]) // 2
     return 0
 
 
