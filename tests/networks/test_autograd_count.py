@@ -18,8 +18,8 @@ TORCHVISION = """
     mobilenet_v2 mobilenet_v3_small regnet_x_400mf resnet18 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_0 swin_t
     swin_v2_t vit_b_32
 """
-# One of each kind that is quick; none of those tried is refused. Left out: sequencer2d, whose recurrence autograd records
-# as one node.
+# One of each kind that is quick; none of those tried is refused. Of sequencer2d, which is left out, autograd records each
+# recurrence as one node.
 TIMM = """
     resnet18 seresnet18 skresnet18 resnest14d mobilenetv4_conv_small_050 efficientnet_lite0 ghostnet_050 lcnet_035
     regnetx_002 regnety_002 dla34 dpn48b hrnet_w18_small rexnet_100 repvgg_a0 convnext_atto convnextv2_atto
@@ -33,12 +33,14 @@ HAS_TIMM = importlib.util.find_spec("timm") is not None
 
 def _agree(model: nn.Module, image: tuple[int, int, int]) -> None:
     device = next(model.parameters()).device
-    assert network_structure(model, image).layers == longest_path(model, torch.rand((1, *image), device=device))
+    found = network_structure(model, image)
+    assert found.layers == longest_path(model, torch.rand((1, *image), device=device))
+    assert found.not_counted == ()
 
 
 @pytest.mark.parametrize("name", TORCHVISION.split())
 def test_torchvision(name: str) -> None:
-    """Both counts agree on an architecture of torchvision's."""
+    """Both counts agree on an architecture of torchvision's, and nothing is left uncounted."""
     side = {"maxvit_t": 224, "vit_b_32": 224, "inception_v3": 299}.get(name, 128)
     options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     _agree(torchvision.models.get_model(name, weights=None, num_classes=10, **options), (3, side, side))
@@ -48,7 +50,7 @@ def test_torchvision(name: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TIMM.split())
 def test_timm(name: str) -> None:
-    """Both counts agree on an architecture of timm's, in its own image size."""
+    """Both counts agree on an architecture of timm's, in its own image size, and nothing is left uncounted."""
     timm = importlib.import_module("timm")
     model = timm.create_model(name, pretrained=False, num_classes=10)
     _agree(model, model.default_cfg["input_size"])

@@ -90,7 +90,8 @@ class Dataflow(TorchDispatchMode):
 
     def _follow(self, func: Any, args: Any, kwargs: Any) -> Any:
         if isinstance(func, HigherOrderOperator):
-            raise UnknownStructure(f"the layers inside the higher-order operation {func} can't be counted")
+            because = f"the layers inside the higher-order operation {func} can't be counted"
+            raise UnknownStructure(f"{because}; call what it is given by Python's own means")
         if func.namespace != "prim":
             with self:  # inference mode leaves composite operations whole
                 out = func.decompose(*args, **kwargs)
@@ -155,7 +156,8 @@ class Dataflow(TorchDispatchMode):
             queries, keys, values = (self._read(tensor, name) for tensor in args[:3])
             return max(highest, _product(_product(queries, keys), values))
         if WEIGHT in origins and not hides_no_product(func, name):
-            raise UnknownStructure(f"the layers inside the fused operation {name} can't be counted")
+            because = f"the layers inside the fused operation {name} can't be counted"
+            raise UnknownStructure(f"{because}; write it as its separate products")
         return highest
 
     def _of_parameter(self, read: list[Tensor]) -> int:

@@ -32,14 +32,14 @@ ATTENTION = frozenset(_ATTENTION_NAMES.split())
 # distances between the rows of their first two operands
 DISTANCES = frozenset({"_cdist_forward", "_euclidean_dist"})
 # Operations on activations and weights together that neither multiply matrices nor are tagged elementwise by torch:
-# normalisation, lookup and interpolation, losses, and those that only concatenate, select, round or copy values.
+# normalisation, lookup and interpolation, losses (and all whose names end in _loss), and those that only concatenate, select, round or copy values.
 _NO_PRODUCT_NAMES = """
     native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional
     _native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update
     _batch_norm_with_update_functional cudnn_batch_norm miopen_batch_norm batch_norm_elemt
     native_group_norm native_layer_norm _fused_rms_norm _weight_norm_interface
     _prelu_kernel _masked_softmax _thnn_fused_lstm_cell _thnn_fused_gru_cell
-    nll_loss_forward nll_loss nll_loss2d_forward nll_loss2d binary_cross_entropy multi_margin_loss
+    binary_cross_entropy binary_cross_entropy_with_logits nll_loss2d nll_loss2d_forward
     embedding embedding_renorm _embedding_bag _embedding_bag_forward_only
     grid_sampler_2d grid_sampler_3d cudnn_grid_sampler roi_align roi_pool ps_roi_align ps_roi_pool
     _fake_quantize_learnable_per_tensor_affine _fake_quantize_learnable_per_channel_affine
@@ -64,7 +64,8 @@ def only_shape(name: str) -> bool:
 
 def hides_no_product(func: Any, name: str) -> bool:
     """Whether an operation on activations and weights together is known to multiply no matrices."""
-    if name.removesuffix("_backward") in NO_PRODUCT or name.startswith("_foreach_"):
+    plain = name.removesuffix("_backward")
+    if plain in NO_PRODUCT or plain.endswith(("_loss", "_loss_forward")) or plain.startswith("_foreach_"):
         return True
     return elementwise(func, name)
 

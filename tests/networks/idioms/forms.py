@@ -35,6 +35,7 @@ def _loss_within(net: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 written("loss_within", _loss_within, a=linear(), balance=nn.Parameter(torch.ones(16)))
+written("loss_to_prototypes", lambda n, x: F.mse_loss(n.a(x), n.w.expand_as(x)), a=linear(), w=weight(16))
 written("similarity", lambda n, x: F.cosine_similarity(n.a(x), n.b(x)), a=linear(), b=linear())
 written("pairwise", lambda n, x: n.a(x) + F.pdist(x.view(-1, 4)).sum(), a=linear())
 written("triplet", lambda n, x: F.triplet_margin_loss(n.a(x), n.b(x), n.c(x)), a=linear(), b=linear(), c=linear())
