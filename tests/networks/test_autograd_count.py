@@ -18,8 +18,8 @@ TORCHVISION = """
     mobilenet_v2 mobilenet_v3_small regnet_x_400mf resnet18 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_0 swin_t
     swin_v2_t vit_b_32
 """
-# One of each kind that is quick; none of those tried is refused. Of sequencer2d, which is left out, autograd records each
-# recurrence as one node.
+# One of each kind that is quick; none of those tried is refused. sequencer2d is left out: of its recurrences autograd
+# records one node each.
 TIMM = """
     resnet18 seresnet18 skresnet18 resnest14d mobilenetv4_conv_small_050 efficientnet_lite0 ghostnet_050 lcnet_035
     regnetx_002 regnety_002 dla34 dpn48b hrnet_w18_small rexnet_100 repvgg_a0 convnext_atto convnextv2_atto

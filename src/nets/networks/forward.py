@@ -15,8 +15,10 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from nets.networks.dataflow import Dataflow, UnknownStructure, memory
+from nets.networks.operations import tensors
 
-_LEAVING = ("numpy", "__array__", "tolist", "__dlpack__")  # methods of a tensor that hand its values to others
+# methods of a tensor that hand its values, or its memory, to others than torch's operations
+_LEAVING = ("numpy", "__array__", "tolist", "__dlpack__", "data_ptr", "map_", "map2_")
 
 
 class _Leaving(TorchFunctionMode):
@@ -28,7 +30,8 @@ class _Leaving(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if (name := getattr(func, "__name__", "")) in _LEAVING:
-            self._dataflow.leave(args[0], name)
+            for tensor in tensors(args):
+                self._dataflow.leave(tensor, name)
         return func(*args, **(kwargs or {}))
 
 
@@ -117,9 +120,9 @@ def weights_of(model: nn.Module) -> list[Tensor]:
     return [*initialised(model.parameters()), *(weight for module in frozen for weight in _graph_weights(module))]
 
 
-def initialised(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Return those that are not lazy."""
-    return [tensor for tensor in tensors if not is_lazy(tensor)]
+def initialised(owned: Iterable[Tensor]) -> list[Tensor]:
+    """Return the tensors that are not lazy."""
+    return [tensor for tensor in owned if not is_lazy(tensor)]
 
 
 def _graph_weights(module: Any) -> list[Tensor]:

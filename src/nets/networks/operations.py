@@ -32,7 +32,8 @@ ATTENTION = frozenset(_ATTENTION_NAMES.split())
 # distances between the rows of their first two operands
 DISTANCES = frozenset({"_cdist_forward", "_euclidean_dist"})
 # Operations on activations and weights together that neither multiply matrices nor are tagged elementwise by torch:
-# normalisation, lookup and interpolation, losses (and all whose names end in _loss), and those that only concatenate, select, round or copy values.
+# normalisation, lookup and interpolation, losses whose names don't end in _loss, and those that only concatenate,
+# select, round or copy values.
 _NO_PRODUCT_NAMES = """
     native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional
     _native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update

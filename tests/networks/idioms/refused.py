@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -40,6 +41,12 @@ def _own_nested(net: Any, x: Tensor) -> Any:
     return net.a(torch.nested.nested_tensor([x[0, None], x[0, None]]))
 
 
+def _by_address(net: Any, x: Tensor) -> Tensor:
+    hidden, out = net.a(x), torch.zeros_like(x)
+    ctypes.memmove(out.data_ptr(), hidden.data_ptr(), hidden.nbytes)
+    return out + x
+
+
 _POOL = ThreadPoolExecutor(1)
 _POOL.submit(int).result()
 written("through_numpy", lambda n, x: n.b(torch.from_numpy(n.a(x).numpy())), a=linear(), b=linear())
@@ -63,3 +70,5 @@ written("sparse_rows", lambda n, x: (n.w.to_sparse_csr() @ x.t()).t(), w=weight(
 written("no_logits", lambda n, x: {"loss": 0.5}, a=linear())
 written("two_arguments", lambda n, x: n.a(x), a=nn.Bilinear(16, 16, 2))
 written("unwritten", lambda n, x: n.a(x + torch.empty(16)), a=linear())
+written("by_address", _by_address, a=linear())
+written("by_a_function_of_numbers", lambda n, x: n.a(torch.zeros(16).map_(n.a(x)[0], lambda _, y: y)) + x, a=linear())
