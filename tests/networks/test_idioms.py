@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from nets.networks.dataflow import UnknownStructure
 from nets.networks.layers import network_structure
@@ -24,6 +25,11 @@ def test_the_table_is_whole() -> None:
     assert [name for name, entry in TABLE.items() if not entry["why"]] == []
 
 
+def _attributes(model: nn.Module) -> list[list[str]]:
+    plain = (module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule))
+    return [list(vars(module)) for module in plain]
+
+
 @pytest.mark.parametrize("name", COUNTED)
 def test_counted(name: str) -> None:
     """Layers, multiply-accumulates and what is named as not counted are the table's; nothing of the network changes."""
@@ -31,12 +37,13 @@ def test_counted(name: str) -> None:
     model = IDIOMS[name]()
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     before = {name: (value, value.detach().clone(), value.requires_grad, value.grad) for name, value in tensors.items()}
-    random = torch.get_rng_state()
+    random, attributes = torch.get_rng_state(), _attributes(model)
     found = network_structure(model, tuple(entry.get("image", (1, 4, 4))))
     assert (found.layers, found.macs_per_image) == (entry["layers"], entry["macs"]), entry["why"]
     assert found.macs_per_batch == entry.get("batch_macs", 0), entry["why"]
     assert found.not_counted == tuple(entry.get("not_counted", ())), entry["why"]
     assert torch.equal(torch.get_rng_state(), random)
+    assert _attributes(model) == attributes
     after = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     assert after.keys() == before.keys()
     for key, (tensor, values, requires_grad, grad) in before.items():

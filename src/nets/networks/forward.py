@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -78,14 +79,15 @@ def without_fusion() -> Iterator[None]:
 
 @contextmanager
 def state_restored(model: nn.Module, gradients: bool) -> Iterator[None]:
-    """Put every submodule in evaluation mode; at the end restore modes, tensors and the random number generators.
+    """Put every submodule in evaluation mode; at the end restore modes, attributes, tensors and random numbers.
 
     The flags are set one by one, since a network's own train() may do more: fold weights, or keep a part frozen.
-    Without `gradients` no parameter asks for them.
+    What modules keep from a pass to the next, as folded weights, is forgotten. Without `gradients` no parameter asks
+    for them.
     """
     # a frozen ScriptModule has no mode
     flags = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
-    owned = [(module._buffers, dict(module._buffers)) for module in model.modules() if type(module._buffers) is dict]
+    attributes = [(container, container.copy()) for module in model.modules() for container in _containers(module)]
     parameters = [(p, p.data, p.grad, p.requires_grad) for p in initialised(model.parameters())]
     buffers = [(b, b.data, memory(b).clone()) for b in initialised(model.buffers()) if b.layout == torch.strided]
     device = next((p.device for p in model.parameters() if p.device.type not in ("cpu", "meta")), None)
@@ -102,9 +104,9 @@ def state_restored(model: nn.Module, gradients: bool) -> Iterator[None]:
         finally:
             for module, training in flags:
                 module.training = training
-            for now, names in owned:
-                now.clear()
-                now.update(names)
+            for container, before in attributes:
+                container.clear()
+                container.extend(before) if isinstance(container, list) else container.update(before)
             for parameter, data, grad, requires_grad in parameters:
                 parameter.data, parameter.grad = data, grad
                 parameter.requires_grad_(requires_grad)
@@ -112,6 +114,11 @@ def state_restored(model: nn.Module, gradients: bool) -> Iterator[None]:
                 data.untyped_storage().resize_(len(values))
                 memory(data).copy_(values)
                 buffer.data = data
+
+
+def _containers(module: nn.Module) -> list[Any]:
+    """Return the dictionary of a module's attributes, and the plain dictionaries and lists among them."""
+    return [vars(module), *(value for value in vars(module).values() if type(value) in (dict, OrderedDict, list))]
 
 
 def weights_of(model: nn.Module) -> list[Tensor]:

@@ -99,19 +99,24 @@ def _structure(model: nn.Module, image: ImageShape, n_images: int, gradients: bo
 def _pass(model: nn.Module, images: Tensor, gradients: bool) -> tuple[int, Dataflow]:
     """The layers of the deepest output for these images, and what was followed.
 
-    A tensor that no operation of the pass has made was there before, as in an attribute or a closure, or came from
-    elsewhere meanwhile: a second pass meets the same memory again, or other.
+    A tensor that no operation of the pass has made was there before, as in an attribute, a closure or a cache, which
+    the first pass may have filled, or came from elsewhere meanwhile: then each pass meets new ones.
     """
-    layers, found = _followed_pass(model, images, gradients, None)
-    return _followed_pass(model, images, gradients, found.foreign) if found.foreign else (layers, found)
+    known: list[Tensor] = []
+    for last in (False, False, True):
+        layers, found = _followed_pass(model, images, gradients, known, strict=last)
+        if not found.foreign:
+            break
+        known += found.foreign
+    return layers, found
 
 
 def _followed_pass(
-    model: nn.Module, images: Tensor, gradients: bool, known: list[Tensor] | None
+    model: nn.Module, images: Tensor, gradients: bool, known: list[Tensor], strict: bool
 ) -> tuple[int, Dataflow]:
-    """Pass images through the network once; `known` are all the tensors that were met in a pass before."""
+    """Pass images through the network once; `known` are the tensors that were met in a pass before."""
     constants = [buffer for buffer in initialised(model.buffers()) if buffer.layout == torch.strided]
-    dataflow = Dataflow(weights_of(model), [*constants, *(known or [])], strict=known is not None)
+    dataflow = Dataflow(weights_of(model), [*constants, *known], strict)
     dataflow.mark_input(images)
     try:
         with state_restored(model, gradients), followed(dataflow):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,29 @@ written("known_constant", lambda n, x: n.a(x + TABLE), a=linear())
 written("numbers_of_python", lambda n, x: n.a(x + torch.tensor([float(i) for i in range(16)])), a=linear())
 written("constants_of_numpy", lambda n, x: n.a(x + torch.tensor(np.arange(16.0), dtype=torch.float32)), a=linear())
 written("threads_of_torch", lambda n, x: torch.jit.wait(torch.jit.fork(n.a, x)), a=linear())
+
+
+@lru_cache
+def _positions(n: int) -> Tensor:
+    return torch.arange(n) / n
+
+
+def _folded_once(net: Any, x: Tensor) -> Tensor:
+    if not hasattr(net, "folded"):
+        net.folded = net.w + net.b @ net.a
+    return net.out(F.linear(x, net.folded) + TABLE)  # type: ignore[no-any-return]
+
+
+def _folded_by_name(net: Any, x: Tensor) -> Tensor:
+    net.folds.setdefault(x.device, net.w.t())
+    return net.out(x @ net.folds[x.device] + TABLE)  # type: ignore[no-any-return]
+
+
+_ADAPTER = {"w": weight(16, 16), "a": weight(2, 16), "b": weight(16, 2)}
+written("folded_once", _folded_once, out=linear(), **_ADAPTER)
+written("folded_by_name", _folded_by_name, out=linear(), w=weight(16, 16), folds={})
+written("cached_constant", lambda n, x: n.a(x + _positions(16) + TABLE), a=linear())
+written("generated_each_time", lambda n, x: n.a(x + torch.linspace(0, 1, 16) + TABLE), a=linear())
 
 
 @idiom

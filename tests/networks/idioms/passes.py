@@ -59,7 +59,14 @@ class Cells(Rows):
         return self.head(state[0] if isinstance(state, tuple) else state)
 
 
+class Flattened(Rows):
+    def forward(self, images: Tensor) -> Any:
+        self.recurrent.flatten_parameters()  # type: ignore[operator]
+        return super().forward(images)
+
+
 IDIOMS |= {
+    "lstm_flattened": lambda: Flattened(nn.LSTM(28, 32, batch_first=True), nn.Linear(32, 10)),
     "lstm": lambda: Rows(nn.LSTM(28, 32, batch_first=True), nn.Linear(32, 10)),
     "lstm_two_linear": lambda: Rows(nn.LSTM(28, 64, batch_first=True), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)),
     "lstm_both_ways": lambda: Rows(nn.LSTM(28, 16, 2, batch_first=True, bidirectional=True), nn.Linear(32, 10)),
