@@ -61,6 +61,7 @@ class Dataflow(TorchDispatchMode):
         self.refusal: UnknownStructure | None = None
         self.foreign: list[Tensor] = []
         self._strict = strict
+        self._python_has_read = False
 
     def mark_input(self, images: Tensor) -> None:
         """Make a tensor the input."""
@@ -74,7 +75,7 @@ class Dataflow(TorchDispatchMode):
     def leave(self, tensor: Tensor, by: str) -> None:
         """Refuse that values of the input or of weights leave torch; whole numbers, as of indices and sizes, may."""
         if (tensor.is_floating_point() or tensor.is_complex()) and self._read(tensor, "") >= WEIGHT:
-            because = f"values of the input or of weights leave torch by Tensor.{by}"
+            because = f"values of the input or of weights leave torch by {by}"
             self.refuse(UnknownStructure(f"{because} and can't be followed: compute by torch's operations alone"))
 
     def refuse(self, refusal: UnknownStructure) -> None:
@@ -105,14 +106,23 @@ class Dataflow(TorchDispatchMode):
         self._save_parameters(written)
         given = {_storage(tensor) for tensor in tensors((args, kwargs))}
         out = func(*args, **kwargs)
-        if func.overloadpacket.__name__.startswith("lift") and args[0].untyped_storage().resizable():
-            self._origins.setdefault(
-                _storage(args[0]), CONSTANT
-            )  # made of Python's numbers; numpy's memory isn't torch's
+        if func.overloadpacket.__name__.startswith("lift"):
+            self._lift(args[0])
         fresh = [tensor for tensor in tensors(out) if _storage(tensor) not in given]
         if fresh or written:  # else a view, or a query of a property
             self._follow_result(func, args, kwargs, out, (read, written, fresh))
+        elif func.overloadpacket.__name__ == "_local_scalar_dense" and args[0].is_floating_point():
+            self._python_has_read |= self._read(args[0], "") >= INPUT
         return out
+
+    def _lift(self, tensor: Tensor) -> None:
+        """Take what Python's numbers have been made, for which alone torch has memory of its own, for a constant."""
+        if _storage(tensor) in self._origins or not tensor.untyped_storage().resizable():
+            return
+        if self._python_has_read and tensor.is_floating_point():
+            because = "numbers that Python has read from what the input gave may be in a new tensor"
+            raise UnknownStructure(f"{because}: make it by torch's operations, as torch.stack")
+        self._origins[_storage(tensor)] = CONSTANT
 
     def _follow_result(
         self, func: Any, args: Any, kwargs: Any, out: Any, used: tuple[list[Tensor], list[Tensor], list[Tensor]]

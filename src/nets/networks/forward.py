@@ -20,6 +20,8 @@ from nets.networks.operations import tensors
 
 # methods of a tensor that hand its values, or its memory, to others than torch's operations
 _LEAVING = ("numpy", "__array__", "tolist", "__dlpack__", "data_ptr", "map_", "map2_")
+# functions that read the values of tensors in a list, by no operation
+_READING = ("tensor", "as_tensor", "asarray", "new_tensor")
 
 
 class _Leaving(TorchFunctionMode):
@@ -30,9 +32,12 @@ class _Leaving(TorchFunctionMode):
         self._dataflow = dataflow
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if (name := getattr(func, "__name__", "")) in _LEAVING:
-            for tensor in tensors(args):
-                self._dataflow.leave(tensor, name)
+        given = [*args, *(kwargs or {}).values()]
+        if (name := getattr(func, "__name__", "")) in _READING:
+            given = [each for each in given if isinstance(each, list | tuple)]
+        if name in _LEAVING + _READING:
+            for tensor in tensors(given):
+                self._dataflow.leave(tensor, f"Tensor.{name}" if name in _LEAVING else f"torch.{name}")
         return func(*args, **(kwargs or {}))
 
 

@@ -81,12 +81,14 @@ def _structure(model: nn.Module, image: ImageShape, n_images: int, gradients: bo
     """Pass images through the network, and twice as many where a part of the work doesn't depend on them."""
     layers, found = _pass(model, _noise(model, n_images, image), gradients)
     if layers == 0:
-        raise UnknownStructure("no convolution or matrix product with a weight leads from the input to the output")
+        because = "no convolution or matrix product with a weight leads from the input to the output"
+        named = ", ".join(found.disguised.found)
+        raise UnknownStructure(f"{because}; not counted is {named}: write it as a matrix product" if named else because)
     grown = 0  # the work that doesn't depend on an image and is done for each: on a state or a query for each image
     if found.independent_macs:
         with suppress(UnknownStructure):
             _, of_more = _pass(model, _noise(model, 2 * n_images, image), gradients)
-            grown = of_more.independent_macs - found.independent_macs
+            grown = max(0, of_more.independent_macs - found.independent_macs)
     return Structure(
         parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         layers=layers,

@@ -126,6 +126,7 @@ written(
 written("highway", lambda n, x: n.t(x).sigmoid() * n.h(x).relu() + (1 - n.t(x).sigmoid()) * x, t=linear(), h=linear())
 TABLE = torch.arange(16.0)
 written("known_constant", lambda n, x: n.a(x + TABLE), a=linear())
+written("read_by_python", lambda n, x: n.b(n.a(x) / (1 + x.abs().max().item())), a=linear(), b=linear())
 written("numbers_of_python", lambda n, x: n.a(x + torch.tensor([float(i) for i in range(16)])), a=linear())
 written("constants_of_numpy", lambda n, x: n.a(x + torch.tensor(np.arange(16.0), dtype=torch.float32)), a=linear())
 written("threads_of_torch", lambda n, x: torch.jit.wait(torch.jit.fork(n.a, x)), a=linear())
