@@ -153,6 +153,19 @@ def test_lazy_modules(suite: Suite, tmp_path: Path) -> None:
     suite.run("--nets", source, "--cells", "digits-lazy", "--epochs", "1", "--rounds", "1").assert_outcomes(passed=1)
 
 
+def test_a_recurrent_network(suite: Suite, tmp_path: Path) -> None:
+    """An LSTM over the rows of an image has a layer a row, and is trained as any other."""
+    source = declared(
+        tmp_path,
+        '@network(dataset="digits", layers=28)\n'
+        "class rows(nn.LSTM):\n"
+        "    def __init__(self): super().__init__(28, 10, batch_first=True)\n"
+        "    def forward(self, x): return super().forward(x[:, 0])[0][:, -1]\n",
+    )
+    result = suite.run("--nets", source, "--cells", "digits-rows", "--epochs", "1", "--rounds", "1")
+    result.assert_outcomes(passed=1)
+
+
 def test_complex_weights(suite: Suite, tmp_path: Path) -> None:
     """A network with complex weights is trained as any other."""
     source = declared(

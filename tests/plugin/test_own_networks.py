@@ -29,7 +29,6 @@ TRAINED: dict[str, dict[str, Any]] = {
         "network.macs_per_image": None,
         "network.declared_layers": 1,
         "network.parameters": 7840,
-        "network.layers_missing_because": "the layers inside the operation own_nets::product can't be counted",
         "depth.classical": None,
     },
     "digits-HiddenUndeclared": {"network.layers": None, "network.declared_layers": None},

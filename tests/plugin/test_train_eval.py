@@ -146,13 +146,6 @@ class _Odd(nn.Module):
         return self.change(self.model(images), self.training)
 
 
-class _First(nn.Module):
-    """The first step of what an LSTM returns."""
-
-    def forward(self, outputs: tuple[Tensor, object]) -> Tensor:
-        return outputs[0][:, 0]
-
-
 class _NotANumber(nn.Module):
     def __init__(self, image: tuple[int, int, int], n_classes: int) -> None:
         super().__init__()

@@ -18,6 +18,8 @@ def network_record(found: Structure, *, declared_layers: int | None = None) -> N
         layers=found.layers,
         hidden_layers=found.hidden_layers,
         macs_per_image=found.macs_per_image,
+        macs_per_batch=found.macs_per_batch,
+        not_counted=found.not_counted,
         declared_layers=declared_layers,
     )
 

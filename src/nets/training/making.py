@@ -22,7 +22,8 @@ class Maker:
     """Makes the networks of one cell, and what trains them.
 
     `pipeline` and `loaders` are those that it was made with, unless the network does not take channels-last images and
-    weights: then they are contiguous from the first one on.
+    weights: then they are contiguous from the first one on. `passes_an_image`: whether a network is only whole after
+    its first `forward`.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Maker:
         self._data = data
         self._device = device
         self._independence = independence
-        self._passes_an_image = False
+        self.passes_an_image = False
 
     def build(self) -> nn.Module:
         """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
@@ -53,7 +54,7 @@ class Maker:
             return MODELS[cell.model](image, self._data.n_classes)
         with as_unfit(f"{cell.id}: building it"):
             network = build_network(cell.build, image, self._data.n_classes)
-            if self._passes_an_image:
+            if self.passes_an_image:
                 pass_an_image(network, image)
         self._independence.demand_fresh(network)
         return network
@@ -109,10 +110,10 @@ class Maker:
 
         Raises UnfitNetwork for one that does so again, or that has none even then.
         """
-        if self._passes_an_image:
+        if self.passes_an_image:
             self._demand_trainable(model)
             raise UnfitNetwork(
                 f"{self._cell.id}: the network makes new parameters in every `forward`, and an optimizer trains only "
                 "those that were there before it: make them in `__init__`"
             )
-        self._passes_an_image = True
+        self.passes_an_image = True

@@ -125,7 +125,7 @@ class CellRun:
         self._conditions.enter_context(preserved_rng(self.device))
         started = perf_counter()
         seed = self.protocol.seed + len(self.rounds)
-        trainer = self._maker.trainer(seed)
+        trainer = self._trainer(seed)
         self.execution_log.note(trainer, is_round=True)
         self.synchronise()
         setup_s = perf_counter() - started
@@ -210,7 +210,7 @@ class CellRun:
         self.teardown()
         self._last = None
         with self.conditions(), preserved_rng(self.device):
-            trainer = self._maker.trainer(self.protocol.seed)
+            trainer = self._trainer(self.protocol.seed)
             self.execution_log.note(trainer, is_round=False)
             self.synchronise()
             yield trainer
@@ -259,6 +259,13 @@ class CellRun:
             others_cpu_s=others,
             disturbed=None if others is None else others > allowed,
         )
+
+    def _trainer(self, seed: int) -> Trainer:
+        had_all = self._maker.passes_an_image
+        trainer = self._maker.trainer(seed)
+        if self._maker.passes_an_image and not had_all:
+            self.__dict__.pop("network", None)  # it was counted without what its first `forward` makes
+        return trainer
 
     def mark(self) -> torch.cuda.Event | None:
         """A point in the device's queue, after all it was given so far, that can be waited for; None on a CPU."""
