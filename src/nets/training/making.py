@@ -102,8 +102,14 @@ class Maker:
             return self.pipeline.place(network, self._device)
 
     def _demand_trainable(self, model: nn.Module) -> None:
-        if not any(parameter.requires_grad for parameter in model.parameters()):
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not trained:
             raise UnfitNetwork(f"{self._cell.id}: the network has no trainable parameter")
+        if not all(parameter.is_leaf for parameter in trained):
+            raise UnfitNetwork(
+                f"{self._cell.id}: a parameter of the network is the result of an operation (no leaf, in torch's words), "
+                "which no optimizer trains: a copied trace has such"
+            )
 
     def _demand_first_forward(self, model: nn.Module) -> None:
         """Pass an image through each network from now on: it makes parameters in its `forward`, which no optimizer has.
