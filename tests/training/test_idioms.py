@@ -21,7 +21,7 @@ from nets.training.pipelines import ResidentPipeline
 from nets.training.run import CellRun
 from tests.networks.idioms import IDIOMS
 
-TABLE = tomllib.loads(Path("tests/networks/idioms.toml").read_text())
+TABLE = tomllib.loads((Path(__file__).parents[1] / "networks" / "idioms.toml").read_text())
 CPU = torch.device("cpu")
 PROTOCOL = protocol_for("quick", "digits").changed(epochs=1, batch_size=4)
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -55,7 +55,7 @@ def depth(
 
     say: Callable[[str], None] = (lambda line: None) if as_json else typer.echo
     with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the network's code prints is no JSON
-        build = target_builder(target)
+        build = target_builder(target, is_trained=not structure_only and dataset is not None)
         if structure_only or dataset is None:
             n_classes = IMAGENET_CLASSES if target.startswith(("torchvision:", "timm:")) else CLASSES
             found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")

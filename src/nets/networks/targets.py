@@ -6,8 +6,10 @@ import difflib
 import importlib.util
 import warnings
 from collections.abc import Callable
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from nets.cells.catalog import ImageShape
 from nets.cells.sources import imported
@@ -20,11 +22,15 @@ _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 """Torchvision's networks that return a tuple when they are trained, unless they are built without these heads."""
 
 
-def target_builder(target: str) -> Builder:
-    """A function that builds the target for an image's shape and a number of classes. Raises UnfitNetwork."""
+def target_builder(target: str, *, is_trained: bool = True) -> Builder:
+    """A function that builds the target for an image's shape and a number of classes. Raises UnfitNetwork.
+
+    Without being trained a library's network needs no random weights, which take as long as counting its layers.
+    """
     library, _, model = target.partition(":")
     if library in _LIBRARIES and model:
-        return _LIBRARIES[library](model)
+        build = _LIBRARIES[library](model)
+        return build if is_trained else _without_random_weights(build)
     source, colon, name = target.rpartition(":")
     if not colon or not source or not name:
         raise UnfitNetwork(f"{target!r} is no target: {TARGETS}")
@@ -76,6 +82,29 @@ def _timm(name: str) -> Builder:
         return found
 
     return _naming_errors(f"timm:{name}", build)
+
+
+_RANDOM = """
+    normal_ uniform_ trunc_normal_ kaiming_normal_ kaiming_uniform_ xavier_normal_ xavier_uniform_ orthogonal_
+"""
+
+
+class _NoRandomWeights(TorchFunctionMode):
+    """Fills with 0 what is to be filled at random."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if args and isinstance(args[0], Tensor) and getattr(func, "__name__", "") in _RANDOM.split():
+            args[0].detach().zero_()
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _without_random_weights(build: Builder) -> Builder:
+    def built(image: ImageShape, n_classes: int) -> nn.Module:
+        with _NoRandomWeights():
+            return build(image, n_classes)
+
+    return built
 
 
 def _naming_errors(target: str, build: Builder) -> Builder:

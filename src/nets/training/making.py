@@ -107,7 +107,7 @@ class Maker:
             raise UnfitNetwork(f"{self._cell.id}: the network has no trainable parameter")
         if not all(parameter.is_leaf for parameter in trained):
             raise UnfitNetwork(
-                f"{self._cell.id}: a parameter of the network is the result of an operation (no leaf, in torch's words), "
+                f"{self._cell.id}: a parameter of the network is the result of an operation (no leaf, as torch says), "
                 "which no optimizer trains: a copied trace has such"
             )
 
