@@ -20,6 +20,7 @@ from nets.machine import cpu
 from nets.machine.visible import visible_gpus
 from nets.plugin import workers
 from nets.plugin.session import PlannedCell
+from tests.support.forking import FORKS
 from tests.support.stub_driver import environment
 from tests.support.suite import INI, ONE_LINE
 
@@ -81,17 +82,11 @@ SESSIONS = {
     "too few": ("3", (*CELLS, "-n", "2")),
 }
 # one after the other in one process, of which its workers are forked, too; a session's output is in its folder
-RUN = """
-import json, os, pytest, socket, subprocess, sys
+RUN = f"""
+import json, pytest
 from tests.support import forking
 forking.prepare()
-ours, theirs = socket.socketpair()
-if os.fork() == 0:
-    ours.close()
-    forking.serve(theirs.detach())
-    sys.exit()
-theirs.close()
-subprocess.Popen = forking.Forking(ours).popen
+{FORKS}
 for folder, (visible, arguments) in json.loads(sys.argv[1]).items():
     os.chdir(folder)
     for name, stream in (("stdout", 1), ("stderr", 2)):

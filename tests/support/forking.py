@@ -20,6 +20,18 @@ from tests.support.stub_driver import REPOSITORY
 
 IMPORTED = ("pytest", "torch", "nets.measuring.cell", "torch.fx.experimental.symbolic_shapes")
 _popen = subprocess.Popen
+# for a process that has imported torch by now: what it starts is forked, too
+FORKS = """
+import os, socket, subprocess, sys
+from tests.support import forking
+ours, theirs = socket.socketpair()
+if os.fork() == 0:
+    ours.close()
+    forking.serve(theirs.detach())
+    sys.exit()
+theirs.close()
+subprocess.Popen = forking.Forking(ours).popen
+"""
 
 
 class Forked:

@@ -17,26 +17,17 @@ import psutil
 from nets.ab import child
 from nets.records import durable
 from nets.records.run import read_content
-from tests.support.forking import Forked, Forking
+from tests.support.forking import FORKS, Forked, Forking
 
 LONGEST_S = 30.0
 """No process may be left so long after a kill."""
-# pytest, its workers forked, too
-RUN = """
-import os, socket, subprocess, sys
+RUN = f"""
+import os
 os.setsid()
-import pytest
-from tests.support import forking
-ours, theirs = socket.socketpair()
-if os.fork() == 0:
-    ours.close()
-    forking.serve(theirs.detach())
-    sys.exit()
-theirs.close()
-subprocess.Popen = forking.Forking(ours).popen
-import pytest_benchmark.plugin
+{FORKS}
+import pytest, pytest_benchmark.plugin
 pytest_benchmark.plugin.get_cpu_info = dict
-sys.exit(pytest.main({arguments!r}))
+sys.exit(pytest.main({{arguments!r}}))
 """
 # for a conftest: which processes are workers
 WORKERS = """
