@@ -232,6 +232,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         ("later.own", "neither here, nor in ./src, nor installed; did you mean later/own.py?"),
         ("pack.__main__", "pack.__main__: it is a program, which `python -m` runs: declare networks in another module"),
         ("pack/__main__.py", "it is a program, which `python -m` runs: declare networks in another file"),
+        ("own.py:net", "name the file alone, own.py, and its networks by --cells"),
         ("my net", "'my net' is neither a file, whose name ends in .py, nor the name of a module"),
         ("a..b", "'a..b' is neither a file, whose name ends in .py, nor the name of a module"),
         (".own", "'.own' is neither a file, whose name ends in .py, nor the name of a module"),

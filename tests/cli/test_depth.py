@@ -116,6 +116,16 @@ def test_from_the_repository_s_root(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "2 layers, 1 of them hidden, 3,985 trainable parameters" in result.stdout
 
 
+def test_a_network_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is larger than the memory is one sentence, and exit 2."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text("from torch import nn\ndef big(): return nn.Linear(10**9, 10**6)\n")
+    result = runner.invoke(app, ["depth", "own.py:big", "--input", "1x28x28", "--structure-only"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("nets depth: out of memory: ")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [

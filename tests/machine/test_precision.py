@@ -20,6 +20,7 @@ def restored() -> Iterator[None]:
     """Torch's settings as they were."""
     yield
     BACKENDS.cuda.matmul.fp32_precision = "none"
+    BACKENDS.cudnn.allow_tf32 = True  # the older name, too, which torch.export asks for
     BACKENDS.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
     BACKENDS.cudnn.rnn.fp32_precision = "tf32"  # type: ignore[attr-defined]
     torch.set_float32_matmul_precision("highest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import warnings
@@ -32,6 +33,8 @@ CHANGES: list[tuple[str, Callable[[], object]]] = [
     ("the precision of float32", lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32")),
     ("the precision of float32", lambda: setattr(torch.backends.cudnn, "allow_tf32", False)),
     ("the precision of float32", lambda: setattr(torch.backends, "fp32_precision", "ieee")),
+    ("the flushing of denormal numbers", lambda: torch.set_flush_denormal(True)),
+    ("Python's collection of garbage", gc.disable),
     ("the working folder", lambda: os.chdir("/")),
 ]
 

@@ -79,7 +79,10 @@ def keyword_only(*, hidden: int, depth: int) -> nn.Module:
     [
         (Net, "Net(hidden=(1, 28, 28), depth=10) raised TypeError: "),
         (Net, TAKES),
-        (fails, f"fails(shape=(1, 28, 28), n_classes=10) raised ValueError: too small: {TAKES}"),
+        (
+            fails,
+            "fails(shape=(1, 28, 28), n_classes=10) raised ValueError: too small (test_build.py, line 46, in fails): ",
+        ),
         (keyword_only, f"keyword_only needs hidden, depth: {TAKES}"),
         (lambda a: a, f"<lambda> needs a: {TAKES}"),
         (lambda: None, "<lambda> returned None, not a torch.nn.Module"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -134,6 +135,37 @@ class Hidden(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return product(x.flatten(1), self.weight)
+
+
+@network(dataset="digits")
+class InPlace(nn.Module):
+    """It writes into its images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = flat()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x -= 0.5
+        return self.head(F.relu(x, inplace=True))
+
+
+@dataclass
+class Output:
+    logits: Tensor
+    loss: Tensor | None = None
+
+
+@network(dataset="digits")
+class ReturnsADataclass(nn.Module):
+    """As libraries do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = flat()
+
+    def forward(self, x: Tensor) -> Output:
+        return Output(self.head(x))
 
 
 @network(dataset="digits")

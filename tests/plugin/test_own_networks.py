@@ -24,6 +24,7 @@ TRAINED: dict[str, dict[str, Any]] = {
         "execution.memory_format": "channels_last",
     },
     "digits-GrownWhole": {"network.layers": 1, "network.parameters": 7850},
+    "digits-InPlace": {"network.layers": 1},
     "digits-Hidden": {
         "network.layers": None,
         "network.macs_per_image": None,
@@ -40,7 +41,8 @@ TRAINED: dict[str, dict[str, Any]] = {
 }
 REFUSED = {
     "digits-GrowsOn": "the network makes new parameters in every `forward`",
-    "digits-FailsInTraining": "a training step raised ValueError: not yet",
+    "digits-FailsInTraining": "a training step raised ValueError: not yet (own_nets.py, line ",
+    "digits-ReturnsADataclass": "the network returned a Output, not one tensor (100, 10): return the logits alone",
 }
 
 
@@ -77,7 +79,7 @@ def test_refused(strict: Suite) -> None:
         status, (failure,) = outcomes[cell]
         assert status == "error"
         assert failure.startswith(f"{cell}: {sentence}")
-    assert [at(record, "network.layers") for record in strict.content()["nets"]["unfinished"]] == [1, 1]
+    assert [at(record, "network.layers") for record in strict.content()["nets"]["unfinished"]] == [1, 1, 1]
 
 
 def test_an_import_that_sets(strict: Suite) -> None:
@@ -91,3 +93,18 @@ def test_an_import_that_sets(strict: Suite) -> None:
     result = strict.run(*arguments, subprocess=True)
     result.assert_outcomes(passed=1)
     result.stderr.fnmatch_lines([f"*importing {NETS.name} changed * for the whole process: put back*"])
+
+
+def test_a_default_dtype_of_others(suite: Suite) -> None:
+    """What a test module sets while it is collected spoils no cell, is told of, and stays as it was set."""
+    suite.conftest(
+        "import torch\n"
+        "def pytest_collection_finish(): torch.set_default_dtype(torch.float64)\n"
+        "def pytest_unconfigure():\n"
+        "    assert torch.get_default_dtype() == torch.float64\n"
+        "    torch.set_default_dtype(torch.float32)\n"
+    )
+    result = suite.run("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*the default dtype is torch.float64: cells are measured with float32*"])
+    assert suite.content()["benchmarks"][0]["extra_info"]["network"]["layers"] == 2

@@ -31,8 +31,8 @@ B = TypeVar("B", bound=Callable[..., Any])
 
 
 def network(
-    *,
-    dataset: str | Sequence[str],
+    *builder: object,
+    dataset: str | Sequence[str] = (),
     name: str | None = None,
     layers: int | None = None,
     parameters: int | None = None,
@@ -45,6 +45,8 @@ def network(
     `name`: its own by default, which a lambda and a partial lack. The others are held against what the suite finds;
     what is not given is not checked.
     """
+    if builder:
+        raise Undeclared('@network is called with a data set: @network(dataset="mnist")')
 
     def declare(builder: B) -> B:
         model = name or getattr(builder, "__name__", None)
@@ -53,7 +55,7 @@ def network(
         assert model is not None
         datasets = [dataset] if isinstance(dataset, str) else list(dict.fromkeys(dataset))
         if not datasets:
-            raise Undeclared(f"{model}: no data set is named")
+            raise Undeclared(f'{model}: no data set is named: @network(dataset="mnist")')
         expected = Expected(parameters=parameters, layers=layers, classical=classical)
         declared: list[Cell] = _importing(sys._getframe(1)).setdefault(_DECLARED, [])
         declared += [Cell(each, model, expected, build=builder) for each in datasets]

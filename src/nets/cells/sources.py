@@ -71,6 +71,9 @@ def _file(source: str) -> Path | None:
         if path.name == "__main__.py":
             raise Undeclared(f"{source}: it is a program, which `python -m` runs: declare networks in another file")
         return path.resolve()
+    file, colon, _ = source.partition(".py:")
+    if colon:
+        raise Undeclared(f"{source}: name the file alone, {file}.py, and its networks by --cells")
     if not all(part.isidentifier() for part in source.split(".")):
         raise Undeclared(f"{source!r} is neither a file, whose name ends in .py, nor the name of a module")
     if source.rpartition(".")[2] == "__main__":

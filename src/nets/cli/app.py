@@ -45,6 +45,9 @@ class Commands(TyperGroup):
             if hasattr(error, "show"):  # typer's own, of a wrong option
                 error.show()
                 status = Exit.UNUSABLE
+            elif "torch" in sys.modules and _is_out_of_memory(error):
+                _tell(name, f"out of memory: {str(error) or 'the host has no more'}")
+                status = Exit.UNUSABLE
             else:
                 traceback.print_exc()
                 status = Exit.CANT_TELL
@@ -56,6 +59,12 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise _Interrupted(str(error)) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from nets.machine.device import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _tell(name: str, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -41,7 +42,24 @@ def kept(what: str) -> Iterator[None]:
         for name in changed:
             _SETTINGS[name].write(before[name])
         if changed:
-            warnings.warn(f"{what} changed {', '.join(changed)} for the whole process: put back", stacklevel=1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")  # whatever filters the block has set
+                warnings.warn(f"{what} changed {', '.join(changed)} for the whole process: put back", stacklevel=1)
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Have float32 as the default dtype, whatever a test module or a conftest has set: the images are float32."""
+    before = torch.get_default_dtype()
+    if before == torch.float32:
+        yield
+        return
+    warnings.warn(f"the default dtype is {before}: cells are measured with float32, and it is put back", stacklevel=1)
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class _Setting(NamedTuple):
@@ -90,6 +108,10 @@ def _write_precisions(before: tuple[str | None, tuple[Any, ...]]) -> None:
     _PRECISIONS.write(others)
 
 
+def _flushes_denormals() -> bool:
+    return bool(torch.tensor(1e-310, dtype=torch.float64, device="cpu").mul(1) == 0)
+
+
 def _read_folder() -> Path | None:
     with suppress(FileNotFoundError):  # it was removed
         return Path.cwd()
@@ -122,5 +144,7 @@ _SETTINGS = {
     ),
     "cuDNN's or oneDNN's flags": _flags("cudnn.enabled", "cudnn.benchmark", "cudnn.deterministic", "mkldnn.enabled"),
     "the precision of float32": _Setting(_read_precisions, _write_precisions),
+    "the flushing of denormal numbers": _Setting(_flushes_denormals, torch.set_flush_denormal),
+    "Python's collection of garbage": _Setting(gc.isenabled, lambda before: gc.enable() if before else gc.disable()),
     "the working folder": _Setting(_read_folder, _write_folder),
 }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +20,9 @@ from nets.machine.settings import kept
 
 Builder = Callable[[ImageShape, int], nn.Module]
 _TAKES = "what builds a network takes no argument, or the image's shape (C, H, W) and the number of classes"
+
+
+_OURS = Path(__file__).parents[1]
 
 
 class UnfitNetwork(NetsError):
@@ -40,7 +46,20 @@ def as_unfit(what: str, advice: str = "") -> Iterator[None]:
         because = str(error).strip().partition("\n")[0]
         if "can't allocate memory" in because:
             raise
-        raise UnfitNetwork(f"{what} raised {type(error).__name__}: {because}{advice}") from error
+        told = f"{type(error).__name__}: {because}" if because else type(error).__name__
+        raise UnfitNetwork(f"{what} raised {told}{_place(error)}{advice}") from error
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the user's own code that an error came through, as ` (file.py, line 3, in forward)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith("<") and not _is_installed(frame.filename)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})" if own else ""
+
+
+def _is_installed(file: str) -> bool:
+    path = Path(file)
+    return "site-packages" in path.parts or path.is_relative_to(_OURS) or path.is_relative_to(sys.base_prefix)
 
 
 def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) -> nn.Module:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import product
 
 import torch
@@ -133,7 +134,7 @@ def _followed_pass(
         raise _FailedPass(f"the forward pass, {called}, raised {type(error).__name__}: {because}") from error
     if dataflow.refusal is not None:  # the network's code caught it
         raise dataflow.refusal
-    outputs = tensors(output)
+    outputs = _outputs(output)
     if not outputs:
         because = f"the network returned a {type(output).__name__}, in which there is no tensor"
         raise UnknownStructure(f"{because}: return the logits alone")
@@ -151,3 +152,12 @@ def _noise(model: nn.Module, n_images: int, image: ImageShape) -> Tensor:
         (n_images, *image), generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu"
     )
     return noise.to(device, dtype)
+
+
+def _outputs(output: object) -> list[Tensor]:
+    """The tensors in what a network returned, in the fields of a dataclass and in any mapping, too."""
+    if is_dataclass(output) and not isinstance(output, type):
+        output = [getattr(output, each.name) for each in fields(output)]
+    elif isinstance(output, Mapping):
+        output = list(output.values())
+    return tensors(output)

@@ -61,7 +61,7 @@ class Reports:
     def _entry(self, item: pytest.Item, cell: Cell, call: pytest.CallInfo[None]) -> Entry:
         from nets.measuring.cell import unfinished_result
 
-        because = _sentence(call.excinfo)
+        because = _sentence(cell, call.excinfo)
         result = item.stash.get(RESULT, None)
         origin = self._session.origin_of(cell)
         if result is None:
@@ -81,9 +81,9 @@ class Reports:
         return Entry(item.nodeid, result, benchmark=timing, origin=origin)
 
 
-def _sentence(raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
+def _sentence(cell: Cell, raised: pytest.ExceptionInfo[BaseException] | None) -> str | None:
     if raised is None:
         return None
     if isinstance(raised.value, pytest.fail.Exception):
         return str(raised.value.msg)
-    return raised.exconly()
+    return f"{cell.id}: {raised.exconly()}"

@@ -15,7 +15,7 @@ from nets.records.cell import Protocol
 from nets.training.independence import Independence
 from nets.training.pipelines import Pipeline
 from nets.training.trainer import Loaders, Trainer
-from nets.training.warmup import warm_up
+from nets.training.warmup import WritesIntoInput, warm_up
 
 
 class Maker:
@@ -44,6 +44,7 @@ class Maker:
         self._device = device
         self._independence = independence
         self.passes_an_image = False
+        self._copies_input = False
 
     def build(self) -> nn.Module:
         """A new network for the cell, from torch's default generator. Raises UnknownName, UnfitNetwork."""
@@ -67,6 +68,11 @@ class Maker:
         """
         try:
             return self._trainer(seed)
+        except WritesIntoInput:
+            if self._copies_input:
+                raise
+            self._copies_input = True
+            return self.trainer(seed)
         except UnfitNetwork:
             if self.pipeline.memory_format == "contiguous":
                 raise
@@ -99,7 +105,10 @@ class Maker:
     def _placed(self) -> nn.Module:
         network = self.build()
         with as_unfit(f"{self._cell.id}: moving it to the device"):
-            return self.pipeline.place(network, self._device)
+            placed = self.pipeline.place(network, self._device)
+            if self._copies_input:
+                placed.register_forward_pre_hook(_with_a_copy)
+            return placed
 
     def _demand_trainable(self, model: nn.Module) -> None:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -123,3 +132,7 @@ class Maker:
                 "those that were there before it: make them in `__init__`"
             )
         self.passes_an_image = True
+
+
+def _with_a_copy(_: nn.Module, images: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(each.clone() for each in images)

@@ -20,7 +20,7 @@ from nets.cells.catalog import Cell
 from nets.datasets.data import Data
 from nets.machine.cpu import CpuUse, RssPeak, cpu_use
 from nets.machine.device import PeakMemory, generator_states, preserved_rng, threaded
-from nets.machine.settings import InForce, in_force, kept
+from nets.machine.settings import InForce, float32_by_default, in_force, kept
 from nets.networks.record import examined
 from nets.records.base import finite
 from nets.records.cell import Cpu, Network, Protocol, Round
@@ -105,7 +105,7 @@ class CellRun:
     def network(self) -> Network:
         """What the network is made of, by one built for that alone. Raises UnfitNetwork."""
         declared = self.cell.expected.layers if self.cell.expected is not None else None
-        with preserved_rng(self.device):
+        with preserved_rng(self.device), float32_by_default():
             return examined(self.build(), self.data.image_shape, declared_layers=declared)
 
     @property
@@ -223,7 +223,7 @@ class CellRun:
         """
         current = torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
         n_threads = self.pipeline.threads(self.protocol.batch_size)
-        with current, threaded(self.device, n_threads), kept(f"{self.cell.id}: training it"):
+        with current, threaded(self.device, n_threads), float32_by_default(), kept(f"{self.cell.id}: training it"):
             yield
 
     def cpu(self) -> Cpu:

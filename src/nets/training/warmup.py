@@ -15,8 +15,13 @@ from nets.training.eager import FusedAdam
 from nets.training.trainer import Loaders, ResidentBatches
 
 WARM_UP_STEPS = 3
+
 EVALUATION_BYTES = 64_000_000
 """Of activations at once: 500 images of CNN3L have 50 million. More are fresh pages each time (docs/performance.md)."""
+
+
+class WritesIntoInput(UnfitNetwork):
+    """A network that needs a copy of its images: those of the test set are the data set itself."""
 
 
 def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, protocol: Protocol) -> None:
@@ -58,9 +63,7 @@ def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, prot
         outputs, n_tested = _evaluated(network, images, loaders)
         _demand_logits(cell_id, outputs, (n_tested, data.n_classes))
     if images._version != untouched:
-        raise UnfitNetwork(
-            f"{cell_id}: the network writes into its input, which is the data set itself: let it work on a copy"
-        )
+        raise WritesIntoInput(f"{cell_id}: the network writes into its input, which is the data set itself")
 
 
 def _evaluation_batch(network: nn.Module, image: torch.Tensor, largest: int) -> int:
@@ -101,7 +104,8 @@ def _last_step(n_images: int, n_train: int, batch_size: int) -> str:
 def _demand_logits(cell_id: str, outputs: object, wanted: tuple[int, int]) -> None:
     """Refuse what is not one floating-point tensor of the shape (batch size, classes). Raises UnfitNetwork."""
     if not isinstance(outputs, torch.Tensor):
-        raise UnfitNetwork(f"{cell_id}: the network returned a {type(outputs).__name__}, not one tensor {wanted}")
+        what = f"a {type(outputs).__name__}, not one tensor {wanted}"
+        raise UnfitNetwork(f"{cell_id}: the network returned {what}: return the logits alone")
     if outputs.shape != wanted:
         raise UnfitNetwork(
             f"{cell_id}: the network's output has the shape {tuple(outputs.shape)}, not {wanted}: (batch size, classes)"
