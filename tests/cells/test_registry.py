@@ -267,6 +267,7 @@ def test_a_declared_partial_is_told_by_its_kind(tmp_path: Path) -> None:
     assert list(inspect.signature(build).parameters) == ["s", "n"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_files_of_one_name_in_the_suite(suite: Suite, tmp_path: Path) -> None:
     """Two `--nets` files of the same name, with neighbours of one name, are trained side by side, under xdist too."""
     text = "    from width import n\n    return nn.Sequential(nn.Flatten(), nn.Linear(784, n), nn.Linear(n, 10))\n"
@@ -276,7 +277,7 @@ def test_two_files_of_one_name_in_the_suite(suite: Suite, tmp_path: Path) -> Non
         (tmp_path / folder / "width.py").write_text(f"n = {n}")
         sources += ["--nets", declared(tmp_path / folder, f'@network(dataset="digits")\ndef {folder}():\n{text}')]
     cells = ("--cells", "digits-one,digits-two", "--epochs", "1", "--rounds", "1", "-n", "1")
-    suite.run(*sources, *cells, subprocess=True).assert_outcomes(passed=2)
+    suite.run(*sources, *cells).assert_outcomes(passed=2)
     records = {b["extra_info"]["cell"]["model"]: b["extra_info"] for b in suite.content()["benchmarks"]}
     assert {name: record["network"]["parameters"] for name, record in records.items()} == {
         "one": 785 * 3 + 4 * 10,

@@ -113,13 +113,14 @@ def test_evaluation_batches_fit_the_network(monkeypatch: pytest.MonkeyPatch) -> 
     def wide() -> nn.Module:
         return nn.Sequential(nn.Conv2d(1, 300, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(300, 10))
 
-    data, way, protocol = load.load_data("digits", Path()), ResidentPipeline(), PROTOCOL.changed(batch_size=500)
+    data, way, protocol = load.load_data("digits", Path()), ResidentPipeline(), PROTOCOL.changed(batch_size=4)
     done = []
     for most in (warmup.EVALUATION_BYTES, 10**12):
         monkeypatch.setattr(warmup, "EVALUATION_BYTES", most)
         cell = Cell("digits", "wide", build=wide)
         run = CellRun(cell, protocol, way, data, way.loaders(data, protocol, CPU), CPU)
-        done.append((run.round(), getattr(run.loaders.test, "batch_size", None)))
+        with run.scratch() as trainer:
+            done.append((trainer.evaluate(), getattr(run.loaders.test, "batch_size", None)))
     (small, few), (large, many) = done
     assert (few, many) == (64_000_000 // (2 * 300 * 26 * 26 * 4), 500)  # the convolution's results, and ReLU's
     assert small.accuracy == large.accuracy

@@ -70,13 +70,13 @@ def test_settings_of_a_forward_pass_are_recorded() -> None:
     assert execution(run_of(Own), ON_GPU).tf32_products is False
 
 
-@pytest.mark.filterwarnings("ignore:.* changed torch's number of threads")
 def test_threads_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep's points say the threads that the network sets, and the caller has its own number again."""
     monkeypatch.setattr(comparisons, "BATCH_SIZES", (100,))
     monkeypatch.setitem(comparisons.MATRIX, "cpu", 16)
     before, run = torch.get_num_threads(), run_of(lambda: Own(called=lambda: torch.set_num_threads(5)))
-    with comparisons.size_sweep(run.cell, run.protocol, run.pipeline, run.data, CPU) as sweep:
+    told = pytest.warns(UserWarning, match="changed torch's number of threads")
+    with told, comparisons.size_sweep(run.cell, run.protocol, run.pipeline, run.data, CPU) as sweep:
         sweep.round()
         by_batch_size, by_set_size = sweep.points()
     assert [point.threads for point in (*by_batch_size, *by_set_size)] == [5, 5]
