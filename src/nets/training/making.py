@@ -53,10 +53,13 @@ class Maker:
             if cell.model not in MODELS:
                 raise UnknownName("model", cell.model, list(MODELS))
             return MODELS[cell.model](image, self._data.n_classes)
-        with as_unfit(f"{cell.id}: building it"):
-            network = build_network(cell.build, image, self._data.n_classes)
-            if self.passes_an_image:
-                pass_an_image(network, image)
+        try:
+            with as_unfit("building it"):
+                network = build_network(cell.build, image, self._data.n_classes)
+                if self.passes_an_image:
+                    pass_an_image(network, image)
+        except UnfitNetwork as error:
+            raise UnfitNetwork(f"{cell.id}: {error}") from error
         self._independence.demand_fresh(network)
         return network
 
