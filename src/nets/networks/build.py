@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +20,8 @@ from nets.machine.settings import kept
 
 Builder = Callable[[ImageShape, int], nn.Module]
 _TAKES = "what builds a network takes no argument, or the image's shape (C, H, W) and the number of classes"
-
-
-_OURS = Path(__file__).parents[1]
+_OURS, _PYTHONS = Path(__file__).parents[1], Path(sysconfig.get_path("stdlib"))
+"""Where this package and Python's own library are; a project may lie below Python's prefix, as in /usr/src."""
 
 
 class UnfitNetwork(NetsError):
@@ -59,7 +58,7 @@ def _place(error: BaseException) -> str:
 
 def _is_installed(file: str) -> bool:
     path = Path(file)
-    return "site-packages" in path.parts or path.is_relative_to(_OURS) or path.is_relative_to(sys.base_prefix)
+    return "site-packages" in path.parts or path.is_relative_to(_OURS) or path.is_relative_to(_PYTHONS)
 
 
 def build_network(build: Callable[..., Any], image: ImageShape, n_classes: int) -> nn.Module:
