@@ -24,7 +24,7 @@ TRAINED: dict[str, dict[str, Any]] = {
         "execution.memory_format": "channels_last",
     },
     "digits-GrownWhole": {"network.layers": 1, "network.parameters": 7850},
-    "digits-InPlace": {"network.layers": 1},
+    "digits-InPlace": CONTIGUOUS | {"network.layers": 2},
     "digits-Hidden": {
         "network.layers": None,
         "network.macs_per_image": None,

@@ -23,7 +23,7 @@ class Maker:
 
     `pipeline` and `loaders` are those that it was made with, unless the network does not take channels-last images and
     weights: then they are contiguous from the first one on. `passes_an_image`: whether a network is only whole after
-    its first `forward`.
+    its first `forward`. A network that writes into its images is given a copy of them.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Maker:
                 raise
         self.pipeline = self.pipeline.contiguous()
         self.loaders = self.pipeline.loaders(self._data, self._protocol, self._device)
-        return self._trainer(seed)
+        return self.trainer(seed)
 
     def _trainer(self, seed: int) -> Trainer:
         seed_generators(seed)
