@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import tomllib
 from collections.abc import Callable
@@ -13,13 +15,14 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.utils.flop_counter import flop_registry
 from torchvision.models.regnet import BlockParams
 
 from nets.cells.catalog import CELLS, Cell
 from nets.networks.builtin import MODELS
 from nets.networks.dataflow import UnknownStructure
 from nets.networks.layers import network_structure
-from nets.networks.operations import ATTENTION, PRODUCTS, has_formula
+from nets.networks.operations import ATTENTION, PRODUCTS, has_formula, n_macs
 from tests.support.networks import Net, linear, weight
 
 SHAPES = {"mnist": (1, 28, 28), "digits": (1, 28, 28), "cifar10": (3, 32, 32), "shapes": (3, 32, 32)}
@@ -103,6 +106,41 @@ def test_lazy_network() -> None:
 def test_every_weight_operation_has_its_operations_counted() -> None:
     """Nothing that counts as a layer counts as no multiply-accumulate."""
     assert [name for name in {*PRODUCTS, *ATTENTION} if not has_formula(name)] == []
+
+
+def test_every_operation_that_torch_counts_is_counted() -> None:
+    """None is passed over for its name, by which torch's slow module of formulas is imported only where needed."""
+    code = """
+import sys, torch
+from nets.networks.operations import has_formula
+assert "torch.utils.flop_counter" not in sys.modules and not has_formula("relu")
+assert "torch.utils.flop_counter" not in sys.modules
+assert all(has_formula(name) for name in sys.argv[1:])
+"""
+    names = [operation.__name__ for operation in flop_registry if hasattr(torch.ops.aten, operation.__name__)]
+    for name in ("mm", "_scaled_dot_product_flash_attention", "cudnn_convolution"):
+        assert name in names
+    subprocess.run([sys.executable, "-c", code, *names], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "options"),
+    [
+        ("mm", [(3, 4), (4, 5)], []),
+        ("bmm", [(2, 3, 4), (2, 4, 5)], []),
+        ("addmm", [(5,), (3, 4), (4, 5)], []),
+        ("baddbmm", [(2, 3, 5), (2, 3, 4), (2, 4, 5)], []),
+        ("convolution", [(2, 4, 9, 8), (6, 2, 3, 3), (6,)], [(2, 1), (1, 1), (1, 1), False, (0, 0), 2]),
+        ("convolution", [(2, 4, 9), (4, 3, 5), (6,)], [(3,), (1,), (1,), True, (1,), 2]),
+    ],
+    ids=["mm", "bmm", "addmm", "baddbmm", "grouped", "transposed"],
+)
+def test_formulas_agree_with_torch(name: str, shapes: list[tuple[int, ...]], options: list[Any]) -> None:
+    """The formulas that spare the import of torch's count what those count."""
+    operation = getattr(torch.ops.aten, name)
+    arguments = [*(torch.ones(shape) for shape in shapes), *options]
+    out = operation(*arguments)
+    assert 2 * n_macs(operation.default, name, arguments, {}, out) == flop_registry[operation](*arguments, out_val=out)
 
 
 @pytest.mark.parametrize(

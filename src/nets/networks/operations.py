@@ -5,6 +5,7 @@ Names are those of aten's operations (and torchvision's), without the underscore
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 # operation -> the positions of the operands that are multiplied
 PRODUCTS: dict[str, tuple[int, ...]] = {
@@ -113,9 +113,26 @@ def _trilinear_flops(one: Any, two: Any, three: Any, *expanded: Any, **_: Any) -
     return 2 * n_products
 
 
-# The weight operations for which torch.utils.flop_counter has no formula: from its operands' shapes, two a
-# multiply-accumulate. Of a bilinear layer each weight counts once.
+def _convolution_flops(x: Any, weight: Any, *others: Any, out_shape: Any) -> int:
+    """Its weight's each use, at each place of its output, or of its input where it is transposed."""
+    transposed = others[4]
+    n_weights_used: int = prod(x if transposed else out_shape) * prod(weight[1:])
+    return 2 * n_weights_used
+
+
+def _attention_flops(queries: Any, keys: Any, values: Any, *_: Any, **__: Any) -> int:
+    from torch.utils.flop_counter import sdpa_flop_count
+
+    return int(sdpa_flop_count(queries, keys, values))
+
+
+# From its operands' shapes, two a multiply-accumulate: the commonest weight operations, so that most networks need
+# not wait for torch.utils.flop_counter, which imports triton (a twentieth of a start); and those for which it has no
+# formula. Of a bilinear layer each weight counts once.
 _FLOPS: dict[str, Callable[..., int]] = {
+    **dict.fromkeys(("mm", "bmm"), lambda a, b, **_: 2 * prod(a) * b[-1]),
+    **dict.fromkeys(("addmm", "baddbmm"), lambda bias, a, b, **_: 2 * prod(a) * b[-1]),
+    "convolution": _convolution_flops,
     **dict.fromkeys(("mv", "dot", "vdot"), lambda a, b, **_: 2 * prod(a)),
     "addmv": lambda bias, a, b, *_, **__: 2 * prod(a),
     **dict.fromkeys(("addbmm", "_addmm_activation"), lambda bias, a, b, *_, **__: 2 * prod(a) * b[-1]),
@@ -124,23 +141,33 @@ _FLOPS: dict[str, Callable[..., int]] = {
     "deform_conv2d": lambda a, b, *_, out_shape, **__: 2 * prod(out_shape) * prod(b[1:]),
     "_trilinear": _trilinear_flops,
     # which torch 2.11 lacks
-    "_scaled_dot_product_flash_attention_for_cpu": lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+    "_scaled_dot_product_flash_attention_for_cpu": _attention_flops,
 }
 
 
 def n_macs(func: Any, name: str, args: Any, kwargs: Any, out: Any) -> int:
     """Return the multiply-accumulates of an operation, 0 where it has no formula.
 
-    Source: torch.utils.flop_counter, whose two operations are one multiply-accumulate, and the formulas above.
+    Source: the formulas above, and torch.utils.flop_counter, whose two operations are one multiply-accumulate.
     """
-    if (known := flop_registry.get(func.overloadpacket)) is not None:
-        return int(known(*args, **kwargs, out_val=out)) // 2
     if (ours := _FLOPS.get(name)) is not None:
         shapes, out_shape = ([getattr(each, "shape", each) for each in some] for some in (args, (out,)))
         return ours(*shapes, **kwargs, out_shape=out_shape[0]) // 2
+    if (known := _torchs_formula(func.overloadpacket, name)) is not None:
+        return int(known(*args, **kwargs, out_val=out)) // 2
     return 0
 
 
 def has_formula(name: str) -> bool:
     """Whether the multiply-accumulates of an operation are counted."""
-    return name in _FLOPS or getattr(torch.ops.aten, name, None) in flop_registry
+    return name in _FLOPS or _torchs_formula(getattr(torch.ops.aten, name, None), name) is not None
+
+
+def _torchs_formula(operation: Any, name: str) -> Any:
+    """Torch's own, or one that somebody has registered with torch.utils.flop_counter, which they had to import."""
+    of_torch = name in PRODUCTS or "attention" in name or "conv" in name
+    if not of_torch and "torch.utils.flop_counter" not in sys.modules:
+        return None
+    from torch.utils.flop_counter import flop_registry
+
+    return flop_registry.get(operation)
