@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
+import subprocess
+import sys
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -125,6 +127,27 @@ def test_evaluation_batches_fit_the_network(monkeypatch: pytest.MonkeyPatch) -> 
     assert (few, many) == (64_000_000 // (2 * 300 * 26 * 26 * 4), 500)  # the convolution's results, and ReLU's
     assert small.accuracy == large.accuracy
     assert small.loss == pytest.approx(large.loss, rel=1e-5)
+
+
+def test_a_cell_does_not_import_torch_s_compiler() -> None:
+    """Neither a cell's warm-up nor its rounds wait for torch's compiler, whose import takes as long as torch's own."""
+    code = """
+import sys
+from pathlib import Path
+import torch
+from nets.cells.catalog import protocol_for, select
+from nets.datasets.load import load_data
+from nets.training.pipelines import ResidentPipeline
+from nets.training.run import CellRun
+(cell,), protocol, way = select("digits-lenet5"), protocol_for("quick", "digits").changed(epochs=1), ResidentPipeline()
+data = load_data("digits", Path())
+run = CellRun(cell, protocol, way, data, way.loaders(data, protocol, torch.device("cpu")), torch.device("cpu"))
+run.setup()
+run.timed()
+print("torch._dynamo.utils" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_rounds_are_independent() -> None:

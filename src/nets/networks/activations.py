@@ -15,6 +15,11 @@ from torch.utils._pytree import tree_leaves
 class _Live(TorchDispatchMode):
     """Adds up the memory that operations allocate, as long as anything refers to it; `peak_bytes`: the most at once."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled inside; else torch imports its compiler for the first operation, which takes seconds."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
         self.peak_bytes = 0
