@@ -37,11 +37,17 @@ class CellsRefused(Unusable):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A child is about to begin round `n_done` of a test, from 0; `seconds`: what the round before took."""
+    """A child is about to begin round `n_done` of a test, from 0; `seconds`: what the round before took.
+
+    `is_set_up`: whether that round's set-up is over, which is told of the first alone. `on_gpu`: whether its process
+    has begun to use a GPU.
+    """
 
     test: str
     n_done: int
     seconds: float | None
+    is_set_up: bool = False
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +87,18 @@ def child_environment(folder: Path, plugin_folder: Path | None = None) -> dict[s
 
 
 class Child:
-    """A child process. `collected`: the id of each test's cell. `at`: where it waits, None when it has ended."""
+    """A child process. `collected`: the id of each test's cell. `at`: where it waits, None when it has ended.
+
+    `on_gpu`: whether it has said that it uses one.
+    """
 
     def __init__(self, spec: ChildSpec, plugin_folder: Path) -> None:
         """Start it, with the plug-in in that folder. Raises Unusable if its interpreter can't be run."""
         self.spec = spec
         self.collected: dict[str, str] = {}
         self.at: Waiting | None = None
-        self._has_ended = False
+        self.on_gpu = False
+        self._has_ended = self._is_told = False
         self._pipe, theirs = Pipe()
         ending, self._alive = Pipe(duplex=False)  # nothing is sent by it; it closes when this process ends
         timed = ("--benchmark-enable", "--benchmark-only")  # whatever a revision's ini file says
@@ -128,12 +138,13 @@ class Child:
         self.collected = dict(message["collected"])
 
     def begin(self, order: Sequence[str]) -> None:
-        """Have it run these tests in this order, up to where it waits first."""
-        self._send(list(order))
+        """Have it run these tests in this order; `hear` waits for where it waits first."""
+        self.tell(list(order))
 
     def answer(self, step: str) -> None:
         """Let it continue with `go`, `enough` or `skip`, up to where it waits next."""
-        self._send(step)
+        self.tell(step)
+        self.hear()
 
     def waits_in(self, test: str) -> bool:
         """Whether it waits for its turn in this test."""
@@ -141,6 +152,7 @@ class Child:
 
     def end(self) -> None:
         """Wait for its end. Raises Unusable if it left no JSON file, or waits in a test that is not its turn."""
+        self.hear()
         if self.at is not None:
             raise Unusable(f"{self.spec.name}: it came to {self.at.test} out of turn; does a plug-in reorder tests?")
         self._wait()
@@ -173,17 +185,24 @@ class Child:
             self._has_ended = True
         return status
 
-    def _send(self, message: object) -> None:
-        """Answer it, and wait until it asks again or ends."""
-        try:
+    def tell(self, message: object) -> None:
+        """Answer it, and don't wait for what it does; `hear` does."""
+        with suppress(OSError):  # it has ended, as `hear` finds
             self._pipe.send_bytes(json.dumps(message).encode())
-        except OSError:
-            self.at = None
+        self._is_told = True
+
+    def hear(self) -> None:
+        """Wait until it asks again or has ended, where it was told to go on."""
+        if not self._is_told:
             return
+        self._is_told = False
         question = self._read()
         if question is None:
+            self.at = None
             self._wait()  # its end, which frees the GPU's context, must not overlap the other's turn
-        self.at = None if question is None else Waiting(**question)
+        else:
+            self.at = Waiting(**question)
+            self.on_gpu |= self.at.on_gpu
 
     def _read(self) -> dict[str, Any] | None:
         """What the child sent, as JSON: it runs the code of a revision, of which nothing may be unpickled here."""

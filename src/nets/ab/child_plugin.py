@@ -74,9 +74,12 @@ class ParentConnection:
         def in_turns(
             target: Callable[..., Any], *, setup: Callable[[], Any] | None = None, rounds: int = 1, **others: Any
         ) -> None:
-            if self.ask(test=nodeid, n_done=0, seconds=None) == "skip":
+            def skip() -> None:
                 benchmark.skipped = True  # spares a warning that it was not used
                 pytest.skip("nets ab was stopped before it")
+
+            if self.ask(test=nodeid, n_done=0, seconds=None, on_gpu=_is_on_gpu()) == "skip":
+                skip()
             seconds: list[float] = []
 
             def wait() -> Any:
@@ -84,7 +87,10 @@ class ParentConnection:
                     foreign = _foreign_import() if len(seconds) == 1 else None  # the network's module is imported late
                     if self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1], foreign=foreign) == "enough":
                         raise NoMoreRounds
-                return setup() if setup is not None else None
+                arguments = setup() if setup is not None else None
+                if not seconds and self.ask(test=nodeid, n_done=0, seconds=None, is_set_up=True) == "skip":
+                    skip()
+                return arguments
 
             def timed(*args: Any, **kwargs: Any) -> Any:
                 started = perf_counter()
@@ -99,6 +105,12 @@ class ParentConnection:
                 return
 
         return in_turns
+
+
+def _is_on_gpu() -> bool:
+    """Whether this process has begun to use a GPU, by torch, which is not imported for that."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_initialized())
 
 
 def _foreign_import() -> str | None:

@@ -7,9 +7,9 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean, median
 
-from nets.ab.child import Child
+from nets.ab.child import Child, Waiting
 from nets.errors import Unusable
 
 
@@ -22,16 +22,37 @@ class StopRequest:
 
 @dataclass(slots=True)
 class Sitting:
-    """Two children that have just been started. Whatever one does, loading and tracing too, the other one waits.
+    """Two children that have just been started: `collect`, `begin`, `take_turns`, `end`.
 
+    What one does in a timed round it does alone. What is not timed (importing torch, loading data, the first round's
+    set-up, ending) both do at once; on a GPU, which set-up and end would share with nobody, one after the other.
+
+    `n_rounds`: pairs of rounds of each cell, or fewer: with `seconds`, each side's share of a cell ends as soon as it
+    has taken so long. How many that is the first pair decides, once for all sittings that share `rounds_of`.
     `ratios`: for each test that both have finished, the logarithm of head over base of its median pair.
+    `told`: called with each step, a test and the number of its finished pairs.
     """
 
     base: Child
     head: Child
     n_rounds: int
     stop: StopRequest
+    head_first: bool = False
+    seconds: float | None = None
+    rounds_of: dict[str, int] = field(default_factory=dict)
+    told: Callable[[str, int], None] = lambda _test, _n: None
     ratios: dict[str, float] = field(default_factory=dict)
+    _order: list[str] = field(default_factory=list)
+
+    @property
+    def sides(self) -> tuple[Child, Child]:
+        """Both, the one that begins first."""
+        return (self.head, self.base) if self.head_first else (self.base, self.head)
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether a side has said that it uses a GPU."""
+        return self.base.on_gpu or self.head.on_gpu
 
     def collect(self) -> tuple[str, ...]:
         """Wait for both, and return the tests that they have in common. Raises Unusable if there is none."""
@@ -49,48 +70,88 @@ class Sitting:
         """The id of the cell that a test measures."""
         return self.base.collected.get(test) or self.head.collected[test]
 
-    def run(self, common: Sequence[str], *, alone: bool, head_first: bool = False) -> None:
-        """Run these tests until both children have ended; with `alone` also those that only one of them has.
+    def begin(self, common: Sequence[str], *, alone: bool) -> None:
+        """Have both go on to the first of these tests; with `alone` also run those that only one of them has."""
+        of_one = self.base.collected.keys() ^ self.head.collected.keys() if alone else set()
+        self._order = [*common, *(test for side in self.sides for test in side.collected if test in of_one)]
+        for side in self.sides:
+            side.begin([test for test in self._order if test in side.collected])
+
+    def take_turns(self) -> None:
+        """Run all tests, up to where both children have no more to do than to end.
 
         Each pair begins with the child that came second in the pair before, so that neither gains by being the first.
-        Raises Unusable if a child left no file.
         """
-        sides = (self.head, self.base) if head_first else (self.base, self.head)
-        of_one = self.base.collected.keys() ^ self.head.collected.keys() if alone else set()
-        order = [*common, *(test for side in sides for test in side.collected if test in of_one)]
-        for side in sides:
-            side.begin([test for test in order if test in side.collected])
-        for test in order:
-            if all(side.waits_in(test) for side in sides):
-                self._in_turns(test, sides)
-            for side in sides:  # a test of one child, or one that the other child has left
-                while side.at is not None and side.at.test == test:
-                    side.answer(self._next_step(side.at.n_done))
-        for side in sides:
+        for side in self.sides:
+            side.hear()
+        for test in self._order:
+            if all(side.waits_in(test) for side in self.sides):
+                self._in_turns(test)
+            self._leave(test)
+
+    def end(self) -> None:
+        """Wait for both. Raises Unusable if a child left no file."""
+        for side in self.sides:
             side.end()
 
-    def _next_step(self, n_done: int) -> str:
-        """What a child that runs alone is told to do next."""
+    def _leave(self, test: str) -> None:
+        """Have those that are still in it end it: a test of one child alone, or one that the other has left, whole."""
+        is_on_gpu = self.is_on_gpu
+        while waiting := [(side, self._next_step(side.at)) for side in self.sides if side.waits_in(test)]:
+            is_over = all(step != "go" for _, step in waiting)
+            if not is_over or is_on_gpu:
+                for side, step in waiting:
+                    side.answer(step)
+                continue
+            for side, step in waiting:
+                side.tell(step)
+            if test == self._order[-1]:
+                return  # they end while the next sitting starts
+            for side, _ in waiting:
+                side.hear()
+
+    def _next_step(self, at: Waiting | None) -> str:
+        """What a child is told to do next that is not to wait for the other."""
+        n_done = 0 if at is None else at.n_done
         if n_done == 0:
             return "skip" if self.stop.is_made else "go"
-        return "go" if n_done < self.n_rounds and not self.stop.is_made else "enough"
+        most = self.n_rounds if at is None else self.rounds_of.get(at.test, self.n_rounds)
+        return "go" if n_done < most and not self.stop.is_made else "enough"
 
-    def _in_turns(self, test: str, sides: tuple[Child, Child]) -> None:
+    def _set_up(self, test: str) -> bool:
+        """Have both set up the test's first round; whether both have."""
+        if self.is_on_gpu:
+            for side in self.sides:
+                side.answer("go")
+        else:
+            for side in self.sides:
+                side.tell("go")
+            for side in self.sides:
+                side.hear()
+        return all(side.waits_in(test) for side in self.sides)
+
+    def _in_turns(self, test: str) -> None:
         """Run pair after pair, to the last one, or until a child has left the test, or a stop is requested."""
+        self.told(test, 0)
+        if self.stop.is_made or not self._set_up(test):
+            return
         log_ratios: list[float] = []
-        for i in range(self.n_rounds):
+        while len(log_ratios) < self.rounds_of.get(test, self.n_rounds):
             seconds: dict[str, float] = {}
-            for side in sides if i % 2 == 0 else reversed(sides):
+            for side in self.sides if len(log_ratios) % 2 == 0 else reversed(self.sides):
                 if self.stop.is_made:
                     return
                 side.answer("go")
                 if side.at is None or side.at.test != test or side.at.seconds is None:
                     return
                 seconds[side.spec.name] = side.at.seconds
-            if min(seconds.values()) > 0:  # a clock that stood still says nothing
-                log_ratios.append(math.log(seconds[self.head.spec.name] / seconds[self.base.spec.name]))
-        if len(log_ratios) == self.n_rounds:
-            self.ratios[test] = median(log_ratios)
+            if min(seconds.values()) <= 0:
+                return  # a clock that stood still says nothing
+            log_ratios.append(math.log(seconds[self.head.spec.name] / seconds[self.base.spec.name]))
+            self.told(test, len(log_ratios))
+            if self.seconds is not None and test not in self.rounds_of:
+                self.rounds_of[test] = max(1, min(self.n_rounds, math.ceil(self.seconds / fmean(seconds.values()))))
+        self.ratios[test] = median(log_ratios)
 
 
 def stopped_by_ctrl_c(stop: StopRequest, say: Callable[[str], None]) -> AbstractContextManager[None]:

@@ -1,12 +1,8 @@
 """When to look at a cell's sittings, and whether they are enough to decide it; pure.
 
 A sitting, one start of both sides, counts once, however many pairs of rounds it has (`nets.records.run.Pairing` says
-why).
-
-Looking after every sitting would find a difference where there is none far more often than `alpha` says. So the numbers
-of sittings at which to look are fixed before the first, and each look gets an equal share of `alpha` (Bonferroni):
-however a cell's stopping is decided, the chance that any cell is called changed by mistake is at most `alpha`. The
-gate tests the files by the same share (`nets.gate.timing`); it need not know when and why a cell stopped.
+why). `nets.gate.levels` says at how many sittings to look, in the screen and in the confirmation, and at which levels;
+the gate tests the files by the same (`nets.gate.timing`), and need not know when and why a cell stopped.
 """
 
 from __future__ import annotations
@@ -17,20 +13,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nets.errors import NetsError, counted
+from nets.gate.levels import ENOUGH, Stage, looks, share
 from nets.gate.limits import Limits
 from nets.stats.inference import Shift, paired_shift, pairs_needed, sign_flip
 
 Verdict = Literal["slower", "faster", "the same", "open"]
 
 
-class TooFewRounds(NetsError):
-    """Too few rounds for any look to decide a cell."""
+class TooFewSittings(NetsError):
+    """Too few sittings for any look to decide a cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """At how many sittings to look, in rising order, and how many cells share the error budget."""
+    """One stage of a comparison: at how many sittings to look, in rising order, and how many cells share its level."""
 
+    stage: Stage
     looks: tuple[int, ...]
     n_cells: int
     limits: Limits
@@ -38,30 +36,36 @@ class Plan:
     def verdict(self, log_ratios: Sequence[float]) -> tuple[Verdict, Shift]:
         """The verdict on a cell at a look; `log_ratios`: head over base of each sitting so far, at least one.
 
-        `the same`: the effect's 95 % interval lies within the limit. Stopping for that costs no false alarm, and
-        misses a true effect beyond the limit with a chance of 2.5 % a look (3.1 % with five sittings) at most.
+        `the same`: the effect's 95 % interval lies within the limit, or after enough sittings the effect itself does.
+        Stopping for that costs no false alarm.
         """
         shift = paired_shift(log_ratios)
-        p = min(sign_flip(log_ratios), sign_flip([-x for x in log_ratios])) * self.n_cells * len(self.looks)
         limit = math.log1p(self.limits.time)
-        if p <= self.limits.alpha and abs(shift.point) > limit:
-            return ("slower" if shift.point > 0 else "faster"), shift
+        if abs(shift.point) > limit:
+            p = sign_flip([x if shift.point > 0 else -x for x in log_ratios])
+            if p <= self.level(len(log_ratios)):
+                return ("slower" if shift.point > 0 else "faster"), shift
+        elif len(log_ratios) >= ENOUGH[self.stage]:
+            return "the same", shift
         if shift.low is not None and shift.high is not None and -limit < shift.low and shift.high < limit:
             return "the same", shift
         return "open", shift
 
+    def level(self, n_sittings: int) -> float:
+        """The level of a cell's test after so many sittings."""
+        if self.stage == "screen":
+            return self.limits.alpha
+        return self.limits.confirm_alpha * share(self.stage, n_sittings) / max(1, self.n_cells)
 
-def plan(n_cells: int, max_sittings: int, n_looks: int, limits: Limits) -> Plan:
-    """Looks in geometric steps from the fewest sittings that can decide every cell to `max_sittings`.
 
-    Raises TooFewRounds if even all sittings could not decide a cell.
-    """
-    first = max(limits.min_pairs, pairs_needed(max(n_cells, 1) * n_looks, limits.alpha))
-    if first > max_sittings:
-        raise TooFewRounds(
-            f"{max_sittings} starts of both sides can't decide {counted(n_cells, 'cell')} at "
-            f"{counted(n_looks, 'look')}: it takes at least {first}; give more --max-rounds, or fewer cells or --looks"
+def plan(stage: Stage, n_cells: int, max_sittings: int, limits: Limits) -> Plan:
+    """The looks of a stage, from the first that can decide a cell. Raises TooFewSittings if none can."""
+    made = Plan(stage, looks(stage, max_sittings), n_cells, limits)
+    able = tuple(n for n in made.looks if n >= limits.min_pairs and 2.0**-n <= made.level(n))
+    if not able:
+        least = pairs_needed(1, made.level(max_sittings))
+        raise TooFewSittings(
+            f"{counted(max_sittings, 'sitting')} can't decide {counted(n_cells, 'cell')}: it takes at least "
+            f"{max(limits.min_pairs, least)}; give more --max-sittings"
         )
-    step = (max_sittings / first) ** (1 / max(1, n_looks - 1))
-    looks_at = sorted({*(round(first * step**i) for i in range(n_looks - 1)), max_sittings})
-    return Plan(tuple(looks_at), n_cells, limits)
+    return Plan(stage, able, n_cells, limits)

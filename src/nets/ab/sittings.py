@@ -1,103 +1,186 @@
-"""Measures base against head, sitting by sitting: start both children, let them take turns, look at the ratios."""
+"""One stage of a comparison, sitting by sitting: start both children, let them take turns, look at the ratios."""
 
 from __future__ import annotations
 
-import math
-import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from uuid import uuid4
+from statistics import fmean
 
-from nets.ab import child_plugin
-from nets.ab.child import INTERRUPT_TIMEOUT_S, PLUGIN, CellsRefused, Child, ChildSpec, accepts_option
+from nets.ab.child import INTERRUPT_TIMEOUT_S, CellsRefused, Child, ChildSpec, accepts_option
 from nets.ab.interleave import Sitting, StopRequest
-from nets.ab.leftovers import own_folder
 from nets.ab.looks import Plan, Verdict, plan
-from nets.errors import Unusable, counted
+from nets.errors import Unusable
+from nets.gate.levels import Stage
 from nets.gate.limits import Limits
-from nets.records.run import Pairing, read_run
-from nets.stats.inference import Shift
-from nets.verdicts.bands import Bands
-from nets.verdicts.merge import merge_runs
+from nets.records.run import Run, read_run
+from nets.stats.inference import Shift, paired_shift
 
-VERDICT_TEXT: dict[Verdict, str] = {"the same": "the same within the limit", "open": "not decided"}
-"""The wording of those verdicts that are not worded as they are named."""
+SECONDS_A_SITTING = 1.0
+"""As long as each side's rounds of a cell should take in a sitting; most of a sitting is the start of both sides."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbSettings:
     """How base and head are compared: `cells`: those that were named, or none for all.
 
-    A sitting has `n_rounds` rounds of each cell and side.
+    A sitting has `n_rounds` pairs of rounds of each cell at most, fewer where `adapts` and these are long. All has to
+    end after `max_s` seconds.
     """
 
     cells: tuple[str, ...]
     n_rounds: int
+    adapts: bool
     max_sittings: int
-    n_looks: int
+    max_s: float
     seed: int
     limits: Limits
 
 
-def measure(
-    sides: tuple[ChildSpec, ChildSpec],
-    bands: Sequence[Bands | str],
-    settings: AbSettings,
-    stop: StopRequest,
-    say: Callable[[str], None],
-) -> None:
-    """Measure base and head until every cell is decided, the last sitting is over, or a stop is requested.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage has come: in which cell and pair of rounds (None between two), of which sitting, from 1.
 
-    Each side's rounds of all sittings are written to its `json` after each sitting, so that a process that is killed
-    keeps the finished ones; `bands`: each side's, or why it has none. A second request to stop comes as
-    KeyboardInterrupt: then of the sitting under way only what its files hold is kept, and a third doesn't wait for
-    these. Raises Unusable, also where no sitting was finished: then what was at `json` is still there; TooFewRounds.
+    `left_s`: how long it takes to the next look, None before the first sitting is over.
     """
-    for side in sides:
-        side.log.unlink(missing_ok=True)
-    with own_folder() as folder:
-        shutil.copy(child_plugin.__file__, folder / f"{PLUGIN}.py")
-        cells = {side.name: settings.cells for side in sides}
-        measurement = _Measurement(sides, settings, stop, say, folder, cells)
-        try:
-            for k in range(settings.max_sittings):
-                measurement.sit(k)
-                measurement.write(bands)
-                if stop.is_made or not measurement.undecided:
-                    break
-        finally:
-            measurement.write(bands)  # what an error or a third Ctrl-C found not yet written
-    if not measurement.files:
-        raise Unusable("no sitting was finished by both sides, and nothing is written")
+
+    stage: Stage
+    sitting: int
+    next_look: int
+    cell: str | None
+    n_pairs: int
+    left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellSoFar:
+    """What a cell has shown after a sitting: its own ratio in it, the effect of all, and how the accuracies differ.
+
+    `verdict`: where this was a look; `accuracy`: the mean of head less base over all pairs, None where there is none.
+    """
+
+    stage: Stage
+    sitting: int
+    cell: str
+    log_ratio: float
+    shift: Shift
+    accuracy: float | None
+    verdict: Verdict | None
+
+
+class Reporter:
+    """Is told how a comparison goes on; this one says nothing."""
+
+    def say(self, sentence: str) -> None:
+        """A sentence about all of it."""
+
+    def progress(self, progress: Progress) -> None:
+        """Called at each step, of which there are several a second."""
+
+    def sitting(self, cells: Sequence[CellSoFar], progress: Progress) -> None:
+        """Called after each sitting."""
 
 
 @dataclass(slots=True)
-class _Measurement:
-    """The sittings so far, and the tests whose cells are not decided yet."""
+class SittingSeries:
+    """The sittings of one stage so far, and the tests whose cells are not decided yet.
 
+    `first`: the number of the first sitting, which decides on its seeds and the names of its files. `deadline`: by
+    time.monotonic(). `written`: called after each sitting. `files`: those of base and head of each that both have
+    finished. `is_out_of_time`: whether it ended by the deadline.
+    """
+
+    stage: Stage
     sides: tuple[ChildSpec, ChildSpec]
+    cells: Mapping[str, tuple[str, ...]]
     settings: AbSettings
     stop: StopRequest
-    say: Callable[[str], None]
+    reporter: Reporter
     folder: Path
-    cells: dict[str, tuple[str, ...]]
-    plan: Plan | None = None
-    undecided: list[str] = field(default_factory=list)
-    log_ratios: dict[str, list[float]] = field(default_factory=dict)
+    first: int
+    deadline: float
+    written: Callable[[], None]
     files: list[tuple[Path, Path]] = field(default_factory=list)
-    n_written: int = 0
+    undecided: list[str] = field(default_factory=list)
+    is_out_of_time: bool = False
+    _plan: Plan | None = None
+    _log_ratios: dict[str, list[float]] = field(default_factory=dict)
+    _accuracies: dict[str, list[float]] = field(default_factory=dict)
+    _looked: dict[str, Verdict] = field(default_factory=dict)
+    _rounds_of: dict[str, int] = field(default_factory=dict)
+    _current: Sitting | None = None
+    _ending: Sitting | None = None
+    _n_ended: int = 0
+    _began: float = field(default_factory=time.monotonic)
 
-    def sit(self, k: int) -> None:
-        """The `k`-th sitting, from 0, and the look after it."""
+    def run(self) -> None:
+        """Sit until every cell is decided, the last sitting or the time is over, or a stop is requested.
+
+        While a sitting ends the next one starts, except on a GPU, which they would share. A second request to stop
+        comes as KeyboardInterrupt: then of the sitting under way only what its files hold is kept.
+        """
         try:
-            self._sit(k)
+            for k in range(self.settings.max_sittings):
+                self._start(k)
+                self._take_turns(k)
+                if self.stop.is_made or not self.undecided or self._is_late(k + 1):
+                    break
+            self._finish()
+        except KeyboardInterrupt:
+            self._interrupt()
+        finally:
+            for child in self._children():
+                child.kill()
+
+    def _start(self, k: int) -> None:
+        """Start the `k`-th sitting, from 0, while the one before ends."""
+        try:
+            sitting, common = self._started(k)
+            if self._plan is None:
+                self._plan = plan(self.stage, len(common), self.settings.max_sittings, self.settings.limits)
+                self.undecided = list(common)
+            if self._ending is not None and self._ending.is_on_gpu:
+                self._finish()
+            tests = [test for test in common if test in self.undecided]
+            sitting.begin(tests, alone=k == 0 and self.stage == "screen")
+        finally:
+            self._finish()
+
+    def _started(self, k: int) -> tuple[Sitting, tuple[str, ...]]:
+        """The `k`-th sitting, and the tests that its children have in common."""
+        try:
+            return self._collected(k)
         except CellsRefused:
-            if k > 0 or not self._drop_unknown_cells():
+            if k > 0 or self.stage != "screen" or not self._drop_unknown_cells():
                 raise
-            self._sit(k)
+            return self._collected(k)
+
+    def _collected(self, k: int) -> tuple[Sitting, tuple[str, ...]]:
+        settings = self.settings
+        head_first = k % 2 == 1  # also when they are started, which decides on memory and caches
+        children: dict[str, Child] = {}
+        try:
+            for side in self.sides[:: -1 if head_first else 1]:
+                children[side.name] = Child(self._spec(side, k), self.folder)
+            base, head = (children[side.name] for side in self.sides)
+            sitting = Sitting(
+                base,
+                head,
+                settings.n_rounds,
+                self.stop,
+                head_first,
+                SECONDS_A_SITTING if settings.adapts else None,
+                self._rounds_of,
+                lambda test, n: self.reporter.progress(self._progress(k + 1, sitting.cell(test), n)),
+            )
+            common = sitting.collect()
+        except BaseException:
+            for child in children.values():
+                child.kill()
+            raise
+        self._current = sitting
+        return sitting, common
 
     def _drop_unknown_cells(self) -> bool:
         """Give each side only the named cells that it knows; False if one knows none, or a cell is known to none.
@@ -113,102 +196,112 @@ class _Measurement:
             return False
         for name, cells in known.items():
             if cells != named:
-                self.say(f"{name} doesn't know {', '.join(cell for cell in named if cell not in cells)}")
+                self.reporter.say(f"{name} doesn't know {', '.join(cell for cell in named if cell not in cells)}")
         self.cells = known
         for side in self.sides:
             side.log.unlink(missing_ok=True)  # it ends with the refusal
         return True
 
-    def _sit(self, k: int) -> None:
-        settings = self.settings
-        head_first = k % 2 == 1  # also when they are started, which decides on memory and caches
-        with ExitStack() as stack:
-            children: dict[str, Child] = {}
-            for side in self.sides[:: -1 if head_first else 1]:
-                children[side.name] = Child(self._spec(side, k), self.folder)
-                stack.callback(children[side.name].kill)
-            base, head = (children[side.name] for side in self.sides)
-            sitting = Sitting(base, head, settings.n_rounds, self.stop)
-            try:
-                common = sitting.collect()
-                if self.plan is None:
-                    self.plan = self._planned(common)
-                tests = [test for test in common if test in self.undecided]
-                sitting.run(tests, alone=k == 0, head_first=head_first)
-            except KeyboardInterrupt:
-                for child in children.values():
-                    child.interrupt()
-                deadline = time.monotonic() + INTERRUPT_TIMEOUT_S
-                for child in children.values():
-                    child.end_by(deadline)
-        files = (base.spec.json, head.spec.json)
-        if all(path.is_file() for path in files):
-            for path in files:
-                _demand_one_test_a_cell(path)
-            self.files.append(files)
-        for test, log_ratio in sitting.ratios.items():
-            self.log_ratios.setdefault(test, []).append(log_ratio)
-        ratios = ", ".join(f"{sitting.cell(test)} {_percent(ratio)} %" for test, ratio in sitting.ratios.items())
-        self.say(f"sitting {k + 1} of {settings.max_sittings}: {ratios or 'nothing that both sides finished'}")
-        self._look(k + 1, sitting)
+    def _take_turns(self, k: int) -> None:
+        """Let the children of the `k`-th sitting take turns, and look at what they have shown."""
+        assert self._current is not None
+        assert self._plan is not None
+        self._current.take_turns()
+        self._ending, self._current = self._current, None
+        for test, log_ratio in self._ending.ratios.items():
+            self._log_ratios.setdefault(test, []).append(log_ratio)
+        self.undecided = [test for test in self.undecided if test in self._ending.ratios]
+        self._looked = {}
+        if k + 1 in self._plan.looks:
+            self._looked = {test: self._plan.verdict(self._log_ratios[test])[0] for test in self.undecided}
+            self.undecided = [test for test, verdict in self._looked.items() if verdict == "open"]
 
-    def write(self, bands: Sequence[Bands | str]) -> None:
-        """Write the result file of each side; none where no sitting was finished since the last time."""
-        if len(self.files) == self.n_written:
+    def _finish(self) -> None:
+        """Wait for the end of the sitting whose rounds are over, if there is one, keep its files, and tell of it."""
+        if self._ending is None:
             return
-        n_looks = len(self.plan.looks) if self.plan is not None else self.settings.n_looks
-        pairing = Pairing(id=uuid4().hex, rounds=self.settings.n_rounds, looks=n_looks)
-        for side, of_side, files in zip(self.sides, bands, zip(*self.files, strict=True), strict=False):
-            merge_runs(files, pairing, of_side, side.json)
-        self.n_written = len(self.files)
+        sitting = self._ending
+        sitting.end()
+        self._ending = None
+        self._n_ended += 1
+        self._keep(sitting)
+        self.reporter.sitting(list(self._so_far(sitting)), self._progress(self._n_ended, None, 0))
+        self.written()
+
+    def _interrupt(self) -> None:
+        """Have all children end now, and keep what their files hold."""
+        self.stop.is_made = True
+        for child in self._children():
+            child.interrupt()
+        deadline = time.monotonic() + INTERRUPT_TIMEOUT_S
+        for child in self._children():
+            child.end_by(deadline)
+        for sitting in (self._ending, self._current):
+            if sitting is not None:
+                self._keep(sitting)
+        self.written()
+
+    def _children(self) -> list[Child]:
+        """Those that may still run."""
+        return [child for sitting in (self._ending, self._current) if sitting is not None for child in sitting.sides]
+
+    def _keep(self, sitting: Sitting) -> None:
+        """Keep a sitting's files, if both sides wrote theirs."""
+        files = (sitting.base.spec.json, sitting.head.spec.json)
+        if not all(path.is_file() for path in files):
+            return
+        base, head = (_run_with_one_test_a_cell(path) for path in files)
+        self.files.append(files)
+        of_head = {result.id: result for result in head.results}
+        for result in base.results:
+            if result.id in of_head:
+                pairs = zip(result.rounds, of_head[result.id].rounds, strict=False)
+                self._accuracies.setdefault(result.id, []).extend(head.accuracy - base.accuracy for base, head in pairs)
+
+    def _so_far(self, sitting: Sitting) -> Iterator[CellSoFar]:
+        for test, log_ratio in sitting.ratios.items():
+            cell = sitting.cell(test)
+            accuracies = self._accuracies.get(cell)
+            yield CellSoFar(
+                stage=self.stage,
+                sitting=self._n_ended,
+                cell=cell,
+                log_ratio=log_ratio,
+                shift=paired_shift(self._log_ratios[test]),
+                accuracy=fmean(accuracies) if accuracies else None,
+                verdict=self._looked.get(test),
+            )
+
+    def _is_late(self, n_sittings: int) -> bool:
+        """Whether one sitting more would not end in time."""
+        now = time.monotonic()
+        self.is_out_of_time = now + (now - self._began) / n_sittings > self.deadline
+        return self.is_out_of_time
+
+    def _progress(self, sitting: int, cell: str | None, n_pairs: int) -> Progress:
+        looks = self._plan.looks if self._plan is not None else ()
+        n_ended = self._n_ended
+        next_look = next((n for n in looks if n > n_ended), self.settings.max_sittings)
+        left_s = (next_look - n_ended) * (time.monotonic() - self._began) / n_ended if n_ended else None
+        return Progress(self.stage, sitting, next_look, cell, n_pairs, left_s)
 
     def _spec(self, side: ChildSpec, k: int) -> ChildSpec:
         """A side as it is started for the `k`-th sitting."""
-        settings = self.settings
-        arguments = [f"--rounds={settings.n_rounds}", f"--seed={settings.seed + k * settings.n_rounds}"]
+        settings, number = self.settings, self.first + k
+        arguments = [f"--rounds={settings.n_rounds}", f"--seed={settings.seed + number * settings.n_rounds}"]
         if cells := self.cells[side.name]:
             arguments.append(f"--cells={','.join(cells)}")
         arguments += ["-o", "nets_bands=none-in-a-sitting"]  # all rounds together are compared with their band
         if k:
             arguments.append("--no-trace")  # one is enough, and the first sitting's is kept
-        return replace(side, arguments=(*side.arguments, *arguments), json=self.folder / f"{side.name}-{k}.json")
-
-    def _planned(self, common: Sequence[str]) -> Plan:
-        settings = self.settings
-        made = plan(len(common), settings.max_sittings, settings.n_looks, settings.limits)
-        at = ", ".join(map(str, made.looks))
-        cells = counted(len(common), "cell")
-        self.say(f"{cells}; {settings.n_rounds} pairs of rounds a sitting, looks after {at} sittings")
-        self.undecided = list(common)
-        return made
-
-    def _look(self, n_sittings: int, sitting: Sitting) -> None:
-        """Remove from `undecided` what is decided, or was not finished by both."""
-        self.undecided = [test for test in self.undecided if test in sitting.ratios]
-        if self.plan is None or n_sittings not in self.plan.looks:
-            return
-        for test in tuple(self.undecided):
-            verdict, shift = self.plan.verdict(self.log_ratios[test])
-            found = f"{_effect_text(shift)}, {VERDICT_TEXT.get(verdict, verdict)}"
-            self.say(f"{sitting.cell(test)} after {n_sittings} sittings: {found}")
-            if verdict != "open":
-                self.undecided.remove(test)
+        return replace(side, arguments=(*side.arguments, *arguments), json=self.folder / f"{side.name}-{number}.json")
 
 
-def _demand_one_test_a_cell(path: Path) -> None:
-    """Refuse a sitting's file that could not be merged later. Raises Unusable, naming the file and the tests."""
+def _run_with_one_test_a_cell(path: Path) -> Run:
+    """A sitting's file, refused if it could not be merged later. Raises Unusable, naming the file and the tests."""
+    run = read_run(path)
     try:
-        read_run(path).demand_one_record_a_cell()
+        run.demand_one_record_a_cell()
     except Unusable as error:
         raise Unusable(f"{error}; name one test with --tests, or -k after `--`") from None
-
-
-def _effect_text(shift: Shift) -> str:
-    interval = ""
-    if shift.low is not None and shift.high is not None:
-        interval = f" ({_percent(shift.low)} to {_percent(shift.high)})"
-    return f"{_percent(shift.point)} %{interval}"
-
-
-def _percent(log_ratio: float) -> str:
-    return f"{100 * math.expm1(log_ratio):+.1f}"
+    return run

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from shutil import which
+from shutil import get_terminal_size, which
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,8 @@ from nets.errors import Exit, NetsError, Unusable
 if TYPE_CHECKING:
     from nets.verdicts.bands import Bands
 
+DEFAULT_ROUNDS = 3
+
 
 def ab(
     base: Annotated[str, typer.Argument(help="A git revision, or `.`: the working tree as it is.")],
@@ -41,9 +44,14 @@ def ab(
     tests: Annotated[str, typer.Option(help="What pytest runs, within each revision.")] = "benchmarks",
     python_a: Annotated[Path | None, typer.Option(help="Base's interpreter: another torch, say.")] = None,
     python_b: Annotated[Path | None, typer.Option(help="Head's interpreter.")] = None,
-    max_rounds: Annotated[int, typer.Option(min=1, max=1_000, help="Rounds a cell and side at most.")] = 36,
-    restart_every: Annotated[int, typer.Option(min=1, max=100, help="Rounds between new starts of both sides.")] = 3,
-    looks: Annotated[int, typer.Option(min=1, max=10, help="How often a cell may be found to need no more.")] = 3,
+    max_sittings: Annotated[int, typer.Option(min=1, max=300, help="Starts of both sides at most, each time.")] = 48,
+    max_minutes: Annotated[
+        float, typer.Option(min=0.1, max=10_000, help="All of it ends by then, decided or not.")
+    ] = 30,
+    restart_every: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Rounds between new starts of both sides [default: 3, or a second]."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Round i uses this + i, on both sides.")] = 0,
     out: Annotated[Path, typer.Option(help="Where base.json, head.json and both logs go.")] = Path("nets-ab"),
     config: Config = None,
@@ -54,17 +62,21 @@ def ab(
 ) -> None:
     """Measure base and head on this machine in turns, round by round, and hold head against base.
 
-    Each side is a process of its own that waits while the other works; both are started anew every few rounds, since
-    what a process was dealt at its start makes it faster or slower for good. A cell stops early where a look finds it
-    changed or the same. With two interpreters, another torch and CUDA are what is compared. Ctrl-C ends the round under
-    way, then judges what there is, and exits with 130.
+    Each side is a process of its own that waits while the other works; both are started anew every few rounds (a
+    sitting), since what a process was dealt at its start makes it faster or slower for good. A cell stops early where a
+    look finds it changed or the same. One that has changed is measured again, in sittings that share no data with the
+    first, before it blocks anything. With two interpreters, another torch and CUDA are what is compared. Ctrl-C ends
+    the round under way, then judges what there is, and exits with 130.
     """
     from nets.ab import worktree
     from nets.ab.child import ChildSpec, demand_nets
     from nets.ab.interleave import StopRequest, ended_by_sigterm, stopped_by_ctrl_c
     from nets.ab.looks import plan
-    from nets.ab.sittings import AbSettings, measure
+    from nets.ab.measure import measure
+    from nets.ab.sittings import AbSettings
+    from nets.cli.ab_lines import AbLines
     from nets.records import durable
+    from nets.records.run import MAX_ROUNDS
     from nets.report.text import plain
 
     stop = StopRequest()
@@ -78,9 +90,10 @@ def ab(
         durable.make_writable(out, "--out")
         settings = AbSettings(
             cells=tuple(cells.split(",")) if cells is not None else (),
-            n_rounds=restart_every,
-            max_sittings=max(1, max_rounds // restart_every),
-            n_looks=looks,
+            n_rounds=restart_every or DEFAULT_ROUNDS,
+            adapts=restart_every is None,
+            max_sittings=max_sittings,
+            max_s=60 * max_minutes,
             seed=seed,
             limits=limits,
         )
@@ -88,7 +101,10 @@ def ab(
         arguments = _arguments(tests, how, data_dir, pytest_args or [])
         files = {name: out / f"{name}.json" for name in ("base", "head")}
         refuse_overwriting(*files.values(), markdown, json_file)
-        plan(1, settings.max_sittings, looks, limits)  # refused before anything is started
+        if settings.max_sittings * settings.n_rounds > MAX_ROUNDS:
+            raise Unusable(f"--max-sittings and --restart-every: a cell has at most {MAX_ROUNDS:,} rounds")
+        plan("confirmation", 1, max_sittings, limits)  # refused before anything is started
+        lines = AbLines(typer.echo, sys.stderr if _is_watched() else None, get_terminal_size().columns)
         with ExitStack() as stack:
             for file in files.values():
                 stack.enter_context(durable.sole_writer(file, "--out"))
@@ -115,8 +131,9 @@ def ab(
                 if python is not None:
                     demand_nets(side, option)
                 sides.append(side)
+            stack.callback(lines.close)
             with stopped_by_ctrl_c(stop, partial(typer.echo, err=True)):
-                measure((sides[0], sides[1]), bands, settings, stop, lambda line: typer.echo(plain(line, 1_000)))
+                measure((sides[0], sides[1]), bands, settings, stop, lines)
         typer.echo(f"records: {files['base']}, {files['head']}")
         exit_code = judge_files(files["base"], files["head"], limits, markdown, json_file)
     except NetsError as error:
@@ -124,6 +141,11 @@ def ab(
             raise
         typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
     raise typer.Exit(Exit.INTERRUPTED if stop.is_made else exit_code)
+
+
+def _is_watched() -> bool:
+    """Whether a person sees what is written to stderr: a terminal, and not a CI's log."""
+    return sys.stderr.isatty() and not os.environ.get("CI")
 
 
 def _arguments(tests: str, how: dict[str, str | None], data_dir: Path, others: list[str]) -> tuple[str, ...]:
@@ -137,7 +159,7 @@ def _arguments(tests: str, how: dict[str, str | None], data_dir: Path, others: l
         raise Unusable(f"--data-dir: {data_dir} is not a folder")
     for refused in ("--rounds", "--seed", "--benchmark-json", "--resume", "--keep-traces"):
         if any(other.partition("=")[0] == refused for other in others):
-            raise Unusable(f"{refused}: not for pytest within nets ab; see its own --max-rounds, --seed and --out")
+            raise Unusable(f"{refused}: not for pytest within nets ab; see its own --restart-every, --seed and --out")
     if any("nets_bands" in other for other in others):
         raise Unusable("nets_bands: a side's bands are those of bands.toml beside its --tests")
     return (tests, "-p", "no:cacheprovider", *(f"--{name}={value}" for name, value in named.items()), *others)

@@ -2,8 +2,9 @@
 
 A band is a prediction interval of reference runs (see `nets.verdicts.bands`) and needs no base. With three rounds it
 is wide, so rounds that were measured in turns with the same seeds are also compared with each other by the sign-flip
-test; ten pairs can show what no band shows (images that are no longer shuffled, say). Without a band or pairs the
-rounds are compared by Welch's test. Both tests are at a strict level, and the difference must reach a limit.
+test, at the levels of the screen and of the confirmation (`nets.gate.levels`); six pairs of each can show what no band
+shows (images that are no longer shuffled, say). Without a band or pairs the rounds are compared by Welch's test, at a
+strict level. The difference must reach a limit.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from nets.gate.findings import Finding, Status
+from nets.gate.findings import DIVERGED, Finding, Status
 from nets.gate.limits import Limits
 from nets.records.cell import Result, Round
 from nets.stats.inference import CONFIDENCE, paired_shift, sign_flip, welch
@@ -22,11 +23,13 @@ SUGGESTIVE_P = 1 - CONFIDENCE
 """A difference with a smaller p that is not yet significant is worth more rounds."""
 
 
-def accuracy_finding(base: Result | None, head: Result, limits: Limits, pairs: Pairs = ()) -> Finding | None:
+def accuracy_finding(
+    base: Result | None, head: Result, limits: Limits, pairs: Pairs = (), level: float = 0.0
+) -> Finding | None:
     """The finding on head's accuracy; None where there is nothing to compare it with.
 
     `base`: None where it is not comparable. `pairs`: base's and head's rounds of the same seeds, if both were measured
-    in turns.
+    in turns; `level`: of their test.
     """
     was = None if base is None or base.accuracy is None else base.accuracy.mean
     found = Finding(cell=head.id, metric="accuracy", status="ok", base=was)
@@ -36,7 +39,7 @@ def accuracy_finding(base: Result | None, head: Result, limits: Limits, pairs: P
     found = found.replace(head=is_, effect=None if was is None else is_ - was)
     diverged, band = sum(round_.diverged for round_ in head.rounds), head.band
     if diverged or (band is not None and band.verdict == "diverged"):
-        because = f"diverged: in {diverged} of {len(head.rounds)} rounds a loss was not finite"
+        because = f"{DIVERGED}in {diverged} of {len(head.rounds)} rounds a loss was not finite"
         return found.replace(status="regressed", because=because)
     if band is not None:
         meaning = {"below": ": training is broken", "above": ": a leak, are there test images in training?"}
@@ -47,20 +50,20 @@ def accuracy_finding(base: Result | None, head: Result, limits: Limits, pairs: P
         if band.verdict != "inside":
             return found.replace(status="regressed", because=because)
         found = found.replace(because=because)
-    if (paired := _with_pairs(found, pairs, limits)) is not None:
+    if (paired := _with_pairs(found, pairs, level, limits)) is not None:
         return paired
     if band is not None:
         return found
     return None if base is None or was is None or not base.rounds else _without_band(found, base, head, limits)
 
 
-def _with_pairs(found: Finding, pairs: Pairs, limits: Limits) -> Finding | None:
+def _with_pairs(found: Finding, pairs: Pairs, level: float, limits: Limits) -> Finding | None:
     """A significant difference of the rounds with the same seeds, which may be too small for a band; None if none."""
     differences = [head.accuracy - base.accuracy for base, head in pairs]
     if not differences or abs(effect := fmean(differences)) < limits.accuracy:
         return None
     p = sign_flip(differences if effect > 0 else [-x for x in differences])
-    if p > limits.accuracy_alpha:
+    if p > level:
         return None
     shift = paired_shift(differences)
     because = f"{len(differences)} pairs of the same seeds, sign-flip p = {p:.2g}"

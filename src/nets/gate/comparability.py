@@ -10,6 +10,16 @@ from nets.records.cell import Result, Round
 from nets.records.run import Pairing, Run
 
 
+def compared_cells(base: Run, head: Run) -> dict[str, ComparedCell]:
+    """The cells that both runs have, by id, in order; paired where the runs were measured in turns."""
+    pairing = base.pairing if base.pairing == head.pairing else None
+    in_base, in_head = ({result.id: result for result in run.cells} for run in (base, head))
+    return {
+        cell: ComparedCell(in_base[cell], in_head[cell], pairing, differences(base, head, in_base[cell], in_head[cell]))
+        for cell in sorted(in_base.keys() & in_head.keys())
+    }
+
+
 def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> dict[Fact, str]:
     """A sentence for each fact that differs between two records of a cell, besides the code under test.
 
@@ -82,7 +92,7 @@ class ComparedCell:
 
     @property
     def sittings(self) -> tuple[tuple[tuple[Round, Round], ...], ...]:
-        """The pairs that the same two processes ran; a sitting that lacks any of its rounds is left out."""
+        """The pairs that the same two processes ran; a sitting with fewer than the cell's others is left out."""
         if self.pairing is None:
             return ()
         heads = {round_.seed: round_ for round_ in self.head.rounds}
@@ -91,4 +101,5 @@ class ComparedCell:
             if round_.seed in heads:
                 sitting = (round_.seed - self.base.protocol.seed) // self.pairing.rounds
                 found.setdefault(sitting, []).append((round_, heads[round_.seed]))
-        return tuple(tuple(pairs) for pairs in found.values() if len(pairs) == self.pairing.rounds)
+        whole = max(map(len, found.values()), default=0)
+        return tuple(tuple(pairs) for pairs in found.values() if len(pairs) == whole)

@@ -17,6 +17,9 @@ Status = Literal[
     "regressed", "missing", "incomparable", "not enough data", "not measured", "improved", "new", "ok"
 ]  # the worst first  # fmt: skip
 FAILING: tuple[Status, ...] = ("regressed", "missing")
+CHANGED: tuple[Status, ...] = ("regressed", "improved")
+DIVERGED = "diverged: "
+"""What the reason of such an accuracy begins with."""
 INCONCLUSIVE: tuple[Status, ...] = ("incomparable", "not enough data", "not measured")
 
 
@@ -26,7 +29,8 @@ class Finding(Record):
     `effect`: head over base, less 1 (0.1: a tenth more); of accuracy head less base, as a fraction of 1. `low` and
     `high` bound it with `confidence`, null where there are too few rounds or there is but one figure; the effect of an
     accuracy that was compared with its band has no interval. `limit`: the least effect that counts. `p`: one-sided
-    and adjusted by Holm for a paired time, Welch's two-sided for an accuracy. `because`: a sentence.
+    for a paired figure, in the confirmation adjusted over looks and cells; Welch's two-sided for another accuracy.
+    `because`: a sentence.
     """
 
     cell: str
@@ -41,6 +45,18 @@ class Finding(Record):
     limit: float | None = None
     p: float | None = None
     because: str | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether chance can't have made it: a loss that is not finite."""
+        return self.metric == "accuracy" and self.because is not None and self.because.startswith(DIVERGED)
+
+    @property
+    def effect_text(self) -> str | None:
+        """The effect of a ratio in per cent, of accuracies in percentage points; None where there is none."""
+        if self.effect is None:
+            return None
+        return f"{100 * self.effect:+.2f} points" if self.metric == "accuracy" else f"{100 * self.effect:+.1f} %"
 
     def with_note(self, note: str) -> Finding:
         """This finding with a note, which may be empty, appended to its reason."""

@@ -7,16 +7,17 @@ accuracy that has a band, are judged in any case. How time is judged, paired or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from nets.errors import Unusable
 from nets.gate.accuracy import accuracy_finding
-from nets.gate.comparability import ComparedCell, differences
-from nets.gate.figures import depth_by_cost, figure_findings, incomparable_figures, network_findings
+from nets.gate.comparability import ComparedCell, compared_cells
+from nets.gate.confirmation import confirmed, findings_again, findings_on_measured
+from nets.gate.figures import depth_by_cost, incomparable_figures, network_findings
 from nets.gate.findings import ComparedRun, Finding, Gate, Status, exit_code
 from nets.gate.limits import Limits
-from nets.gate.timing import PairedTest, paired_tests, time_findings
+from nets.gate.timing import TIMES
 from nets.records.cell import Result
 from nets.records.run import Run
 
@@ -28,21 +29,22 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
     if not base.cells:
         because = "".join(f"; {cell}: {why}" for cell, why in base.not_run[:1])
         raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with{because}")
-    pairing = base.pairing if base.pairing == head.pairing else None
-    in_base, in_head = ({result.id: result for result in run.cells} for run in (base, head))
-    both = {
-        cell: ComparedCell(in_base[cell], in_head[cell], pairing, differences(base, head, in_base[cell], in_head[cell]))
-        for cell in sorted(in_base.keys() & in_head.keys())
-    }
-    comparable = [compared for compared in both.values() if compared.is_comparable(limits)]
-    tests = paired_tests(comparable, limits)
+    in_base, in_head = ({result.id for result in run.cells} for run in (base, head))
+    both = compared_cells(base, head)
+    is_paired = base.pairing is not None and base.pairing == head.pairing
+    measured = findings_on_measured(base, head, limits, "screen")
+    again = findings_again(base, head, limits)
     why_not_in_head = head.why_not_run
+    results = {result.id: result for result in head.cells}
     found: list[Finding | None] = []
-    for cell in sorted(in_base.keys() | in_head.keys()):
+    for cell in sorted(in_base | in_head):
         if cell in both:
-            found += _in_both(both[cell], tests.get(cell), limits)
+            of_cell = measured.get(cell, ())
+            if is_paired:
+                of_cell = [confirmed(finding, again.get(cell, {})) for finding in of_cell]
+            found += _in_both(both[cell], of_cell, limits)
         elif cell in in_head:
-            found += _new(in_head[cell], limits)
+            found += _new(results[cell], limits)
         else:
             because = why_not_in_head.get(cell) or "head's file says nothing of it"
             because = f"in base, not in head: {because}"
@@ -52,9 +54,9 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
         exit_code=exit_code({finding.status for finding in findings}),
         base=_compared_run(base),
         head=_compared_run(head),
-        paired=pairing is not None,
+        paired=is_paired,
         limits=limits,
-        notes=tuple(_notes(base, head, comparable, limits, paired=pairing is not None)),
+        notes=tuple(_notes(base, head, [both[cell] for cell in measured], limits, paired=is_paired)),
         findings=findings,
     )
 
@@ -66,7 +68,8 @@ def _new(head: Result, limits: Limits) -> Iterator[Finding | None]:
     yield accuracy_finding(None, head, limits)
 
 
-def _in_both(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Iterator[Finding | None]:
+def _in_both(cell: ComparedCell, measured: Sequence[Finding], limits: Limits) -> Iterator[Finding | None]:
+    """The findings on a cell; `measured`: those on what was measured of it, none where it can't be compared."""
     base, head = cell.results
     if forbidding := cell.forbidding(limits):
         yield Finding(cell=head.id, metric="cell", status="incomparable", because="; ".join(forbidding))
@@ -81,12 +84,9 @@ def _in_both(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Ite
         yield from network_findings(base, head, limits)
         return
     allowed = "; ".join(f"compared on purpose across {difference}" for difference in cell.differences.values())
-    of_time = [finding.with_note(allowed) for finding in time_findings(cell, test, limits)]
-    yield from of_time
-    yield accuracy_finding(base, head, limits, cell.pairs)
-    yield from figure_findings(cell, limits)
+    yield from (finding.with_note(allowed) if finding.metric in TIMES else finding for finding in measured)
     yield from network_findings(base, head, limits)
-    is_slower = any((finding.metric, finding.status) == ("total_s", "regressed") for finding in of_time)
+    is_slower = any((finding.metric, finding.status) == ("total_s", "regressed") for finding in measured)
     yield depth_by_cost(base, head, is_slower=is_slower)
 
 
@@ -111,8 +111,8 @@ def _notes(base: Run, head: Run, cells: Iterable[ComparedCell], limits: Limits, 
     if paired:
         yield (
             f"paired: measured in turns, round by round; a total time has changed if it did by more than "
-            f"{100 * limits.time:g} % and by a sign-flip test at {limits.alpha:g} over all cells; its parts are held "
-            f"to {100 * limits.time_unpaired:g} %"
+            f"{100 * limits.time:g} % and by a sign-flip test, and did so again in a second measurement; its parts are "
+            f"held to {100 * limits.time_unpaired:g} %"
         )
     else:
         if base.pairing is not None and head.pairing is not None:

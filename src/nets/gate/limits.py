@@ -28,10 +28,12 @@ class Limits(Record):
 
     Utilization and energy are shares of time or products with it, so between two stored files they vary as time does.
     `memory`: of the GPU, `host_memory`: resident. `accuracy`: the least difference of two means without a band,
-    `accuracy_alpha` the level of their test. `alpha`: of the paired test, over all cells. `allow`: what may differ.
+    `accuracy_alpha` the level of their test. `alpha`: of a paired test in the screen, `confirm_alpha` in the
+    confirmation, over all cells (`nets.gate.levels`). `allow`: what may differ.
     """
 
-    alpha: float = Field(default=0.05, gt=0, le=0.05)
+    alpha: float = Field(default=0.025, gt=0, le=0.05)
+    confirm_alpha: float = Field(default=0.02, gt=0, le=0.05)
     min_pairs: int = Field(default=MIN_PAIRS, ge=MIN_PAIRS)
     time: Relative = 0.02
     time_unpaired: Relative = 0.30

@@ -1,15 +1,12 @@
 """Base and head rounds -> findings on time; pure.
 
 **Paired** runs. The total time of a cell (train + evaluate) is tested: a sign-flip test on the log-ratios of the paired
-rounds. It is one-sided, once for slower and once for faster, since these are two claims: either family of tests, one a
-cell, makes any false claim with a chance of `alpha` at most, by Holm over the cells. A two-sided test could find
-nothing with five pairs (2/32 > 0.05), and Holm over the metrics as well nothing with eight. A cell has regressed, or
-improved, if the test says so *and* the effect is beyond the limit. Where the effect is beyond the limit and the test
-does not confirm it, there is not enough data. The smallest p of n pairs is 2^-n, so that with m cells 2^-n <= alpha / m
-must hold: 5 pairs decide one cell, 6 three, 7 six, 8 twelve, 10 fifty-one. Cells with fewer are not enough data
-either, unless they exceed the wide limit of unpaired files. Pairs of one sitting, run by the same two processes, count
-as one pair, the median one; and a cell that could stop at one of several looks is tested with an equal share of
-`alpha` a look (`nets.ab.looks` says why).
+rounds, one-sided, once for slower and once for faster, since these are two claims. A cell has changed if the test says
+so *and* the effect is beyond the limit. Where the effect is beyond the limit and the test does not confirm it, there is
+not enough data. Pairs of one sitting, run by the same two processes, count as one pair, the median one. The levels are
+those of `nets.gate.levels`: in the screen the same for each cell and look, in the confirmation divided among them. The
+smallest p of n pairs is 2^-n; cells with fewer than could be significant are not enough data either, unless they exceed
+the wide limit of unpaired files.
 
 **Unpaired** files: the ratio of geometric means against a wide limit, without a test: numbers from another machine
 or day differ by tens of per cent, and no test on the rounds within a file can know by how much.
@@ -29,6 +26,7 @@ from statistics import fmean, median
 from nets.errors import counted
 from nets.gate.comparability import ComparedCell
 from nets.gate.findings import Finding, ratio_status
+from nets.gate.levels import Stage, share
 from nets.gate.limits import Limits
 from nets.records.cell import Result, Round
 from nets.stats.inference import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
@@ -45,30 +43,40 @@ TIMES: Mapping[str, Callable[[Round], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """A cell's paired test: p of slower and of faster, adjusted over `n_cells` and `n_looks`; the pairs it needs."""
+    """A cell's paired test: p of slower and of faster, to be held against `level`; the pairs it needs.
+
+    In the confirmation both are adjusted over the looks and over `n_cells`.
+    """
 
     slower_p: float
     faster_p: float
-    n_cells: int
-    n_looks: int
+    level: float
     n_needed: int
-
-    def __str__(self) -> str:
-        cells = counted(self.n_cells, "cell")
-        return cells if self.n_looks == 1 else f"{cells} and {self.n_looks} looks"
+    adjusted: str
 
 
-def paired_tests(comparable: Iterable[ComparedCell], limits: Limits) -> dict[str, PairedTest]:
+def paired_tests(comparable: Iterable[ComparedCell], limits: Limits, stage: Stage) -> dict[str, PairedTest]:
     """The paired tests of all cells that have enough sittings to be tested at all, by the cell's id."""
-    comparable = tuple(comparable)
-    n_looks = max((cell.pairing.looks for cell in comparable if cell.pairing is not None), default=1)
     found = {cell.id: d for cell in comparable if len(d := _log_ratios(cell, "total_s")) >= limits.min_pairs}
-    slower = holm([sign_flip(d) for d in found.values()])
-    faster = holm([sign_flip([-x for x in d]) for d in found.values()])
-    n_needed = max(limits.min_pairs, pairs_needed(max(1, len(found)) * n_looks, limits.alpha))
+    shares = [share(stage, len(d)) for d in found.values()]
+    slower, faster = (
+        [min(1.0, sign_flip([sign * x for x in d]) / part) for d, part in zip(found.values(), shares, strict=True)]
+        for sign in (1, -1)
+    )
+    level, adjusted, n_tests = limits.alpha, "", 1
+    if stage == "confirmation":
+        slower, faster = list(holm(slower)), list(holm(faster))
+        level, adjusted = limits.confirm_alpha, f" adjusted over {counted(len(found), 'cell')} and the looks"
+        n_tests = max(1, len(found))
     return {
-        cell: PairedTest(min(1.0, n_looks * slower_p), min(1.0, n_looks * faster_p), len(found), n_looks, n_needed)
-        for cell, slower_p, faster_p in zip(found, slower, faster, strict=True)
+        cell: PairedTest(
+            slower_p=slower_p,
+            faster_p=faster_p,
+            level=level,
+            n_needed=max(limits.min_pairs, pairs_needed(n_tests, level * part)),
+            adjusted=adjusted,
+        )
+        for cell, slower_p, faster_p, part in zip(found, slower, faster, shares, strict=True)
     }
 
 
@@ -92,8 +100,8 @@ def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Findi
         return _too_few(found, shift, cell, test, limits)
     p = test.slower_p if shift.point > 0 else test.faster_p
     status = ratio_status(shift.point, limits.time)
-    because = f"{_counted_pairs(cell)}, sign-flip p = {p:.2g} adjusted over {test}"
-    if status != "ok" and p > limits.alpha:
+    because = f"{_counted_pairs(cell)}, sign-flip p = {p:.2g}{test.adjusted}"
+    if status != "ok" and p > test.level:
         status, because = "not enough data", f"{because}: too noisy to tell, repeat with more rounds"
     return found.with_ratio(shift, limits.time, status=status, p=p, because=because)
 
@@ -103,7 +111,7 @@ def _too_few(found: Finding, shift: Shift, cell: ComparedCell, test: PairedTest 
     n = len(cell.sittings)
     because = f"{_counted_pairs(cell)} {'is' if n == 1 else 'are'} too few"
     if test is not None:
-        because += f" to decide {test}, it takes at least {test.n_needed}"
+        because += f", it takes at least {test.n_needed}"
     elif n == 0:
         because = "no sitting is whole: they name one pairing, but too few of their rounds have the same seeds"
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,13 +30,22 @@ class Versions:
 class Pairing(Record):
     """The same on two runs that were measured in turns.
 
-    `rounds`: how many of a cell's rounds one pair of processes ran, one after the other; together they count once,
-    since what a process is dealt at its start stays with it. `looks`: after how many sittings a cell could stop.
+    `rounds`: how many of a cell's rounds one pair of processes ran at most, one after the other, with seeds in a row;
+    together they count once, since what a process is dealt at its start stays with it. `looks`: at how many numbers of
+    sittings a cell could stop.
     """
 
     id: str = Field(min_length=1, max_length=200)
     rounds: int = Field(ge=1, le=1_000)
     looks: int = Field(ge=1, le=1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The cells that were measured again, in sittings that share no data with the file's other rounds."""
+
+    pairing: Pairing
+    results: tuple[Result, ...]
 
 
 Part = Literal["import", "data", "setup", "soak", "trace"]
@@ -100,7 +109,8 @@ class Run:
     `results`: the cells with a timing; `timings`: pytest-benchmark's own entry of each, without the record;
     `unfinished`: the cells that broke off; `not_run`: (cell, reason) of the others. `side_by_side` and `growth` are the
     records of such benchmarks. `pairing`: the same on two runs that were measured in turns, round by round; None for
-    any other. `ran`: when it was written, as the file says it.
+    any other; `confirmation`: the second measurement of the cells that had changed in the first. `ran`: when it was
+    written, as the file says it.
     """
 
     source: str
@@ -109,6 +119,7 @@ class Run:
     not_run: tuple[tuple[str, str], ...] = ()
     versions: Versions = Versions()
     pairing: Pairing | None = None
+    confirmation: Confirmation | None = None
     timings: tuple[Mapping[str, Any], ...] = ()
     side_by_side: tuple[SideBySide, ...] = ()
     growth: tuple[Growth, ...] = ()
@@ -125,6 +136,15 @@ class Run:
     def why_not_run(self) -> dict[str, str]:
         """Why each cell did not run, by its id."""
         return dict(reversed(self.not_run))
+
+    @property
+    def confirming(self) -> Run | None:
+        """The second measurement as a run of its own; None where there is none."""
+        again = self.confirmation
+        if again is None:
+            return None
+        finished = tuple(result for result in again.results if result.outcome.status != "error")
+        return replace(self, results=finished, unfinished=(), timings=(), pairing=again.pairing, confirmation=None)
 
     def demand_one_record_a_cell(self) -> None:
         """Refuse a run in which several tests measured one cell. Raises Unusable, naming cell and tests."""
@@ -167,6 +187,11 @@ class _NotRun(BaseModel):
     because: Text
 
 
+class _Confirmation(BaseModel):
+    pairing: Pairing
+    cells: list[dict[str, Any]]
+
+
 class _Block(BaseModel):
     """What the recorder writes beside the benchmarks."""
 
@@ -174,6 +199,7 @@ class _Block(BaseModel):
     not_run: list[_NotRun] = []
     harness: Harness | None = None
     pairing: Pairing | None = None
+    confirmation: _Confirmation | None = None
 
 
 class _File(BaseModel):
@@ -237,10 +263,18 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
         not_run=tuple((each.cell, each.because) for each in file.nets.not_run),
         versions=_versions(file.machine_info.nets),
         pairing=file.nets.pairing,
+        confirmation=_confirmation(file.nets.confirmation, source),
         harness=file.nets.harness,
         commit=file.commit_info,
         ran=file.datetime,
     )
+
+
+def _confirmation(block: _Confirmation | None, source: str) -> Confirmation | None:
+    if block is None:
+        return None
+    where = f"{source}: nets.confirmation.cells"
+    return Confirmation(block.pairing, tuple(_result(record, f"{where}.{i}") for i, record in enumerate(block.cells)))
 
 
 def _result(record: object, where: str) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +18,79 @@ from nets.verdicts import depth
 from nets.verdicts.bands import Bands, band_of
 
 
-def merge_runs(sittings: Sequence[Path], pairing: Pairing, bands: Bands | str, into: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Sittings:
+    """The result files of one side, one a sitting, in their order, and how they are paired with the other side's."""
+
+    files: Sequence[Path]
+    pairing: Pairing
+
+
+def merge_runs(sittings: Sittings, bands: Bands | str, into: Path, confirmation: Sittings | None = None) -> None:
     """Write one file with every round of each cell, and what was measured beside them in its first sitting.
 
     All rounds together are compared with their band and judged for depth. A cell that failed or broke off in any
-    sitting has done so. `bands`: the variant's, or why there are none. Raises Unusable for a file that is not nets'.
+    sitting has done so. `bands`: the variant's, or why there are none. `confirmation`: the second measurement of some
+    cells, kept apart. Raises Unusable for a file that is not nets'.
     """
-    contents = [read_content(path) for path in sittings]
-    runs = [parsed_run(content, str(path)) for path, content in zip(sittings, contents, strict=True)]
-    timings: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    records: dict[str, list[Result]] = defaultdict(list)
-    broken: dict[str, list[Result]] = defaultdict(list)
-    for run in runs:
-        for result, timing in zip(run.results, run.timings, strict=True):
-            timings[result.id].append(timing)
-            records[result.id].append(result)
-        for result in run.unfinished:
-            broken[result.id].append(result)
-    whole = contents[0]
-    cells = [cell for cell in timings if cell not in broken]
-    judged = depth.with_depth([merged_result(records[cell], bands) for cell in cells])
-    whole["benchmarks"] = [_benchmark(timings[cell], result) for cell, result in zip(cells, judged, strict=True)]
-    not_run = dict(missing for run in runs for missing in run.not_run)
+    whole = read_content(sittings.files[0])
+    found = _Found.of(sittings.files)
+    cells = [cell for cell in found.timings if cell not in found.broken]
+    judged = depth.with_depth([merged_result(found.records[cell], bands) for cell in cells])
+    whole["benchmarks"] = [_benchmark(found.timings[cell], result) for cell, result in zip(cells, judged, strict=True)]
     whole["nets"] |= {
-        "pairing": pairing.to_json(),
-        "interrupted": any(content["nets"].get("interrupted") for content in contents),
-        "unfinished": [
-            merged_result([*records.get(cell, []), *those], bands).to_json() for cell, those in broken.items()
-        ],
+        "pairing": sittings.pairing.to_json(),
+        "interrupted": found.interrupted,
+        "unfinished": [found.merged(cell, bands).to_json() for cell in found.broken],
         "not_run": [
             {"cell": cell, "because": because}
-            for cell, because in not_run.items()
-            if cell not in records and cell not in broken
+            for cell, because in found.not_run.items()
+            if cell not in found.records and cell not in found.broken
         ],
         "harness": None,
     }
+    if confirmation is not None:
+        again = _Found.of(confirmation.files)
+        whole["nets"]["interrupted"] |= again.interrupted
+        whole["nets"]["confirmation"] = {
+            "pairing": confirmation.pairing.to_json(),
+            "cells": [again.merged(cell, bands).to_json() for cell in dict.fromkeys([*again.records, *again.broken])],
+        }
     durable.write(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the files of several sittings hold, by cell; `broken`: the records of those that broke off."""
+
+    timings: dict[str, list[Mapping[str, Any]]]
+    records: dict[str, list[Result]]
+    broken: dict[str, list[Result]]
+    not_run: dict[str, str]
+    interrupted: bool
+
+    @classmethod
+    def of(cls, files: Sequence[Path]) -> _Found:
+        contents = [read_content(path) for path in files]
+        runs = [parsed_run(content, str(path)) for path, content in zip(files, contents, strict=True)]
+        found = cls(
+            timings=defaultdict(list),
+            records=defaultdict(list),
+            broken=defaultdict(list),
+            not_run=dict(missing for run in runs for missing in run.not_run),
+            interrupted=any(content["nets"].get("interrupted") for content in contents),
+        )
+        for run in runs:
+            for result, timing in zip(run.results, run.timings, strict=True):
+                found.timings[result.id].append(timing)
+                found.records[result.id].append(result)
+            for result in run.unfinished:
+                found.broken[result.id].append(result)
+        return found
+
+    def merged(self, cell: str, bands: Bands | str) -> Result:
+        """One record of all sittings of a cell, also of one that broke off."""
+        return merged_result([*self.records.get(cell, []), *self.broken.get(cell, [])], bands)
 
 
 def merged_result(results: Sequence[Result], bands: Bands | str) -> Result:
