@@ -1,6 +1,6 @@
 """What `nets ab` catches, live: A/A runs, and runs whose head does extra work of known size in every training step.
 
-    python studies/ab_power.py --slowdowns 0 0.05 0.10 --runs 30 --file studies/data/ab-power.jsonl
+    python studies/ab_power.py --slowdowns 0 0.05 0.10 --runs 30 --file studies/data/ab-live.jsonl
 
 The extra work spins for the given share of the time that each step took; evaluation is not slowed. It goes on where it
 was stopped, and adds a line a run; `studies.ab_error_rates` reads them. Nothing else may run on its cores meanwhile.
@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -41,12 +44,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=30, help="of each slowdown")
     parser.add_argument("--cells", default="digits-snn500,digits-lenet5")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--file", type=Path, default=Path("studies/data/ab-power.jsonl"))
+    parser.add_argument("--file", type=Path, default=Path("studies/data/ab-live.jsonl"))
     asked = parser.parse_args()
     path: Path = asked.file.absolute()
     with tempfile.TemporaryDirectory(prefix="nets-ab-power-") as folder:
         clone = Path(folder) / "clone"
         _git(REPOSITORY, "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(clone))
+        commit = _git(clone, "rev-parse", "HEAD")
         planted = {share: _planted(clone, share) for share in asked.slowdowns}
         for n in range(asked.runs):
             for share in asked.slowdowns:
@@ -55,8 +59,8 @@ def main() -> None:
                     continue
                 run = _run(clone, planted[share], asked.cells, asked.device, Path(folder) / "out")
                 with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"slowdown": share, **run}) + "\n")
-                told = ", ".join(f"{c['cell']} {c['status']} {c['effect']}" for c in run["cells"])
+                    file.write(json.dumps({"slowdown": share, "commit": commit[:12], **run}) + "\n")
+                told = ", ".join(f"{c['cell']} {c['status']} {c['effect']:+.1%}" for c in run["cells"])
                 print(f"{share:g} {n + 1}/{asked.runs}: exit {run['exit']}: {told}", flush=True)
 
 
@@ -77,44 +81,70 @@ def _planted(clone: Path, share: float) -> str:
 
 
 def _run(clone: Path, head: str, cells: str, device: str, out: Path) -> dict[str, Any]:
-    """One `nets ab` of the clone's HEAD against `head`: exit code, and each cell's rounds and what the gate says."""
+    """One `nets ab` of the clone's HEAD against `head`: exit code, and each cell's sittings and what the gate says."""
     command = [sys.executable, "-m", "nets", "ab", "HEAD", head, "--cells", cells, "--device", device]
     report = out.with_name("gate.json")
     report.unlink(missing_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
-    done = subprocess.run(
-        [*command, "--out", str(out), "--json", str(report)], cwd=clone, env=environment, capture_output=True
-    )
+    started = time.monotonic()
+    # hypothesis's plug-in, which is here for the tests alone, takes a second at each side's end
+    options = ("--out", str(out), "--json", str(report), "--", "-p", "no:hypothesispytest")
+    done = subprocess.run([*command, *options], cwd=clone, env=environment, capture_output=True)
+    wall_s = time.monotonic() - started
     if not report.is_file():
         raise SystemExit(done.stderr.decode())
     findings = [f for f in json.loads(report.read_bytes())["findings"] if f["metric"] == "total_s"]
     sides = {name: json.loads((out / f"{name}.json").read_bytes()) for name in ("base", "head")}
-    seconds = {
-        name: {
-            b["params"]["cell"]: [round(r["train_s"] + r["eval_s"], 5) for r in b["extra_info"]["rounds"]]
-            for b in side["benchmarks"]
-        }
-        for name, side in sides.items()
-    }
     of_machine = sides["base"]["machine_info"]
+    first = sides["base"]["benchmarks"][0]["extra_info"]
+    n_rounds = sides["base"]["nets"]["pairing"]["rounds"]
+    stages = {
+        "screen": [[b["extra_info"] for b in side["benchmarks"]] for side in sides.values()],
+        "confirmation": [side["nets"].get("confirmation", {}).get("cells", []) for side in sides.values()],
+    }
     return {
         "exit": done.returncode,
-        "device": sides["base"]["benchmarks"][0]["extra_info"]["device"]["name"],
+        "wall_s": round(wall_s, 1),
+        "device": first["device"]["name"],
         "torch": of_machine["nets"]["versions"]["torch"],
-        "cores": sides["base"]["benchmarks"][0]["extra_info"]["where"]["n_cores"],
-        "rounds_a_sitting": sides["base"]["nets"]["pairing"]["rounds"],
+        "cores": first["where"]["n_cores"],
         "cells": [
             {
                 "cell": f["cell"],
                 "status": f["status"],
                 "effect": f["effect"],
                 "p": f["p"],
-                "base_s": seconds["base"][f["cell"]],
-                "head_s": seconds["head"][f["cell"]],
+                "round_s": [_round_s(side, f["cell"]) for side in stages["screen"]],
+                **{stage: _sittings(*both, f["cell"], n_rounds) for stage, both in stages.items()},
             }
             for f in findings
         ],
     }
+
+
+def _sittings(base: list[Any], head: list[Any], cell: str, n_rounds: int) -> list[float]:
+    """The logarithm of head over base of each sitting's middle pair, of the records of one stage."""
+    seconds = [_seconds(side, cell) for side in (base, head)]
+    first = min(seconds[0], default=0)
+    found: dict[int, list[float]] = {}
+    for seed in seconds[0].keys() & seconds[1].keys():
+        found.setdefault((seed - first) // n_rounds, []).append(math.log(seconds[1][seed] / seconds[0][seed]))
+    return [round(median(pairs), 6) for _, pairs in sorted(found.items())]
+
+
+def _seconds(side: list[Any], cell: str) -> dict[int, float]:
+    """Seed -> seconds of the rounds of a cell."""
+    return {
+        round_["seed"]: round_["train_s"] + round_["eval_s"]
+        for record in side
+        if f"{record['cell']['dataset']}-{record['cell']['model']}" == cell
+        for round_ in record["rounds"]
+    }
+
+
+def _round_s(side: list[Any], cell: str) -> float:
+    """The middle of the rounds' seconds."""
+    return round(median(_seconds(side, cell).values()), 4)
 
 
 def _git(folder: Path, *arguments: str) -> str:

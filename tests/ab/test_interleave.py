@@ -121,9 +121,11 @@ class Repository:
                 stop.is_made |= base.at is not None and base.at.n_done == stop_after
 
             base.answer = stopping  # type: ignore[method-assign]
-        sitting = Sitting(base, head, N_ROUNDS, stop)
+        sitting = Sitting(base, head, N_ROUNDS, stop, head_first)
         try:
-            sitting.run(sitting.collect(), alone=True, head_first=head_first)
+            sitting.begin(sitting.collect(), alone=True)
+            sitting.take_turns()
+            sitting.end()
         finally:
             base.kill()
             head.kill()

@@ -75,12 +75,15 @@ def test_two_commits(repository: Path) -> None:
     """
     commit({name: text.replace("('a',)", "('a', 'b')") for name, text in without_torch(0.01).items()})
     commit(without_torch(0.05))
-    options = ("--cells", "a,b", "--max-rounds", "12", "--restart-every", "2", "--looks", "2")
+    options = ("--cells", "a,b", "--restart-every", "2")
     done = ran("HEAD~1", "HEAD", *options, "--markdown", "x.md", "--json", "x.json")
     assert done.exit_code == 1, done.output
     sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
-    pairing = sides[0]["nets"]["pairing"]
-    assert (pairing, pairing["rounds"], pairing["looks"]) == (sides[1]["nets"]["pairing"], 2, 1)
+    pairing, again = sides[0]["nets"]["pairing"], [side["nets"]["confirmation"] for side in sides]
+    assert (pairing, pairing["rounds"]) == (sides[1]["nets"]["pairing"], 2)
+    assert again[0]["pairing"] == again[1]["pairing"] != pairing
+    assert [[cell["cell"]["model"] for cell in side["cells"]] for side in again] == [["lenet5"]] * 2
+    assert all(round_["seed"] >= 96 for side in again for cell in side["cells"] for round_ in cell["rounds"])
     assert [side["commit_info"]["id"] for side in sides] == git("rev-parse", "HEAD~1", "HEAD").split()
     seeds = [[r["seed"] for r in side["benchmarks"][0]["extra_info"]["rounds"]] for side in sides]
     assert seeds == [list(range(12))] * 2
@@ -89,11 +92,13 @@ def test_two_commits(repository: Path) -> None:
     total = found["mnist-lenet5", "total_s"]
     assert total["status"] == "regressed"
     assert total["effect"] > 1
-    assert "6 sittings" in total["because"]
+    assert "confirmed by a second measurement, of other data: 7 sittings" in total["because"]
+    assert "the first measurement: +" in total["because"]
     assert found["mnist-cnn3l", "cell"]["status"] == "missing"
     assert "head doesn't know b\n" in done.output
     assert "regressed" in Path("x.md").read_text()
-    assert "a after 6 sittings: +" in done.output
+    assert "sitting 6: a +" in done.output
+    assert ": slower\n" in done.output
     nothing_left(repository)
 
 
@@ -106,8 +111,8 @@ def test_a_subfolder_against_the_working_tree(repository: Path, monkeypatch: pyt
     commit({f"sub/{name}": text for name, text in files.items()})
     monkeypatch.chdir("sub")
     Path("benchmarks/test_cells.py").write_text(without_torch(0.05)["benchmarks/test_cells.py"])
-    done = ran("HEAD", ".", "--max-rounds", "5", "--restart-every", "1", "--looks", "1")
-    assert "a after 5 sittings: +" in done.output, done.output
+    done = ran("HEAD", ".", "--max-sittings", "7", "--restart-every", "1")
+    assert "confirmation, sitting 7: a +" in done.output, done.output
     assert done.exit_code == 1
     nothing_left(repository)
 
@@ -182,7 +187,7 @@ def test_finished_sittings_are_kept(repository: Path, signals: list[signal.Signa
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert any("sitting 1 of" in line for line in process.stdout)
+        assert any("sitting 1:" in line for line in process.stdout)
         while not (sides := psutil.Process(process.pid).children()):
             time.sleep(0.01)
         process.send_signal(signals[0])
@@ -263,7 +268,8 @@ def test_refused_options(repository: Path) -> None:
     assert "nosuch/x.md: the folder nosuch does not exist" in refused("HEAD", "HEAD", "--markdown", "nosuch/x.md")
     assert "would be written over" in refused("HEAD", "HEAD", "--json", "nets-ab/base.json")
     assert "--allow speed: unknown" in refused("HEAD", "HEAD", "--allow", "speed")
-    assert "5 starts of both sides can't decide one cell" in refused("HEAD", "HEAD", "--max-rounds", "17")
+    assert "6 sittings can't decide one cell: it takes at least 7" in refused("HEAD", "HEAD", "--max-sittings", "6")
+    assert "at most 1,000 rounds" in refused("HEAD", "HEAD", "--max-sittings", "101", "--restart-every", "10")
     nothing_left(repository)
 
 

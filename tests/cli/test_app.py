@@ -88,7 +88,7 @@ def test_bands_refuses(tmp_path: Path, arguments: list[str], message: str) -> No
     ("arguments", "status", "said"),
     [
         (["gate", "a.json"], 2, "Missing argument"),
-        (["ab", "main", "HEAD", "--max-rounds", "0"], 2, "Invalid value for '--max-rounds'"),
+        (["ab", "main", "HEAD", "--max-sittings", "0"], 2, "Invalid value for '--max-sittings'"),
         (["history", "--nosuch"], 2, "No such option: --nosuch"),
         (["depth"], 2, "Missing argument"),
         (["gate", "a.json", "b.json"], 2, "nets gate: a.json: No such file"),

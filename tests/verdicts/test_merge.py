@@ -12,7 +12,7 @@ from nets.errors import Unusable
 from nets.records.cell import Accuracy, Cpu, Outcome, Result
 from nets.records.run import Pairing
 from nets.verdicts.bands import Bands
-from nets.verdicts.merge import merge_runs, merged_result
+from nets.verdicts.merge import Sittings, merge_runs, merged_result
 from tests.support.records import one_round, record
 
 PAIRING = Pairing(id="x", rounds=2, looks=3)
@@ -46,7 +46,7 @@ def write(path: Path, *results: Result, unfinished: tuple[Result, ...] = (), **b
 def test_rounds_and_timings(tmp_path: Path) -> None:
     """Rounds and pytest-benchmark's data follow each other; its figures are of all; the pairing stands in the file."""
     files = [write(tmp_path / str(k), sitting(2 * k, 0.9, 0.8), interrupted=k == 1) for k in range(3)]
-    merge_runs(files, PAIRING, NONE, tmp_path / "all.json")
+    merge_runs(Sittings(files, PAIRING), NONE, tmp_path / "all.json")
     content = json.loads((tmp_path / "all.json").read_bytes())
     (benchmark,) = content["benchmarks"]
     assert [round_["seed"] for round_ in benchmark["extra_info"]["rounds"]] == list(range(6))
@@ -94,7 +94,7 @@ def test_a_cell_that_broke_off(tmp_path: Path) -> None:
         write(tmp_path / "0", sitting(0, 0.9, 0.9), record(model="cnn3l")),
         write(tmp_path / "1", unfinished=(broken,), not_run=[{"cell": "mnist-cnn3l", "because": "decided"}]),
     ]
-    merge_runs(files, PAIRING, NONE, tmp_path / "all.json")
+    merge_runs(Sittings(files, PAIRING), NONE, tmp_path / "all.json")
     content = json.loads((tmp_path / "all.json").read_bytes())
     assert [benchmark["extra_info"]["cell"]["model"] for benchmark in content["benchmarks"]] == ["cnn3l"]
     (unfinished,) = content["nets"]["unfinished"]
@@ -108,4 +108,4 @@ def test_not_ours(tmp_path: Path, text: str) -> None:
     """A side whose file is not one of nets is refused by name."""
     (tmp_path / "0").write_text(text)
     with pytest.raises(Unusable, match="0: "):
-        merge_runs([tmp_path / "0"], PAIRING, NONE, tmp_path / "all.json")
+        merge_runs(Sittings([tmp_path / "0"], PAIRING), NONE, tmp_path / "all.json")

@@ -231,13 +231,27 @@ class Child:
 
 
 def _kill_session(leader: int) -> None:
-    """Kill all processes of a session, in whatever process group they are; one that left it is not found."""
+    """Kill all processes of a session, in whatever process group they are, and wait until none of them runs.
+
+    One that left the session is not found.
+    """
     killed: set[int] = set()
     while found := {pid for pid in psutil.pids() if _session(pid) == leader} - killed:
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         killed |= found
+    deadline = time.monotonic() + INTERRUPT_TIMEOUT_S
+    while any(map(_runs, killed)) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _runs(pid: int) -> bool:
+    """Whether it is more than an entry that waits for its parent to notice."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _session(pid: int) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,7 +65,8 @@ class _Measurement:
 
     def run(self) -> None:
         """Run the screen, and the confirmation of what it has found."""
-        screen = self._stage("screen", {side.name: self._settings.cells for side in self._sides}, SCREEN_S_SHARE)
+        cells = {side.name: self._settings.cells for side in self._sides}
+        screen = self._stage("screen", cells, None, SCREEN_S_SHARE)
         self._sit(screen)
         if not screen.files:
             raise Unusable("no sitting was finished by both sides, and nothing is written")
@@ -75,15 +75,19 @@ class _Measurement:
         if not changed or self._stop.is_made:
             return
         self._reporter.say(f"measured again, before anything is said of it: {', '.join(changed)}")
-        self._sit(self._stage("confirmation", dict.fromkeys((side.name for side in self._sides), changed), 1.0))
+        tests = frozenset(screen.tests[cell] for cell in changed if cell in screen.tests)
+        self._sit(self._stage("confirmation", screen.cells, tests, 1.0))
 
-    def _stage(self, stage: Stage, cells: Mapping[str, tuple[str, ...]], share: float) -> SittingSeries:
+    def _stage(
+        self, stage: Stage, cells: Mapping[str, tuple[str, ...]], only: frozenset[str] | None, share: float
+    ) -> SittingSeries:
         first = sum(each.settings.max_sittings for each in self._stages)
         made = SittingSeries(
             stage=stage,
             sides=self._sides,
             cells=cells,
-            settings=replace(self._settings, cells=next(iter(cells.values()))),
+            only=only,
+            settings=self._settings,
             stop=self._stop,
             reporter=self._reporter,
             folder=self._folder,

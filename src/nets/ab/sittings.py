@@ -11,7 +11,7 @@ from statistics import fmean
 from nets.ab.child import INTERRUPT_TIMEOUT_S, CellsRefused, Child, ChildSpec, accepts_option
 from nets.ab.interleave import Sitting, StopRequest
 from nets.ab.looks import Plan, Verdict, plan
-from nets.errors import Unusable
+from nets.errors import Unusable, counted
 from nets.gate.levels import Stage
 from nets.gate.limits import Limits
 from nets.records.run import Run, read_run
@@ -86,14 +86,16 @@ class Reporter:
 class SittingSeries:
     """The sittings of one stage so far, and the tests whose cells are not decided yet.
 
-    `first`: the number of the first sitting, which decides on its seeds and the names of its files. `deadline`: by
+    `cells`: by side, those that are named to its pytest, none for all; `only`: the tests that are measured, None for
+    all. `first`: the number of the first sitting, which decides on its seeds and the names of its files. `deadline`: by
     time.monotonic(). `written`: called after each sitting. `files`: those of base and head of each that both have
-    finished. `is_out_of_time`: whether it ended by the deadline.
+    finished; `tests`: the test of each cell in them. `is_out_of_time`: whether it ended by the deadline.
     """
 
     stage: Stage
     sides: tuple[ChildSpec, ChildSpec]
     cells: Mapping[str, tuple[str, ...]]
+    only: frozenset[str] | None
     settings: AbSettings
     stop: StopRequest
     reporter: Reporter
@@ -102,6 +104,7 @@ class SittingSeries:
     deadline: float
     written: Callable[[], None]
     files: list[tuple[Path, Path]] = field(default_factory=list)
+    tests: dict[str, str] = field(default_factory=dict)
     undecided: list[str] = field(default_factory=list)
     is_out_of_time: bool = False
     _plan: Plan | None = None
@@ -140,6 +143,8 @@ class SittingSeries:
             if self._plan is None:
                 self._plan = plan(self.stage, len(common), self.settings.max_sittings, self.settings.limits)
                 self.undecided = list(common)
+                at = ", ".join(map(str, self._plan.looks[:4]))
+                self.reporter.say(f"{self.stage} of {counted(len(common), 'cell')}; looks after {at} ... sittings")
             if self._ending is not None and self._ending.is_on_gpu:
                 self._finish()
             tests = [test for test in common if test in self.undecided]
@@ -180,7 +185,7 @@ class SittingSeries:
                 child.kill()
             raise
         self._current = sitting
-        return sitting, common
+        return sitting, tuple(test for test in common if self.only is None or test in self.only)
 
     def _drop_unknown_cells(self) -> bool:
         """Give each side only the named cells that it knows; False if one knows none, or a cell is known to none.
@@ -225,8 +230,8 @@ class SittingSeries:
         self._ending = None
         self._n_ended += 1
         self._keep(sitting)
-        self.reporter.sitting(list(self._so_far(sitting)), self._progress(self._n_ended, None, 0))
         self.written()
+        self.reporter.sitting(list(self._so_far(sitting)), self._progress(self._n_ended, None, 0))
 
     def _interrupt(self) -> None:
         """Have all children end now, and keep what their files hold."""
@@ -252,6 +257,9 @@ class SittingSeries:
             return
         base, head = (_run_with_one_test_a_cell(path) for path in files)
         self.files.append(files)
+        self.tests |= {
+            result.id: str(timing.get("fullname")) for result, timing in zip(base.results, base.timings, strict=True)
+        }
         of_head = {result.id: result for result in head.results}
         for result in base.results:
             if result.id in of_head:
