@@ -115,7 +115,7 @@ def _run(clone: Path, head: str, cells: str, device: str, out: Path) -> dict[str
                 "effect": f["effect"],
                 "p": f["p"],
                 "round_s": [_round_s(side, f["cell"]) for side in stages["screen"]],
-                **{stage: _sittings(*both, f["cell"], n_rounds) for stage, both in stages.items()},
+                **{stage: _sittings(both[0], both[1], f["cell"], n_rounds) for stage, both in stages.items()},
             }
             for f in findings
         ],
