@@ -1,8 +1,8 @@
-"""How often `nets ab` errs, and what it catches.
+"""How often `nets ab` errs, what it catches, and what that costs.
 
 `python -m studies.ab_error_rates FILE` prints the tables of docs/gate.md. FILE is what studies/ab_power.py wrote: live
 runs, by the slowdown that was planted. From the sittings of those without one, noise is drawn anew for as many
-comparisons as one likes.
+comparisons as one likes; each is decided by the command's own plans, with its defaults.
 """
 
 from __future__ import annotations
@@ -13,65 +13,76 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, pstdev
-from typing import Any, Literal
+from statistics import fmean, median, pstdev
+from typing import Any
 
 from nets.ab.looks import Plan, Verdict, plan
+from nets.errors import Exit
 from nets.gate.limits import Limits
 from nets.stats.inference import rate_interval
 
-N_COMPARISONS = 2_000
+N_COMPARISONS = 5_000
 N_DRAWS = 200
 NOISES = (0.005, 0.01, 0.02, 0.05, 0.10)
-SITTINGS = (6, 8, 12, 16, 24)
+EFFECTS = (0.0, 0.05, 0.10)
 LIMITS = (0.02, 0.03, 0.05)
-MAX_SITTINGS, N_LOOKS = 12, 3  # the command's defaults
+MAX_SITTINGS = 48  # the command's default
 Draw = Callable[[random.Random], float]
 
 
-def outcome(made: Plan, log_ratios: Sequence[float]) -> Verdict:
-    """What a cell with these sittings comes to, stopped at the first look that is enough."""
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a comparison came to, and how many sittings each stage took; none for a confirmation that was not needed."""
+
+    exit_code: int
+    n_screen: int
+    n_confirmation: int
+
+
+def outcome(made: Plan, log_ratios: Sequence[float]) -> tuple[Verdict, int]:
+    """What a cell with these sittings comes to, stopped at the first look that is enough, and after how many."""
     for n in made.looks:
         verdict = made.verdict(log_ratios[:n])[0]
         if verdict != "open":
             break
-    return verdict
+    return verdict, n
 
 
-def false_alarms(made: Plan, draw: Draw, n_comparisons: int, seed: int = 0) -> Counter[Verdict]:
-    """The outcomes of comparisons of a thing with itself, each sitting's noise drawn by `draw`."""
+def compared(rng: random.Random, draw: Draw, slowdowns: Sequence[float], limits: Limits) -> End:
+    """One comparison of cells that are truly so much slower, a fraction each; every sitting's noise is drawn."""
+
+    def sittings(slowdown: float) -> list[float]:
+        return [draw(rng) + math.log1p(slowdown) for _ in range(MAX_SITTINGS)]
+
+    screen = plan("screen", len(slowdowns), MAX_SITTINGS, limits)
+    found = [outcome(screen, sittings(slowdown)) for slowdown in slowdowns]
+    verdicts = [verdict for verdict, _ in found]
+    changed = [i for i, verdict in enumerate(verdicts) if verdict in ("slower", "faster")]
+    again = []
+    if changed:
+        confirmation = plan("confirmation", len(changed), MAX_SITTINGS, limits)
+        again = [outcome(confirmation, sittings(slowdowns[i])) for i in changed]
+    confirmed = [second for i, (second, _) in zip(changed, again, strict=True) if second == verdicts[i]]
+    is_open = "open" in verdicts or any(second == "open" for second, _ in again)
+    code = Exit.REGRESSED if "slower" in confirmed else Exit.CANT_TELL if is_open else Exit.FINE
+    return End(code, max(n for _, n in found), max((n for _, n in again), default=0))
+
+
+def ends(draw: Draw, slowdowns: Sequence[float], limits: Limits, n: int, seed: int = 0) -> list[End]:
+    """`n` such comparisons."""
     rng = random.Random(seed)
-    return Counter(outcome(made, [draw(rng) for _ in range(made.looks[-1])]) for _ in range(n_comparisons))
+    return [compared(rng, draw, slowdowns, limits) for _ in range(n)]
 
 
-def told(made: Plan, log_ratios: Sequence[float]) -> Verdict | Literal["ok", "not enough data"]:
-    """What the gate says of such a cell in the end."""
-    verdict = outcome(made, log_ratios)
-    if verdict != "open":
-        return verdict
-    is_beyond = abs(made.verdict(log_ratios)[1].point) > math.log1p(made.limits.time)
-    return "not enough data" if is_beyond else "ok"
-
-
-def smallest_caught(noise: Sequence[float], n_sittings: int, limits: Limits, seed: int = 0) -> float | None:
-    """The smallest slowdown, a fraction, that `n_sittings` of this noise show in 95 % of draws; None above 100 %."""
-    made = Plan(tuple(range(n_sittings - N_LOOKS + 1, n_sittings + 1)), 1, limits)  # the last of so many looks
-    rng = random.Random(seed)
-    least = sorted(
-        _least_caught(made, [rng.choice(noise) * rng.choice((-1, 1)) for _ in range(n_sittings)])
-        for _ in range(N_DRAWS)
-    )
-    found = least[math.ceil(0.95 * N_DRAWS) - 1]
-    return None if found >= math.log(2) else math.expm1(found)
-
-
-def _least_caught(made: Plan, noise: Sequence[float]) -> float:
-    """By halving: a larger slowdown is caught wherever a smaller one is."""
-    low, high = 0.0, math.log(2)
-    while high - low > 1e-4:
+def smallest_caught(draw: Draw, limits: Limits) -> float:
+    """The smallest slowdown, a fraction, that ends in exit 1 in 95 % of draws, by halving; 1 where none below does."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-3:
         middle = (low + high) / 2
-        if made.verdict([x + middle for x in noise])[0] == "slower":
+        caught = sum(end.exit_code == Exit.REGRESSED for end in ends(draw, [middle], limits, N_DRAWS))
+        if caught >= 0.95 * N_DRAWS:
             high = middle
         else:
             low = middle
@@ -87,63 +98,69 @@ def rate(k: int, n: int) -> str:
 def tables(path: Path) -> Iterator[str]:
     """The page's tables, line by line."""
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    cells = [
-        (run["slowdown"], {**cell, "rounds_a_sitting": run["rounds_a_sitting"]})
-        for run in runs
-        for cell in run["cells"]
-    ]
-    yield "| planted | exit 1 | time regressed | improved | not enough data | ok | sittings, mean | effect, median |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for slowdown in sorted({slowdown for slowdown, _ in cells}):
-        exits = [run["exit"] for run in runs if run["slowdown"] == slowdown]
-        these = [cell for share, cell in cells if share == slowdown]
-        found = Counter(cell["status"] for cell in these)
-        shown = [rate(found[status], len(these)) for status in ("regressed", "improved")]
-        counts = [str(found[status]) for status in ("not enough data", "ok")]
-        n_sittings = sum(len(_sittings(cell)) for cell in these) / len(these)
-        effect = 100 * median(cell["effect"] for cell in these)
-        figures = [rate(exits.count(1), len(exits)), *shown, *counts, f"{n_sittings:.1f}", f"{effect:+.1f} %"]
-        yield f"| {100 * slowdown:g} % | {' | '.join(figures)} |"
-    noise = [ratio for slowdown, cell in cells if slowdown == 0 for ratio in _sittings(cell)]
-    limits = Limits()
-    yield from ("", "| noise of a sitting | one of so many cells | slower | faster | open |", "|---|---|---|---|---|")
+    yield from _live(runs)
+    noise = [ratio for run in runs if run["slowdown"] == 0 for cell in run["cells"] for ratio in cell["screen"]]
+    recorded = f"recorded, {100 * pstdev(noise):.1f} %"
     draws: dict[str, Draw] = {f"normal, {100 * sd:g} %": _normal(sd) for sd in NOISES}
-    draws[f"recorded, {100 * pstdev(noise):.1f} %"] = lambda rng: rng.choice(noise) * rng.choice((-1, 1))
-    for name, draw in draws.items():
-        for n_cells in (1, 10):
-            found = false_alarms(plan(n_cells, MAX_SITTINGS, N_LOOKS, limits), draw, N_COMPARISONS)
-            shown = [rate(found[verdict], N_COMPARISONS) for verdict in ("slower", "faster", "open")]
-            yield f"| {name} | {n_cells} | {' | '.join(shown)} |"
-    rng = random.Random(0)
-    yield from ("", "| limit | slower | faster | not enough data |", "|---|---|---|---|")
-    for limit in LIMITS:
-        made, draw = plan(1, MAX_SITTINGS, N_LOOKS, Limits(time=limit)), draws[f"recorded, {100 * pstdev(noise):.1f} %"]
-        ends = Counter(told(made, [draw(rng) for _ in range(MAX_SITTINGS)]) for _ in range(N_COMPARISONS))
-        shown = [rate(ends[end], N_COMPARISONS) for end in ("slower", "faster", "not enough data")]
-        yield f"| {100 * limit:g} % | {' | '.join(shown)} |"
-    spread = pstdev(noise)
+    draws[recorded] = _one_of(noise)
     yield from (
         "",
-        f"| noise of a sitting | {' | '.join(f'{n} sittings' for n in SITTINGS)} |",
-        "|---" * (len(SITTINGS) + 1) + "|",
+        "| noise of a sitting | cells | slower by | exit 1 | exit 3, not enough data | sittings, mean |",
+        "|---|---|---|---|---|---|",
     )
-    for sd in (*NOISES, spread):
-        scaled = [x * sd / spread for x in noise]
-        found_at = [smallest_caught(scaled, n, limits) for n in SITTINGS]
-        shown = ["–" if least is None else f"{100 * least:.1f} %" for least in found_at]
-        yield f"| {100 * sd:.1f} %{' as recorded' if sd == spread else ''} | {' | '.join(shown)} |"
+    for n_cells in (1, 10):
+        for name, draw in draws.items():
+            for effect in EFFECTS:
+                found = ends(draw, [effect, *[0.0] * (n_cells - 1)], Limits(), N_COMPARISONS)
+                yield f"| {name} | {n_cells} | {100 * effect:g} % | {_rates(found)} |"
+    yield from ("", "| limit | exit 1 | exit 3, not enough data | sittings, mean |", "|---|---|---|---|")
+    for limit in LIMITS:
+        yield f"| {100 * limit:g} % | {_rates(ends(draws[recorded], [0.0], Limits(time=limit), N_COMPARISONS))} |"
+    yield from ("", "| noise of a sitting | caught in 95 % |", "|---|---|")
+    for name, draw in draws.items():
+        yield f"| {name} | {100 * smallest_caught(draw, Limits()):.1f} % |"
 
 
-def _sittings(cell: dict[str, Any]) -> list[float]:
-    """The logarithm of head over base of each sitting's middle pair."""
-    n = cell["rounds_a_sitting"]
-    pairs = [math.log(head / base) for base, head in zip(cell["base_s"], cell["head_s"], strict=False)]
-    return [median(pairs[i : i + n]) for i in range(0, len(pairs), n)]
+def _live(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield (
+        "| planted | exit 1 | exit 3, not enough data | exit 0 | the screen alone: slower | sittings, mean | "
+        "effect confirmed, median | minutes, median |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for slowdown in sorted({run["slowdown"] for run in runs}):
+        these = [run for run in runs if run["slowdown"] == slowdown]
+        exits = Counter(run["exit"] for run in these)
+        cells = [cell for run in these for cell in run["cells"]]
+        first = sum(bool(cell["confirmation"]) and median(cell["screen"]) > 0 for cell in cells)
+        sittings = [fmean(len(cell[stage]) for cell in cells) for stage in ("screen", "confirmation")]
+        effects = [cell["effect"] for cell in cells if cell["status"] == "regressed"]
+        figures = [
+            *(rate(exits[code], len(these)) for code in (1, 3)),
+            str(exits[0]),
+            rate(first, len(cells)),
+            f"{sittings[0]:.1f} + {sittings[1]:.1f}",
+            f"{100 * median(effects):+.1f} %" if effects else "–",
+            f"{median(run['wall_s'] for run in these) / 60:.1f}",
+        ]
+        yield f"| {100 * slowdown:g} % | {' | '.join(figures)} |"
+
+
+def _rates(found: Sequence[End]) -> str:
+    codes = Counter(end.exit_code for end in found)
+    shown = [rate(codes[code], len(found)) for code in (Exit.REGRESSED, Exit.CANT_TELL)]
+    n_screen, n_confirmation = (fmean(getattr(end, name) for end in found) for name in ("n_screen", "n_confirmation"))
+    return f"{' | '.join(shown)} | {n_screen:.1f} + {n_confirmation:.1f}"
 
 
 def _normal(sd: float) -> Draw:
     return lambda rng: rng.gauss(0, sd)
 
 
+def _one_of(noise: Sequence[float]) -> Draw:
+    """Recorded noise, either way round: base and head are the same, so either is as likely."""
+    return lambda rng: rng.choice(noise) * rng.choice((-1, 1))
+
+
 if __name__ == "__main__":
-    print("\n".join(tables(Path(sys.argv[1]))))
+    for line in tables(Path(sys.argv[1])):
+        print(line, flush=True)

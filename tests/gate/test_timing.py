@@ -8,12 +8,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from nets.gate.confirmation import to_confirm
 from nets.gate.findings import Finding, Status
+from nets.gate.limits import Limits
 from nets.records.cell import Accuracy
 from nets.records.run import Pairing
 from nets.stats.inference import holm, sign_flip
 from tests.support.gating import (
     PAIRING,
+    in_turns,
     judged,
     paired,
     run,
@@ -62,7 +65,7 @@ def noisy(seed: int, n: int, factor: float, noise: float = 0.005) -> tuple[list[
     return base, head
 
 
-@pytest.mark.parametrize(("n", "n_cells"), [(5, 1), (7, 6), (10, 10)])
+@pytest.mark.parametrize(("n", "n_cells"), [(7, 1), (10, 4), (14, 10)])
 def test_a_small_regression_among_cells(n: int, n_cells: int) -> None:
     """Pairs find 5 % under a drift of 30 % that hides it from unpaired files, among as many cells as can be decided."""
     sides = [noisy(i, n, 1.05 if i == 0 else 1.0) for i in range(n_cells)]
@@ -71,7 +74,7 @@ def test_a_small_regression_among_cells(n: int, n_cells: int) -> None:
     totals = {finding.cell: finding for finding in found.findings if finding.metric == "total_s"}
     assert totals["mnist-m0"].status == "regressed"
     assert totals["mnist-m0"].effect == pytest.approx(0.05, abs=0.02)
-    assert f"{n} pairs" in str(totals["mnist-m0"].because)
+    assert f"confirmed by a second measurement, of other data: {n} pairs" in str(totals["mnist-m0"].because)
     assert {finding.status for cell, finding in totals.items() if cell != "mnist-m0"} <= {"ok"}
     assert judged(run(*base), run(*head)).exit_code == 0
 
@@ -80,19 +83,27 @@ def test_a_small_improvement() -> None:
     """Pairs find 5 % less time as well, and its p is that of the faster side."""
     base, head = noisy(1, 7, 1 / 1.05)
     finding = the(paired([timed(base)], [timed(head)]), "total_s")
-    assert (finding.status, finding.p) == ("improved", 2**-7)
+    assert (finding.status, finding.p) == ("improved", 2**-6)  # half of the level is the first look's
 
 
-@pytest.mark.parametrize(("n", "n_cells"), [(4, 1), (5, 2), (6, 4)])
-def test_too_few_pairs(n: int, n_cells: int) -> None:
+@pytest.mark.parametrize("n", [4, 5])
+def test_too_few_pairs(n: int) -> None:
     """Where no difference could be significant the answer is not enough data, with the number that it takes."""
-    base = [timed([2.0] * n, model=f"m{i}") for i in range(n_cells)]
+    base = [timed([2.0] * n)]
     found = paired(base, base)
     assert {finding.status for finding in found.findings if finding.metric == "total_s"} == {"not enough data"}
     assert found.exit_code == 3
     assert "at least" in str(found.with_status("not enough data")[0].because)
-    slow = [timed([4.0] * n, model=f"m{i}") for i in range(n_cells)]
-    assert paired(base, slow).exit_code == 1  # beyond the limit of unpaired files
+    assert paired(base, [timed([4.0] * n)]).exit_code == 1  # beyond the limit of unpaired files
+
+
+@pytest.mark.parametrize(("n", "n_cells", "status"), [(6, 1, "not enough data"), (7, 1, "regressed")])
+def test_too_few_pairs_to_confirm(n: int, n_cells: int, status: Status) -> None:
+    """What the screen finds with fewer pairs than the confirmation needs to be sure is not enough data."""
+    base, head = ([timed([s] * 8, model=f"m{i}") for i in range(n_cells)] for s in (1.0, 1.1))
+    again = ([timed([s] * n, model=f"m{i}") for i in range(n_cells)] for s in (1.0, 1.1))
+    sides = (in_turns(*side, again=second) for side, second in zip((base, head), again, strict=True))
+    assert the(judged(*sides), "total_s").status == status
 
 
 def test_more_pairs_can_be_demanded() -> None:
@@ -125,7 +136,7 @@ def test_sittings() -> None:
 
     def sat(n_rounds: int) -> Finding:
         pairing = Pairing(id="a", rounds=n_rounds, looks=1)
-        sides = (run(timed([s] * 24), pairing=pairing) for s in (1.0, 1.1))
+        sides = (in_turns(timed([s] * 24), pairing=pairing) for s in (1.0, 1.1))
         return the(judged(*sides), "total_s")
 
     assert sat(3).status == "regressed"
@@ -134,29 +145,18 @@ def test_sittings() -> None:
     assert "2 sittings are too few" in str(sat(12).because)
 
 
-def test_looks_share_the_level() -> None:
-    """What one look would find, five pairs all slower, three looks do not: they share the level."""
-
-    def looked(n_looks: int, n: int) -> Finding:
-        pairing = Pairing(id="a", rounds=1, looks=n_looks)
-        return the(judged(*(run(timed([s] * n), pairing=pairing) for s in (1.0, 1.1))), "total_s")
-
-    assert looked(1, 5).status == "regressed"
-    assert looked(3, 5).status == "not enough data"
-    assert "3 looks" in str(looked(3, 5).because)
-    assert looked(3, 6).status == "regressed"
-
-
 def test_a_sitting_that_lacks_rounds() -> None:
     """A sitting that one side lacks a round of is left out; the others stay as they are, matched by seed."""
-    base = timed([1.0] * 18)
-    head = timed([1.1] * 3 + [9.0] + [1.1] * 14)
+    base = timed([1.0] * 21)
+    head = timed([1.1] * 3 + [9.0] + [1.1] * 17)
     head = head.model_copy(update={"rounds": head.rounds[:4] + head.rounds[5:]})
     pairing = Pairing(id="a", rounds=3, looks=1)
-    finding = the(judged(run(base, pairing=pairing), run(head, pairing=pairing)), "total_s")
+    again = [timed([s] * 24) for s in (1.0, 1.1)]
+    sides = (in_turns(each, again=[second], pairing=pairing) for each, second in zip((base, head), again, strict=True))
+    finding = the(judged(*sides), "total_s")
     assert finding.status == "regressed"
     assert finding.effect == pytest.approx(0.1)
-    assert "5 sittings" in str(finding.because)
+    assert "the first measurement: +10.0 %, 6 sittings" in str(finding.because)
 
 
 def test_rounds_without_time() -> None:
@@ -193,7 +193,7 @@ EXCHANGED: dict[Status, Status] = {"regressed": "improved", "improved": "regress
 @given(SECONDS, st.booleans())
 def test_exchanged_sides(pairs: list[tuple[float, float]], is_paired: bool) -> None:
     """Exchanging base and head exchanges regressed and improved, and changes nothing else."""
-    base, head = (run(timed(side), pairing=PAIRING if is_paired else None) for side in zip(*pairs, strict=True))
+    base, head = (in_turns(timed(s)) if is_paired else run(timed(s)) for s in zip(*pairs, strict=True))
     for metric in ("total_s", "train_s", "eval_s"):
         there, back = the(judged(base, head), metric).status, the(judged(head, base), metric).status
         assert back == EXCHANGED.get(there, there)
@@ -242,8 +242,16 @@ def test_false_alarms() -> None:
 
 
 def test_false_alarms_of_the_gate() -> None:
-    """The gate itself, on 300 runs of one cell against itself: a regression in about one of twenty at most."""
-    n = 300
-    found = [paired(*([timed(side)] for side in noisy(i, 6, 1.0, noise=0.2))) for i in range(n)]
-    for status in ("regressed", "improved"):
-        assert sum(the(each, "total_s").status == status for each in found) / n <= 0.05 + 3 * (0.05 * 0.95 / n) ** 0.5
+    """The gate itself, on 300 runs of one cell against itself, measured twice: next to none is called changed.
+
+    Noise is far beyond the least effect; each measurement alone calls one in forty slower.
+    """
+    n, changed, screened = 300, 0, 0
+    for i in range(n):
+        base, head = noisy(i, 7, 1.0, noise=0.2)
+        base_again, head_again = noisy(n + i, 7, 1.0, noise=0.2)
+        sides = (in_turns(timed(base), again=[timed(base_again)]), in_turns(timed(head), again=[timed(head_again)]))
+        changed += the(judged(*sides), "total_s").status in ("regressed", "improved")
+        screened += bool(to_confirm(*sides, Limits()))
+    assert changed <= 2
+    assert screened > changed

@@ -39,7 +39,7 @@ MERGE = """
 from pathlib import Path
 from nets.records.durable import sole_writer
 from nets.records.run import Pairing
-from nets.verdicts.merge import merge_runs
+from nets.verdicts.merge import Sittings, merge_runs
 with sole_writer(Path("out.json"), "--out"):
     merge_runs(Sittings([Path("1.json"), Path("2.json")], Pairing(id="x", rounds=1, looks=1)), "none", Path("out.json"))
 """

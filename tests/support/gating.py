@@ -12,11 +12,12 @@ from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
 from nets.records.cell import Accuracy, Band, BandVerdict, Device, Result, Round
 from nets.records.gpu import Trace
-from nets.records.run import Pairing, Run, Versions
+from nets.records.run import Confirmation, Pairing, Run, Versions
 from tests.support.records import one_round, record
 
 GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")
 PAIRING = Pairing(id="a", rounds=1, looks=1)
+AGAIN = Pairing(id="a-again", rounds=1, looks=1)
 VERSIONS = Versions(torch="2.12.0", cuda="13.0", cudnn="91002", python="3.12.3")
 
 
@@ -104,6 +105,12 @@ def statuses(found: Gate) -> dict[str, Status]:
     return {finding.metric: finding.status for finding in found.findings if finding.status != "ok"}
 
 
+def in_turns(*results: Result, again: Sequence[Result] | None = None, pairing: Pairing = PAIRING) -> Run:
+    """One side of two runs that were measured in turns; `again`: what the second measurement found, here the same."""
+    second = Confirmation(pairing.replace(id=AGAIN.id), tuple(results if again is None else again))
+    return run(*results, pairing=pairing, confirmation=second)
+
+
 def paired(base: Sequence[Result], head: Sequence[Result], **limits: Any) -> Gate:
-    """The verdict on two runs that were measured in turns."""
-    return judged(run(*base, pairing=PAIRING), run(*head, pairing=PAIRING), **limits)
+    """The verdict on two runs that were measured in turns, twice with the same outcome."""
+    return judged(in_turns(*base), in_turns(*head), **limits)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from nets.gate.findings import DIVERGED, Finding, Status
+from nets.gate.levels import Stage
 from nets.gate.limits import Limits
 from nets.records.cell import Result, Round
 from nets.stats.inference import CONFIDENCE, paired_shift, sign_flip, welch
@@ -24,12 +25,12 @@ SUGGESTIVE_P = 1 - CONFIDENCE
 
 
 def accuracy_finding(
-    base: Result | None, head: Result, limits: Limits, pairs: Pairs = (), level: float = 0.0
+    base: Result | None, head: Result, limits: Limits, pairs: Pairs = (), stage: Stage = "screen"
 ) -> Finding | None:
     """The finding on head's accuracy; None where there is nothing to compare it with.
 
     `base`: None where it is not comparable. `pairs`: base's and head's rounds of the same seeds, if both were measured
-    in turns; `level`: of their test.
+    in turns, in that stage.
     """
     was = None if base is None or base.accuracy is None else base.accuracy.mean
     found = Finding(cell=head.id, metric="accuracy", status="ok", base=was)
@@ -50,25 +51,27 @@ def accuracy_finding(
         if band.verdict != "inside":
             return found.replace(status="regressed", because=because)
         found = found.replace(because=because)
-    if (paired := _with_pairs(found, pairs, level, limits)) is not None:
+    if (paired := _with_pairs(found, pairs, stage, limits)) is not None:
         return paired
     if band is not None:
         return found
     return None if base is None or was is None or not base.rounds else _without_band(found, base, head, limits)
 
 
-def _with_pairs(found: Finding, pairs: Pairs, level: float, limits: Limits) -> Finding | None:
+def _with_pairs(found: Finding, pairs: Pairs, stage: Stage, limits: Limits) -> Finding | None:
     """A significant difference of the rounds with the same seeds, which may be too small for a band; None if none."""
     differences = [head.accuracy - base.accuracy for base, head in pairs]
     if not differences or abs(effect := fmean(differences)) < limits.accuracy:
         return None
     p = sign_flip(differences if effect > 0 else [-x for x in differences])
-    if p > level:
+    is_sure = p <= (limits.alpha if stage == "screen" else limits.confirm_alpha)
+    if not is_sure and stage == "screen":
         return None
     shift = paired_shift(differences)
     because = f"{len(differences)} pairs of the same seeds, sign-flip p = {p:.2g}"
+    changed: Status = "regressed" if effect < 0 else "improved"
     return found.replace(
-        status="regressed" if effect < 0 else "improved",
+        status=changed if is_sure else "not enough data",
         effect=effect,
         low=shift.low,
         high=shift.high,

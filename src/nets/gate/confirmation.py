@@ -23,13 +23,12 @@ def findings_on_measured(base: Run, head: Run, limits: Limits, stage: Stage) -> 
     """The findings on times, accuracy and figures of each cell that both runs have and that can be compared, by id."""
     comparable = {cell: each for cell, each in compared_cells(base, head).items() if each.is_comparable(limits)}
     tests = paired_tests(comparable.values(), limits, stage)
-    level = limits.alpha if stage == "screen" else limits.confirm_alpha / max(1, len(comparable))
-    return {cell: list(_measured(each, tests.get(cell), limits, level)) for cell, each in comparable.items()}
+    return {cell: list(_measured(each, tests.get(cell), limits, stage)) for cell, each in comparable.items()}
 
 
-def _measured(cell: ComparedCell, test: PairedTest | None, limits: Limits, level: float) -> Iterator[Finding]:
+def _measured(cell: ComparedCell, test: PairedTest | None, limits: Limits, stage: Stage) -> Iterator[Finding]:
     yield from time_findings(cell, test, limits)
-    if (accuracy := accuracy_finding(*cell.results, limits, cell.pairs, level)) is not None:
+    if (accuracy := accuracy_finding(*cell.results, limits, cell.pairs, stage)) is not None:
         yield accuracy
     yield from figure_findings(cell, limits)
 
