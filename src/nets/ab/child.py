@@ -31,7 +31,15 @@ INTERRUPT_TIMEOUT_S = 5.0
 """How long children that were interrupted may take to write their files."""
 
 
-class CellsRefused(Unusable):
+class SideFailed(Unusable):
+    """A revision's own pytest could not be run to its end; `side`: base or head."""
+
+    def __init__(self, side: str, because: str) -> None:
+        super().__init__(f"{side}: {because}")
+        self.side = side
+
+
+class CellsRefused(SideFailed):
     """A child's pytest rejected the names in --cells."""
 
 
@@ -134,7 +142,7 @@ class Child:
         if message is None:
             because = self._why_it_ended("ended before it had collected a cell")
             is_about_cells = self._process.returncode == USAGE_ERROR and "--cells" in because
-            raise CellsRefused(because) if is_about_cells else Unusable(because)
+            raise (CellsRefused if is_about_cells else SideFailed)(self.spec.name, because)
         self.collected = dict(message["collected"])
 
     def begin(self, order: Sequence[str]) -> None:
@@ -154,10 +162,11 @@ class Child:
         """Wait for its end. Raises Unusable if it left no JSON file, or waits in a test that is not its turn."""
         self.hear()
         if self.at is not None:
-            raise Unusable(f"{self.spec.name}: it came to {self.at.test} out of turn; does a plug-in reorder tests?")
+            because = f"it came to {self.at.test} out of turn; does a plug-in reorder tests?"
+            raise SideFailed(self.spec.name, because)
         self._wait()
         if not self.spec.json.is_file():
-            raise Unusable(self._why_it_ended("left no JSON file"))
+            raise SideFailed(self.spec.name, self._why_it_ended("left no JSON file"))
 
     def interrupt(self) -> None:
         """Ask it to end now, as by Ctrl-C, its finished rounds kept."""
@@ -213,11 +222,12 @@ class Child:
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            raise Unusable(f"{self.spec.name}: its process sent what nets ab does not send: its code has the pipe")
+            raise SideFailed(self.spec.name, "its process sent what nets ab does not send: its code has the pipe")
         if (foreign := message.pop("foreign", None)) is not None:
-            raise Unusable(
-                f"{self.spec.name}: it imported {foreign}, which is not of its revision; only what lies in src/ or in "
-                f"the folder of the call is imported from a revision: add its folder to `pythonpath` in pytest.ini"
+            raise SideFailed(
+                self.spec.name,
+                f"it imported {foreign}, which is not of its revision; only what lies in src/ or in the folder of the "
+                f"call is imported from a revision: add its folder to `pythonpath` in pytest.ini",
             )
         return message
 
@@ -227,7 +237,7 @@ class Child:
         lines = [line for line in self.spec.log.read_text(errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if re.match(r"ERROR(?!: usage:)|(\S+ )*\S+: error: ", line)]
         last = [*lines, *errors][-1] if lines else "nothing"
-        return f"{self.spec.name}: its pytest {what} (exit {status}): {last} (all of it: {self.spec.log})"
+        return f"its pytest {what} (exit {status}): {last} (all of it: {self.spec.log})"
 
 
 def _kill_session(leader: int) -> None:

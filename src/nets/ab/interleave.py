@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
-from nets.ab.child import Child, Waiting
-from nets.errors import Unusable
+from nets.ab.child import Child, SideFailed, Waiting
 
 
 @dataclass(slots=True)
@@ -60,9 +59,10 @@ class Sitting:
         self.head.collect()
         common = tuple(test for test in self.base.collected if test in self.head.collected)
         if not common:
-            raise Unusable(
-                f"base and head have no cell in common (base {len(self.base.collected)}, "
-                f"head {len(self.head.collected)}; see {self.base.spec.log}, {self.head.spec.log})"
+            raise SideFailed(
+                "base" if not self.base.collected else "head",
+                f"the sides have no cell in common (base {len(self.base.collected)}, "
+                f"head {len(self.head.collected)}; see {self.base.spec.log}, {self.head.spec.log})",
             )
         return common
 

@@ -75,6 +75,9 @@ class Reporter:
     def say(self, sentence: str) -> None:
         """A sentence about all of it."""
 
+    def warn(self, sentence: str) -> None:
+        """A sentence that a person should not miss."""
+
     def progress(self, progress: Progress) -> None:
         """Called at each step, of which there are several a second."""
 

@@ -36,7 +36,7 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
     Raises Unusable for a revision that does not exist, and for the current one if the working tree differs from it,
     since the changes are probably meant to be measured; and where it has not the folder of the call.
     """
-    commits = [None if revision == WORKING_TREE else _commit(revision) for revision in revisions]
+    commits = [None if revision == WORKING_TREE else commit_of(revision) for revision in revisions]
     if any(commits) and WORKING_TREE not in revisions:
         _demand_clean(revisions, commits)
     with ExitStack() as stack:
@@ -93,7 +93,8 @@ def _admin(folder: Path) -> Path:
     return Path(git("rev-parse", "--absolute-git-dir", folder=folder))
 
 
-def _commit(revision: str) -> str:
+def commit_of(revision: str) -> str:
+    """A revision's commit. Raises Unusable if there is none."""
     try:
         return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except Unusable as error:

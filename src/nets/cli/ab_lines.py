@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import TextIO
+
+import typer
 
 from nets.ab.looks import Verdict
 from nets.ab.sittings import CellSoFar, Progress, Reporter
@@ -18,17 +24,22 @@ VERDICT_TEXT: dict[Verdict, str] = {"the same": "the same within the limit", "op
 
 
 class AbLines(Reporter):
-    """Says each sentence by `echo`, and keeps one more line, rewritten several times a second, on a `live` terminal."""
+    """Prints each sentence, and keeps one more line, rewritten several times a second, on a `live` terminal."""
 
-    def __init__(self, echo: Callable[[str], None], live: TextIO | None, width: int = 80) -> None:
-        self._echo, self._live, self._width = echo, live, width
+    def __init__(self, live: TextIO | None, width: int = 80) -> None:
+        self._live, self._width = live, width
         self._began = self._written = time.monotonic()
         self._effects: dict[str, Shift] = {}
 
     def say(self, sentence: str) -> None:
         """A sentence, below those before."""
         self._rewrite("")
-        self._echo(plain(sentence, 1_000))
+        typer.echo(plain(sentence, 1_000))
+
+    def warn(self, sentence: str) -> None:
+        """The same, on stderr."""
+        self._rewrite("")
+        typer.echo(plain(sentence, 1_000), err=True)
 
     def progress(self, progress: Progress) -> None:
         """Rewrite the live line."""
@@ -55,7 +66,7 @@ class AbLines(Reporter):
                 f"{shift_text(cell.shift)}{accuracy}; {self._times(progress)}{verdict}"
             )
 
-    def close(self) -> None:
+    def clear(self) -> None:
         """Leave no line behind."""
         self._rewrite("")
 
@@ -70,6 +81,17 @@ class AbLines(Reporter):
             self._live.write(f"\r\x1b[K{plain(line)[: self._width - 1]}")
             self._live.flush()
             self._written = time.monotonic()
+
+
+@contextmanager
+def ab_lines() -> Iterator[AbLines]:
+    """The lines of a command: live where a person sees what is written to stderr, a terminal that is not a CI's log."""
+    is_watched = sys.stderr.isatty() and not os.environ.get("CI")
+    lines = AbLines(sys.stderr if is_watched else None, get_terminal_size().columns)
+    try:
+        yield lines
+    finally:
+        lines.clear()
 
 
 def shift_text(shift: Shift) -> str:

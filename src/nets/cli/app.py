@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from nets import __version__
-from nets.cli import ab, bands, depth, gate, history, report
+from nets.cli import ab, bands, bisect, depth, gate, history, report
 from nets.errors import EXIT_CODES, Exit, NetsError
 
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
@@ -51,6 +51,8 @@ class Commands(TyperGroup):
             else:
                 traceback.print_exc()
                 status = Exit.CANT_TELL
+        if name == "nets bisect-step" and isinstance(status, int):
+            status = bisect.STEP_EXIT_CODES.get(status, status)
         sys.exit(status)
 
     def invoke(self, ctx: Any) -> Any:
@@ -98,8 +100,9 @@ def nets(
     """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
 
 
-for command in (depth.depth, gate.gate, ab.ab, history.history, bands.bands, report.report):
+for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report):
     app.command(epilog=EPILOG)(command)
+app.command()(bisect.bisect_step)
 
 
 def main() -> None:

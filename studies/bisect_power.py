@@ -1,0 +1,92 @@
+"""How often `nets bisect` finds a planted slowdown, live: made repositories of twenty commits, one of which is slower.
+
+    python -m studies.bisect_power --slowdown 0.10 --tries 20 --file studies/data/bisect.jsonl
+
+The made cell adds up numbers in Python for about 30 ms a round and needs no torch, so that a start takes half a second;
+what is measured, and by which noise, is real. It goes on where it was stopped, and adds a line a try.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.cli.test_ab import without_torch
+
+N_COMMITS = 20
+WORK = 300_000
+"""Additions of a round."""
+SLEEPS = "time.sleep(SECONDS)"
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slowdown", type=float, default=0.10, metavar="SHARE")
+    parser.add_argument("--tries", type=int, default=20)
+    parser.add_argument("--file", type=Path, default=Path("studies/data/bisect.jsonl"))
+    asked = parser.parse_args()
+    path: Path = asked.file.absolute()
+    for n in range(asked.tries):
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        if len(lines) > n:
+            continue
+        rng = random.Random(n)
+        with tempfile.TemporaryDirectory(prefix="nets-bisect-power-") as folder:
+            done = _try(Path(folder), rng.randint(1, N_COMMITS), asked.slowdown)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"slowdown": asked.slowdown, **done}) + "\n")
+        print(f"{n + 1}/{asked.tries}: {done}", flush=True)
+
+
+def _try(folder: Path, guilty: int, slowdown: float) -> dict[str, object]:
+    """One repository, in which the `guilty`-th commit after the good one is slower, and what `nets bisect` finds."""
+    _git(folder, "init", "--quiet", "-b", "main")
+    for n in range(N_COMMITS + 1):
+        _commit(folder, n, WORK if n < guilty else round(WORK * (1 + slowdown)))
+    commits = _git(folder, "rev-list", "--reverse", "HEAD").split()
+    started = time.monotonic()
+    command = [sys.executable, "-m", "nets", "bisect", commits[0], "HEAD", "--out", str(folder.with_suffix(".out"))]
+    environment = {**os.environ, "CI": "true"}
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    known = json.loads((folder.with_suffix(".out") / "bisection.json").read_bytes()) if ended.returncode < 2 else {}
+    print(ended.stdout[-3000:], ended.stderr[-500:]) if os.environ.get("SHOW") else None
+    found = re.search(r"first bad commit is (\w+)", ended.stdout)
+    return {
+        "guilty": guilty,
+        "exit": ended.returncode,
+        "found": None if found is None else next(i for i, c in enumerate(commits) if c.startswith(found[1])),
+        "steps": [[commits.index(step["commit"]), step["answer"]] for step in known.get("steps", [])],
+        "n_sittings": len(re.findall(r"sitting \d+:", ended.stdout)),
+        "wall_s": round(time.monotonic() - started, 1),
+    }
+
+
+def _commit(folder: Path, n: int, work: int) -> None:
+    files = without_torch(0.0)
+    files["benchmarks/test_cells.py"] = files["benchmarks/test_cells.py"].replace(
+        SLEEPS, f"total = 0\n        for i in range({work}):\n            total += i"
+    )
+    for name, text in {**files, "notes.txt": str(n)}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    _git(folder, "add", "-A")
+    _git(folder, "commit", "--quiet", "-m", f"number {n}")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""`nets bisect` and `nets bisect-step` as they are called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nets.cli.app import app
+from tests.cli.test_ab import without_torch
+from tests.support.repositories import commit, git, made, nothing_left
+
+QUICK = ("--restart-every", "1", "--max-sittings", "7")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That one stands in."""
+    return made(tmp_path, monkeypatch)
+
+
+def ran(*arguments: str) -> Result:
+    """Call the command."""
+    return CliRunner().invoke(app, [*arguments])
+
+
+def test_the_guilty_commit(repository: Path) -> None:
+    """It is named with its subject and the effect; a second call knows the answer, and measures nothing."""
+    commit(without_torch(0.01))
+    commit(without_torch(0.03))
+    done = ran("bisect", "HEAD~1", "HEAD", *QUICK)
+    assert done.exit_code == 0, done.output
+    assert f"the first bad commit is {git('rev-parse', '--short', 'HEAD').strip()} x, by x, 20" in done.output
+    assert "with it: " in done.output
+    known = json.loads(Path("nets-bisect/bisection.json").read_bytes())
+    assert ["mnist-lenet5", "total_s"] in known["targets"]
+    again = ran("bisect", "HEAD~1", "HEAD", *QUICK)
+    assert again.exit_code == 0
+    assert "going on after one commit" in again.output
+    assert "sitting" not in again.output
+    nothing_left(repository)
+
+
+def test_what_is_refused(repository: Path) -> None:
+    """A range that is none, a working tree with changes, a cell that the good commit has not: a sentence each."""
+    commit(without_torch(0.01))
+    commit({name: text.replace("('a',)", "('b',)") for name, text in without_torch(0.01).items()})
+    for arguments, because in (
+        (("HEAD", "HEAD~1"), "HEAD comes after HEAD~1"),
+        (("HEAD", "HEAD"), "the same commit"),
+        (("HEAD~1", "HEAD", "--cells", "b"), "there is no such cell"),
+        (("HEAD~1", "HEAD"), "no cell in common"),
+        (("HEAD~1", "HEAD", "--max-sittings", "6"), "can't decide one cell"),
+    ):
+        done = ran("bisect", *arguments)
+        assert done.exit_code == 2, done.output
+        assert because in done.stderr
+    Path("conftest.py").write_text("x")
+    assert "has not (conftest.py)" in ran("bisect", "HEAD~1", "HEAD").stderr
+    nothing_left(repository)
+
+
+def test_a_step_of_git_s_own_bisection(repository: Path) -> None:
+    """What can't be run is 125; what no commit is to blame for ends git's bisection; what a step says stays."""
+    commit(without_torch(0.01))
+    assert ran("bisect-step", "nosuch").exit_code == 128
+    assert ran("bisect-step", "HEAD", "--nosuch").exit_code == 128
+    Path("conftest.py").write_text("1 / 0")
+    broken = ran("bisect-step", "HEAD")
+    assert broken.exit_code == 125
+    assert "head: its pytest ended before it had collected a cell" in broken.stderr
+    nothing_left(repository)
