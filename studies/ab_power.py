@@ -2,7 +2,7 @@
 
     python studies/ab_power.py --slowdowns 0 0.05 0.10 --runs 30 --file studies/data/ab-live.jsonl
 
-The extra work spins for the given share of the time that each step took; evaluation is not slowed. It goes on where it
+The extra work spins for the given share of the processor time that each step took; evaluation is not slowed. It goes on where it
 was stopped, and adds a line a run; `studies.ab_error_rates` reads them. Nothing else may run on its cores meanwhile.
 """
 
@@ -24,15 +24,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PLANTED_IN = Path("src/nets/training/trainer.py")
 STEP = "        return self._means(sum(done.n_images for done in self._epoch()))\n"
 SLOWED = """\
-        from time import perf_counter
+        from time import thread_time  # the processor's: a wait for it would be spun again
 
-        n_images, began = 0, perf_counter()
+        n_images, began = 0, thread_time()
         for done in self._epoch():
             n_images += done.n_images
-            ended = perf_counter()
-            while perf_counter() - ended < {share!r} * (ended - began):
+            ended = thread_time()
+            while thread_time() - ended < {share!r} * (ended - began):
                 pass
-            began = perf_counter()
+            began = thread_time()
         return self._means(n_images)
 """
 
