@@ -14,6 +14,7 @@ from nets.errors import Unusable
 from nets.records.base import Record, first_fault, parse
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
+from nets.records.consistency import demand_consistent
 from nets.records.foreign import out_of_bounds, read_json
 
 
@@ -223,8 +224,8 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
             case "growth":
                 growth.append(parse(record, where, Growth))
             case _:
-                results.append(_result(record, where))
                 timings.append({key: value for key, value in benchmark.items() if key != "extra_info"})
+                results.append(_result(record, where, timings[-1]))
     return Run(
         source=source.encode(errors="replace").decode(),  # a file's name need not be text
         results=tuple(results),
@@ -232,7 +233,7 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
         side_by_side=tuple(compared),
         growth=tuple(growth),
         unfinished=tuple(
-            _result(record, f"{source}: nets.unfinished.{i}") for i, record in enumerate(file.nets.unfinished)
+            _result(record, f"{source}: nets.unfinished.{i}", None) for i, record in enumerate(file.nets.unfinished)
         ),
         not_run=tuple((each.cell, each.because) for each in file.nets.not_run),
         versions=_versions(file.machine_info.nets),
@@ -243,10 +244,11 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
     )
 
 
-def _result(record: object, where: str) -> Result:
+def _result(record: object, where: str, timing: Mapping[str, Any] | None) -> Result:
     result = parse(record, where, Result)
     if len(result.rounds) > MAX_ROUNDS:
         raise Unusable(f"{where}: field 'rounds': {len(result.rounds):,} rounds; a cell has at most {MAX_ROUNDS:,}")
+    demand_consistent(result, timing, where)
     return result
 
 
