@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from nets.gate.limits import Limits, read_limits
+from nets.records.cell import Cpu
 from nets.records.run import read_run
 from tests.support.commands import runner
-from tests.support.gating import slow, write
+from tests.support.gating import content, slow, write
 from tests.support.records import one_round, record
 from tests.support.suite import Suite
 
@@ -37,11 +39,54 @@ def test_exit_codes() -> None:
 def test_the_table() -> None:
     """The terminal has versions, the times, the sentence of each finding that is not ok, the note, and the verdict."""
     output = ran(write("a", record()), write("b", slow())).output
-    assert "base: a: one cell, torch 2.12.0, no CUDA" in output
+    assert "base: a: one cell, torch 2.12.0, no CUDA, cpu: a CPU, protocol quick" in output
     assert "+400.00%" in output
     assert "regressed: mnist-lenet5 total_s: beyond the limit of 30 %" in output
     assert "unpaired: two stored files" in output
-    assert output.splitlines()[-1] == "FAIL (3 regressed, 7 ok; exit 1)"
+    assert output.splitlines()[-1] == "FAIL (3 regressed, 5 ok, 2 within 30 %; exit 1)"
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_captions() -> None:
+    """Each side's commit, its subject from the file or else from the repository here, and when it ran, are named."""
+    subprocess.run(["git", "init", "-q"], check=True)
+    who = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *who, "commit", "-q", "--allow-empty", "-m", "One \x1b[31m idea"], check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    def stored(name: str, info: object, ran: str | None) -> str:
+        Path(name).write_text(json.dumps(content(record()) | {"commit_info": info, "datetime": ran}))
+        return name
+
+    base = stored("a", {"id": commit, "dirty": True}, "2026-11-30T01:31:07.932549+02:00")
+    head = stored("b", {"id": 40 * "e", "subject": 9 * "so long ", "dirty": False}, None)
+    other = stored("c", {"id": "--output=x"}, "in spring")
+    lines = ran(base, head, "--markdown", "page.md").output.splitlines()
+    assert lines[1] == (
+        f"base: commit {commit[:12]} (One �[31m idea), with uncommitted changes, run on 2026-11-30 01:31 UTC+02:00"
+    )
+    assert lines[3] == f"head: commit eeeeeeeeeeee ({8 * 'so long '}so long)"
+    assert "(One �&#91;31m idea&#41;".replace("(", "&#40;") in Path("page.md").read_text()
+    assert "head: commit --output=x, run on in spring" in ran(base, other).output
+    assert not Path("x").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_ok_between_two_files() -> None:
+    """It is "within 30 %" in table and verdict, where it is by that limit; measured in turns it is "ok"."""
+    nine = record(rounds=tuple(one_round(seed=i) for i in range(9)))
+    base, head = write("a", nine), write("b", nine)
+    output = ran(base, head, "--markdown", "page.md").output
+    (total,) = [row for row in output.splitlines() if "total_s" in row]
+    assert total.endswith("30 %   within 30 %")
+    assert output.splitlines()[-1] == "pass (5 ok, 5 within 30 %; exit 0)"
+    assert "| within 30 % |" in Path("page.md").read_text()
+    pairing = {"id": "x", "rounds": 1, "looks": 3}
+    assert "within" not in ran(write("a", nine, pairing=pairing), write("b", nine, pairing=pairing)).output
+    small, large = (write(name, record(cpu=Cpu(core_s=s, rss_peak_bytes=1))) for name, s in (("a", 0.02), ("b", 0.05)))
+    assert "6 ok, 4 within 30 %" in ran(small, large).output.splitlines()[-1], (
+        "core-seconds are ok, and not by their limit"
+    )
 
 
 @pytest.mark.usefixtures("folder")

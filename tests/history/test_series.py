@@ -73,6 +73,15 @@ def test_every_metric() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_side_of_nets_ab_is_in_the_line() -> None:
+    """What `nets ab` measured is a point among the others, and its pairing no condition of a line of its own."""
+    for i in range(3):
+        store(f"runs/{i}.json", i, record(), pairing={"id": "a", "rounds": 1, "looks": 1} if i == 1 else None)
+    assert len(line(found(), "total_s")["points"]) == 3
+    assert "under" not in ran("runs").output
+
+
+@pytest.mark.usefixtures("folder")
 def test_only_comparable_runs_share_a_line() -> None:
     """Another torch, device, protocol, thread count or GPU window is another line, told apart in the table."""
     store("runs/0.json", 0, record())

@@ -12,7 +12,8 @@ from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
 from nets.records.cell import Accuracy, Band, BandVerdict, Device, Result, Round
 from nets.records.gpu import Trace
-from nets.records.run import Pairing, Run, Versions
+from nets.records.run import Pairing, Run
+from nets.records.versions import Versions
 from tests.support.records import one_round, record
 
 GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")

@@ -40,12 +40,12 @@ def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, j
     """Judge two files, write and print what was found, and return the exit code. Raises Unusable."""
     from nets.gate.judge import judge_runs
     from nets.records import durable
-    from nets.records.run import read_run
+    from nets.records.run import read_run, with_subject
     from nets.report.gate import gate_lines, gate_markdown
     from nets.report.text import json_text
 
     refuse_overwriting(base, head, markdown, json_file)
-    found = judge_runs(read_run(base), read_run(head), limits)
+    found = judge_runs(with_subject(read_run(base)), with_subject(read_run(head)), limits)
     lines = gate_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty())
     typer.echo("\n".join(lines))
     if markdown is not None:

@@ -7,15 +7,15 @@ accuracy that has a band, are judged in any case. How time is judged, paired or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
 
 from nets.errors import Unusable
 from nets.gate.accuracy import accuracy_finding
 from nets.gate.comparability import ComparedCell, differences
-from nets.gate.figures import depth_by_cost, figure_findings, incomparable_figures, network_findings
+from nets.gate.figures import depth_by_cost, figure_findings, network_findings
 from nets.gate.findings import ComparedRun, Finding, Gate, Status, exit_code
 from nets.gate.limits import Limits
+from nets.gate.notes import notes
 from nets.gate.timing import PairedTest, paired_tests, time_findings
 from nets.records.cell import Result
 from nets.records.run import Run
@@ -54,7 +54,7 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
         head=_compared_run(head),
         paired=pairing is not None,
         limits=limits,
-        notes=tuple(_notes(base, head, comparable, limits, paired=pairing is not None)),
+        notes=tuple(notes(base, head, tuple(both.values()), findings, limits)),
         findings=findings,
     )
 
@@ -103,38 +103,18 @@ def _outcome(base: Result | None, head: Result) -> Finding:
 
 
 def _compared_run(run: Run) -> ComparedRun:
-    return ComparedRun(source=run.source, n_cells=len(run.cells), **asdict(run.versions))
-
-
-def _notes(base: Run, head: Run, cells: Iterable[ComparedCell], limits: Limits, *, paired: bool) -> Iterator[str]:
-    """How all cells were compared, and what was not; `cells`: the comparable ones."""
-    if paired:
-        yield (
-            f"paired: measured in turns, round by round; a total time has changed if it did by more than "
-            f"{100 * limits.time:g} % and by a sign-flip test at {limits.alpha:g} over all cells; its parts are held "
-            f"to {100 * limits.time_unpaired:g} %"
-        )
-    else:
-        if base.pairing is not None and head.pairing is not None:
-            yield "each file names a pairing, but not the same: their rounds are no pairs"
-        yield (
-            f"unpaired: two stored files are not measured side by side, and stored times differ by tens of per cent "
-            f"from machine to machine and day to day; so the limit on time is wide ({100 * limits.time_unpaired:g} %), "
-            f"and a smaller regression passes unseen"
-        )
-    for name, was, is_ in (
-        ("Python", base.versions.python, head.versions.python),
-        ("cuDNN", base.versions.cudnn, head.versions.cudnn),
-        ("driver", _drivers(base), _drivers(head)),
-    ):
-        if was != is_ and was is not None and is_ is not None:
-            yield f"another {name}, which forbids no comparison: base {was}, head {is_}"
-    yield from incomparable_figures(cells)
-    measured = {result.id for run in (base, head) for result in run.cells}
-    for cell, because in dict([*head.not_run, *base.not_run]).items():
-        if cell not in measured:
-            yield f"neither side ran {cell}: {because}"
-
-
-def _drivers(run: Run) -> str | None:
-    return ", ".join(sorted({result.device.driver for result in run.cells if result.device.driver})) or None
+    devices = (f"{result.device.type}: {result.device.name}" for result in run.cells)
+    return ComparedRun(
+        source=run.source,
+        n_cells=len(run.cells),
+        torch=run.versions.torch,
+        cuda=run.versions.cuda,
+        cudnn=run.versions.cudnn,
+        python=run.versions.python,
+        devices=tuple(dict.fromkeys(devices)),
+        protocols=tuple(dict.fromkeys(result.protocol.name for result in run.cells)),
+        commit=run.commit.id,
+        subject=run.commit.subject,
+        dirty=run.commit.dirty,
+        ran=run.ran,
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from nets.errors import Unusable
 from nets.records.base import Record, first_fault, parse
@@ -16,16 +16,8 @@ from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
 from nets.records.consistency import demand_consistent
 from nets.records.foreign import out_of_bounds, read_json
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """What a run ran under; None where it has none, or the file doesn't say."""
-
-    torch: str | None = None
-    cuda: str | None = None
-    cudnn: str | None = None
-    python: str | None = None
+from nets.records.git import subject_of
+from nets.records.versions import MachineInfo, Text, Versions, versions_of
 
 
 class Pairing(Record):
@@ -82,14 +74,11 @@ class Harness(Record):
         )
 
 
-Text = Annotated[str, AfterValidator(lambda text: text.encode(errors="replace").decode())]
-"""Of a file that anyone may have written: half of a surrogate pair, which can't be written again, is replaced."""
-
-
 class CommitInfo(BaseModel):
-    """What pytest-benchmark says of the commit that a run was of."""
+    """What pytest-benchmark says of the commit that a run was of; `subject`, its first line, is added by nets."""
 
     id: Text | None = None
+    subject: Text | None = None
     time: Text | None = None
     dirty: bool = False
 
@@ -108,7 +97,7 @@ class Run:
     results: tuple[Result, ...] = ()
     unfinished: tuple[Result, ...] = ()
     not_run: tuple[tuple[str, str], ...] = ()
-    versions: Versions = Versions()
+    versions: Versions = field(default_factory=Versions)
     pairing: Pairing | None = None
     timings: tuple[Mapping[str, Any], ...] = ()
     side_by_side: tuple[SideBySide, ...] = ()
@@ -146,23 +135,6 @@ MAX_ROUNDS = 1_000
 """As many as a protocol can have."""
 
 
-class _Versions(BaseModel):
-    torch: Text | None = None
-    python: Text | None = None
-
-
-class _Machine(BaseModel):
-    """`machine_info.nets`, as `nets.machine.device.machine_facts` makes it."""
-
-    versions: _Versions = _Versions()
-    cuda: Text | None = None
-    cudnn: int | None = None
-
-
-class _MachineInfo(BaseModel):
-    nets: _Machine = _Machine()
-
-
 class _NotRun(BaseModel):
     cell: Text
     because: Text
@@ -180,7 +152,7 @@ class _Block(BaseModel):
 class _File(BaseModel):
     benchmarks: list[Any]
     nets: _Block
-    machine_info: _MachineInfo
+    machine_info: MachineInfo
     commit_info: CommitInfo = CommitInfo()
     datetime: Text | None = None
 
@@ -236,7 +208,7 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
             _result(record, f"{source}: nets.unfinished.{i}", None) for i, record in enumerate(file.nets.unfinished)
         ),
         not_run=tuple((each.cell, each.because) for each in file.nets.not_run),
-        versions=_versions(file.machine_info.nets),
+        versions=versions_of(content["machine_info"]),
         pairing=file.nets.pairing,
         harness=file.nets.harness,
         commit=file.commit_info,
@@ -261,15 +233,7 @@ def is_benchmark_file(path: Path) -> bool:
     return isinstance(content, dict) and "benchmarks" in content
 
 
-def versions_of(facts: Mapping[str, object]) -> Versions:
-    """Of what `nets.machine.device.machine_facts` says of this process."""
-    return _versions(_Machine.model_validate(facts))
-
-
-def _versions(machine: _Machine) -> Versions:
-    return Versions(
-        torch=machine.versions.torch,
-        cuda=machine.cuda,
-        cudnn=None if machine.cudnn is None else str(machine.cudnn),
-        python=machine.versions.python,
-    )
+def with_subject(run: Run) -> Run:
+    """The run with the first line of its commit's message, where the file, or the repository here, knows it."""
+    subject = run.commit.subject or subject_of(run.commit.id)
+    return replace(run, commit=run.commit.model_copy(update={"subject": subject}))
