@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nets.gate.limits import Limits, read_limits
+from nets.gate.limits import Limits
+from nets.gate.limits_input import changed, read_limits
 from nets.records.cell import Cpu
 from nets.records.run import read_run
 from tests.support.commands import runner
@@ -32,7 +33,7 @@ def test_exit_codes() -> None:
     assert ran(both, two).exit_code == 1
     assert ran(base, "no such file").exit_code == 2
     assert ran(base, other, "--allow", "torch").exit_code == 0
-    assert ran(base, slower, "--limit", "time_unpaired=9", "--limit", "core_seconds_unpaired=9").exit_code == 0
+    assert ran(base, slower, "--limit", "time_unpaired=900%", "--limit", "core_seconds_unpaired=900%").exit_code == 0
 
 
 @pytest.mark.usefixtures("folder")
@@ -140,7 +141,7 @@ def test_the_page() -> None:
 def test_config() -> None:
     """The table [gate] sets limits, the command line overrides them; an unknown name or a wrong value is refused."""
     path = Path("nets.toml")
-    path.write_text('[other]\n[gate]\ntime_unpaired = 6\nallow = ["torch"]\ncore_seconds_unpaired = 9.0\n')
+    path.write_text('[other]\n[gate]\ntime_unpaired = "600 %"\nallow = ["torch"]\ncore_seconds_unpaired = "900%"\n')
     limits = read_limits(path)
     assert (limits.time_unpaired, limits.time, limits.allow) == (6.0, 0.02, ("torch",))
     base, head = write("a", record()), write("b", slow(), torch="2.13.0")
@@ -160,7 +161,7 @@ def test_config() -> None:
 
 def test_limits_of_the_command_line() -> None:
     """What the command line allows is added to what the file allows, in a fixed order."""
-    limits = Limits(allow=("torch",)).changed(allow=("device", "torch"))
+    limits = changed(Limits(allow=("torch",)), allow=("device", "torch"))
     assert limits.allow == ("device", "torch")
 
 

@@ -188,7 +188,7 @@ class _Measurement:
         if self.plan is None or n_sittings not in self.plan.looks:
             return
         for test in tuple(self.undecided):
-            verdict, shift = self.plan.verdict(self.log_ratios[test])
+            verdict, shift = self.plan.for_cell(sitting.cell(test)).verdict(self.log_ratios[test])
             found = f"{_effect_text(shift)}, {VERDICT_TEXT.get(verdict, verdict)}"
             self.say(f"{sitting.cell(test)} after {n_sittings} sittings: {found}")
             if verdict != "open":

@@ -7,7 +7,7 @@ accuracy that has a band, are judged in any case. How time is judged, paired or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from nets.errors import Unusable
 from nets.gate.accuracy import accuracy_finding
@@ -15,16 +15,24 @@ from nets.gate.comparability import ComparedCell, differences
 from nets.gate.figures import depth_by_cost, figure_findings, network_findings
 from nets.gate.findings import ComparedRun, Finding, Gate, Status, exit_code
 from nets.gate.limits import Limits
-from nets.gate.notes import notes
+from nets.gate.notes import notes, of_choice
+from nets.gate.speedups import doubted
 from nets.gate.timing import PairedTest, paired_tests, time_findings
 from nets.records.cell import Result
 from nets.records.run import Run
 
 
-def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
-    """Compare head with base. Raises Unusable for a base without a cell, with which nothing can be compared."""
+def judge_runs(base: Run, head: Run, limits: Limits, cells: Collection[str] = ()) -> Gate:
+    """Compare head with base; of the cells with these ids, or of all.
+
+    Raises Unusable for a base without a cell, with which nothing can be compared, and for an id that neither run has.
+    """
     for run in (base, head):
         run.demand_one_record_a_cell()
+    whole = base, head
+    if cells:
+        _demand_known(cells, base, head)
+        base, head = base.only(cells), head.only(cells)
     if not base.cells:
         because = "".join(f"; {cell}: {why}" for cell, why in base.not_run[:1])
         raise Unusable(f"{base.source}: it holds no cell: there is nothing to compare with{because}")
@@ -40,9 +48,9 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
     found: list[Finding | None] = []
     for cell in sorted(in_base.keys() | in_head.keys()):
         if cell in both:
-            found += _in_both(both[cell], tests.get(cell), limits)
+            found += _in_both(both[cell], tests.get(cell), limits.for_cell(cell))
         elif cell in in_head:
-            found += _new(in_head[cell], limits)
+            found += _new(in_head[cell], limits.for_cell(cell))
         else:
             because = why_not_in_head.get(cell) or "head's file says nothing of it"
             because = f"in base, not in head: {because}"
@@ -54,9 +62,17 @@ def judge_runs(base: Run, head: Run, limits: Limits) -> Gate:
         head=_compared_run(head),
         paired=pairing is not None,
         limits=limits,
-        notes=tuple(notes(base, head, tuple(both.values()), findings, limits)),
+        notes=(*of_choice(whole, cells, limits), *notes(base, head, tuple(both.values()), findings, limits)),
         findings=findings,
     )
+
+
+def _demand_known(cells: Collection[str], base: Run, head: Run) -> None:
+    known = {result.id for run in (base, head) for result in run.cells}
+    known |= {cell for run in (base, head) for cell, _ in run.not_run}
+    for cell in cells:
+        if cell not in known:
+            raise Unusable(f"--cells {cell}: neither file has it; they have {', '.join(sorted(known)) or 'none'}")
 
 
 def _new(head: Result, limits: Limits) -> Iterator[Finding | None]:
@@ -82,7 +98,7 @@ def _in_both(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Ite
         return
     allowed = "; ".join(f"compared on purpose across {difference}" for difference in cell.differences.values())
     of_time = [finding.with_note(allowed) for finding in time_findings(cell, test, limits)]
-    yield from of_time
+    yield from of_time if allowed else doubted(of_time, limits)
     yield accuracy_finding(base, head, limits, cell.pairs)
     yield from figure_findings(cell, limits)
     yield from network_findings(base, head, limits)

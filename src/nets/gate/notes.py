@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from fnmatch import fnmatchcase
 
+from nets.errors import counted
 from nets.gate.comparability import ComparedCell
 from nets.gate.figures import incomparable_figures
 from nets.gate.findings import Finding
@@ -33,6 +35,18 @@ def notes(
     for cell, because in dict([*head.not_run, *base.not_run]).items():
         if cell not in measured:
             yield f"neither side ran {cell}: {because}"
+
+
+def of_choice(runs: tuple[Run, Run], cells: Collection[str], limits: Limits) -> Iterator[str]:
+    """What was chosen: the cells, and limits of some of them; a pattern of which matches no cell of either run."""
+    known = sorted({result.id for run in runs for result in run.cells})
+    if cells:
+        yield f"--cells: {len(set(cells).intersection(known))} of {counted(len(known), 'cell')} are judged"
+    for pattern, of_them in limits.cells.items():
+        matching = [cell for cell in known if fnmatchcase(cell, pattern)]
+        values = ", ".join(f"{name} = {getattr(of_them, name):g}" for name in sorted(of_them.model_fields_set))
+        which = f"for {', '.join(matching)}" if matching else "no cell of base or head has such an id"
+        yield f'gate.cells."{pattern}": {values or "nothing"}, {which}'
 
 
 def _of_two_files(base: Run, head: Run, findings: Sequence[Finding], limits: Limits) -> Iterator[str]:

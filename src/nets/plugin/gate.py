@@ -9,7 +9,8 @@ import pytest
 
 from nets.errors import Unusable
 from nets.gate.judge import judge_runs
-from nets.gate.limits import Limits, read_limits
+from nets.gate.limits import Limits
+from nets.gate.limits_input import read_limits
 from nets.records.run import Run, read_run, with_subject
 from nets.report.text import plain
 

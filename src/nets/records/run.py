@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -115,6 +115,17 @@ class Run:
     def why_not_run(self) -> dict[str, str]:
         """Why each cell did not run, by its id."""
         return dict(reversed(self.not_run))
+
+    def only(self, cells: Container[str]) -> Run:
+        """The run as if of these cells alone."""
+        timed = zip(self.results, self.timings, strict=False)
+        return replace(
+            self,
+            results=tuple(result for result in self.results if result.id in cells),
+            timings=tuple(timing for result, timing in timed if result.id in cells),
+            unfinished=tuple(result for result in self.unfinished if result.id in cells),
+            not_run=tuple(each for each in self.not_run if each[0] in cells),
+        )
 
     def demand_one_record_a_cell(self) -> None:
         """Refuse a run in which several tests measured one cell. Raises Unusable, naming cell and tests."""
