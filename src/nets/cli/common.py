@@ -24,7 +24,7 @@ Limit = Annotated[
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option("--allow", help="Compare on purpose across another torch, cuda, device, threads, ..."),
+    typer.Option("--allow", help="Compare on purpose across another torch, cuda, device, threads, bands, ..."),
 ]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the findings for a job summary.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything found, with its figures.")]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 
 from nets.errors import Unusable
 from nets.gate.accuracy import accuracy_finding
+from nets.gate.bands import band_for
 from nets.gate.comparability import ComparedCell, differences
 from nets.gate.figures import depth_by_cost, figure_findings, network_findings
 from nets.gate.findings import ComparedRun, Finding, Gate, Status, exit_code
@@ -79,11 +80,12 @@ def _new(head: Result, limits: Limits) -> Iterator[Finding | None]:
     yield Finding(cell=head.id, metric="cell", status="new", because="in head, not in base")
     if head.outcome.status != "passed":
         yield _outcome(None, head)
-    yield accuracy_finding(None, head, limits)
+    yield accuracy_finding(None, head, band_for(None, head, limits), limits)
 
 
 def _in_both(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Iterator[Finding | None]:
     base, head = cell.results
+    band = band_for(base, head, limits)
     if forbidding := cell.forbidding(limits):
         yield Finding(cell=head.id, metric="cell", status="incomparable", because="; ".join(forbidding))
     yield _outcome(base, head)
@@ -93,13 +95,13 @@ def _in_both(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Ite
         because = "base's cell broke off: there is nothing to compare with"
         yield Finding(cell=head.id, metric="total_s", status="not enough data", because=because)
     if not cell.is_comparable(limits):
-        yield accuracy_finding(None, head, limits)
+        yield accuracy_finding(None, head, band, limits)
         yield from network_findings(base, head, limits)
         return
     allowed = "; ".join(f"compared on purpose across {difference}" for difference in cell.differences.values())
     of_time = [finding.with_note(allowed) for finding in time_findings(cell, test, limits)]
     yield from of_time if allowed else doubted(of_time, limits)
-    yield accuracy_finding(base, head, limits, cell.pairs)
+    yield accuracy_finding(base, head, band, limits, cell.pairs)
     yield from figure_findings(cell, limits)
     yield from network_findings(base, head, limits)
     is_slower = any((finding.metric, finding.status) == ("total_s", "regressed") for finding in of_time)

@@ -16,7 +16,7 @@ from nets.records.base import Record
 from nets.records.metrics import Family
 from nets.stats.inference import MIN_PAIRS
 
-Fact = Literal["device", "torch", "cuda", "data", "protocol", "pipeline", "threads", "workers", "network"]
+Fact = Literal["device", "torch", "cuda", "data", "protocol", "pipeline", "threads", "workers", "network", "bands"]
 FACTS: tuple[Fact, ...] = get_args(Fact)
 MAX_RELATIVE = 10
 Relative = Annotated[float, Field(gt=0, le=MAX_RELATIVE)]
