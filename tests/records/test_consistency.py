@@ -164,12 +164,24 @@ def test_the_figures_of_stats() -> None:
     assert "field 'stats.data' has 2 rounds, but field 'rounds' has 3" in refusal(result, entry)
 
 
+def test_on_the_limit_of_a_band() -> None:
+    """What lies on a limit but for the last digit of a mean may be inside or not; further off it may not."""
+    result = banded(0.96)
+    assert result.band is not None
+    for off, others in ((1e-12, ("inside", "below")), (-1e-12, ("inside", "below")), (1e-6, ("below",))):
+        for verdict in others:
+            edge = result.band.replace(low=0.96 + off, verdict=verdict)
+            demand_consistent(result.replace(band=edge), None, "a file")
+    refusal(result.replace(band=result.band.replace(low=0.96 + 1e-6)))
+
+
 def test_a_process_that_had_to_wait() -> None:
-    """Half a second beside one round is a machine's mood; beside every round it is another run's."""
+    """Half a second beside one round is a machine's mood; three beside one, or half beside every, are another run's."""
     result = record(rounds=tuple(one_round(seed=i, accuracy=0.9) for i in range(3)))
     entry = timing(result)
     data = [entry["stats"]["data"][0] + 0.5, *entry["stats"]["data"][1:]]
     demand_consistent(result, with_stats(entry, data), "a file")
+    assert "field 'stats.data.0' is 5" in refusal(result, with_stats(entry, [data[0] + 2.5, *data[1:]]))
     assert "field 'stats.data' has 2.5" in refusal(result, with_stats(entry, [2.5003] * 3))
 
 

@@ -59,9 +59,7 @@ def _of_as_many_rounds(band: Band, base: Result, head: Result, accuracy: Accurac
     limits = prediction_interval_of_others(band.low, band.high, band.n, len(base.rounds), len(head.rounds))
     if limits is None:
         return None
-    is_diverged = any(round_.diverged for round_ in head.rounds)
-    verdict = "diverged" if is_diverged else band_side(accuracy.mean, *limits)
-    return band.replace(low=limits[0], high=limits[1], verdict=verdict)
+    return band.replace(low=limits[0], high=limits[1], verdict=band_side(accuracy.mean, *limits))
 
 
 def _is_same(one: Band, other: Band) -> bool:

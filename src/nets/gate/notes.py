@@ -22,10 +22,11 @@ def notes(
 ) -> Iterator[str]:
     """All notes on a gate; `cells`: those that both runs have, comparable or not."""
     if base.pairing is not None and base.pairing == head.pairing:
+        some = " (another for some cells, see above)" if limits.cells else ""
         yield (
             f"paired: measured in turns, round by round; a total time has changed if it did by more than "
-            f"{100 * limits.time:g} % and by a sign-flip test at {limits.alpha:g} over all cells; its parts are held "
-            f"to {100 * limits.time_unpaired:g} %"
+            f"{100 * limits.time:g} %{some} and by a sign-flip test at {limits.alpha:g} over all cells; its parts are "
+            f"held to {100 * limits.time_unpaired:g} %"
         )
     else:
         yield from _of_two_files(base, head, findings, limits)
