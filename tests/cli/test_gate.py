@@ -48,6 +48,17 @@ def test_the_table() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_the_limit_comes_before_what_may_explain_it() -> None:
+    """Disturbed rounds are said beside the limit that was exceeded, not in its place."""
+    slower = record(rounds=(one_round(train_s=9.0, eval_s=1.0, disturbed=True),))
+    output = ran(write("a", record()), write("b", slower)).output
+    assert (
+        "regressed: mnist-lenet5 total_s: beyond the limit of 30 %; 1 of 1 rounds of head were disturbed by other"
+        in output
+    )
+
+
+@pytest.mark.usefixtures("folder")
 def test_the_captions() -> None:
     """Each side's commit, its subject from the file or else from the repository here, and when it ran, are named."""
     subprocess.run(["git", "init", "-q"], check=True)

@@ -116,6 +116,17 @@ def test_cells_are_named_where_a_setting_differs_in_some() -> None:
     assert still == all_of_them
 
 
+def test_what_is_allowed_to_differ_is_named() -> None:
+    """What is compared across on purpose is in a note with both values, whatever came of it; some cells by name."""
+    two = record(execution=EXECUTION.replace(threads=2))
+    found = judged(record(), two, allow=("threads",))
+    said = "compared on purpose across another threads: base 1 (passive), head 2 (passive)"
+    assert found.exit_code == 0
+    assert said in found.notes
+    same = record(model="same")
+    assert f"{said} (in mnist-lenet5)" in judged(run(record(), same), run(two, same), allow=("threads",)).notes
+
+
 @pytest.mark.parametrize(
     ("head", "direction"),
     [

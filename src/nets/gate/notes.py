@@ -30,7 +30,7 @@ def notes(
         )
     else:
         yield from _of_two_files(base, head, findings, limits)
-    yield from other_settings(base, head, cells)
+    yield from other_settings(base, head, cells, limits)
     yield from incomparable_figures(cell for cell in cells if cell.is_comparable(limits))
     measured = {result.id for run in (base, head) for result in run.cells}
     for cell, because in dict([*head.not_run, *base.not_run]).items():

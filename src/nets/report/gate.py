@@ -97,8 +97,11 @@ def _moment(ran: str) -> str:
 
 
 def _sentence(finding: Finding) -> str:
-    because = finding.because or f"beyond the limit of {_limit(finding)}"
-    return f"{finding.status}: {finding.cell} {finding.metric}: {because}"
+    """A finding with its reason; of one by the limit alone this is the limit, and what may explain it follows."""
+    by_limit_alone = finding.status in ("regressed", "improved") and finding.limit is not None and finding.p is None
+    beyond = f"beyond the limit of {_limit(finding)}" if by_limit_alone else None
+    reasons = "; ".join(filter(None, (beyond, finding.because)))
+    return f"{finding.status}: {finding.cell} {finding.metric}: {reasons}"
 
 
 def _row(finding: Finding, *, paired: bool) -> tuple[str, ...]:
