@@ -2,8 +2,9 @@
 
     python studies/ab_power.py --slowdowns 0 0.05 0.10 --runs 30 --file studies/data/ab-live.jsonl
 
-The extra work spins for the given share of the processor time that each step took; evaluation is not slowed. It goes on where it
-was stopped, and adds a line a run; `studies.ab_error_rates` reads them. Nothing else may run on its cores meanwhile.
+The extra work spins for the given share of the processor time that each step took; evaluation is not slowed. It goes on
+where it was stopped, and adds a line a run; `studies.ab_error_rates` reads them. Nothing else may run on its
+cores meanwhile.
 """
 
 from __future__ import annotations

@@ -32,10 +32,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 RECORDING = """
 def finished(benchmark, n):
     one, data = RECORD["rounds"][0], benchmark.stats.stats.data
-    rounds = [{**one, "seed": SEED + i, "train_s": s, "eval_s": 1e-4} for i, s in enumerate(data)]
+    rounds = [{**one, "seed": SEED + i, "train_s": s - 1e-4, "eval_s": 1e-4} for i, s in enumerate(data)]
     cell = {**RECORD["cell"], "model": "cnn3l" if benchmark.params["cell"] == "b" else "lenet5"}
     protocol = {**RECORD["protocol"], "seed": SEED}
-    benchmark.extra_info.update({**RECORD, "cell": cell, "protocol": protocol, "rounds": rounds})
+    accuracy = {**RECORD["accuracy"], "std": 0.0 if len(rounds) > 1 else None}
+    changes = {"cell": cell, "protocol": protocol, "rounds": rounds, "accuracy": accuracy}
+    benchmark.extra_info.update({**RECORD, **changes})
 
 def pytest_configure(config):
     global SEED

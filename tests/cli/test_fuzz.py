@@ -64,7 +64,14 @@ BANDS = {
         }
     ],
 }  # fmt: skip
-CONFIG = {"gate": {**Limits().model_dump(mode="json"), "allow": ["torch"]}}
+CONFIG = {
+    "gate": {
+        **Limits().model_dump(mode="json"),
+        "allow": ["torch"],
+        "time": "2 %",
+        "cells": {"mnist-*": {"time": 0.05, "memory": "5 %"}, "x": {"accuracy": 0.01}},
+    }
+}
 
 BIG: list[object] = [0, -1, 1, 2**63, 10**39, 10**400]
 numbers: st.SearchStrategy[object] = st.sampled_from(
@@ -212,7 +219,7 @@ def test_a_historys_file(bad: dict[str, Any], at: tuple[int, bytes] | None, writ
 def toml(value: object) -> str:
     """As TOML's inline values, most of which are JSON's."""
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {toml(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{json.dumps(key)} = {toml(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
     return repr(value) if isinstance(value, float) else json.dumps(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from nets.errors import Unusable
 from nets.gate.findings import Status
 from nets.gate.limits import Fact
 from nets.records.cell import Band, BandVerdict, Cpu, Depth, Device, Network, Outcome
-from nets.records.run import Versions
+from nets.records.versions import Versions
 from tests.support.gating import (
     GPU,
+    VERSIONS,
     accurate,
     banded,
     judged,
@@ -170,10 +172,11 @@ def test_a_swapped_gpu() -> None:
 @pytest.mark.parametrize(("fact", "value"), [("torch", "2.13.0"), ("cuda", None)])
 def test_changed_versions(fact: Fact, value: str | None) -> None:
     """Another torch or CUDA is named; another Python or cuDNN is noted, and forbids nothing."""
-    values = {"torch": "2.12.0", "cuda": "13.0", "cudnn": "91002", "python": "3.12.3"}
-    found = judged(run(record()), run(record(), versions=Versions(**{**values, fact: value})))
-    assert f"another {fact}: base {values[fact]}, head {value or 'none'}" in str(the(found, "cell").because)
-    noted = judged(run(record()), run(record(), versions=Versions(**{**values, "cudnn": "9", "python": "3.14"})))
+    changed: dict[str, Any] = {fact: value}
+    found = judged(run(record()), run(record(), versions=replace(VERSIONS, **changed)))
+    was = getattr(VERSIONS, fact)
+    assert f"another {fact}: base {was}, head {value or 'none'}" in str(the(found, "cell").because)
+    noted = judged(run(record()), run(record(), versions=replace(VERSIONS, cudnn="9", python="3.14")))
     assert noted.exit_code == 0
     assert sum("forbids no comparison" in note for note in noted.notes) == 2
 

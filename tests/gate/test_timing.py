@@ -186,7 +186,11 @@ def test_what_may_explain_a_time() -> None:
 # properties
 
 SECONDS = st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1, max_size=9)
-EXCHANGED: dict[Status, Status] = {"regressed": "improved", "improved": "regressed"}
+EXCHANGED: dict[Status, tuple[Status, ...]] = {
+    "regressed": ("improved", "incomparable"),  # the latter: too much faster to be believed
+    "improved": ("regressed",),
+    "incomparable": ("regressed",),
+}
 
 
 @settings(deadline=None)
@@ -196,7 +200,7 @@ def test_exchanged_sides(pairs: list[tuple[float, float]], is_paired: bool) -> N
     base, head = (in_turns(timed(s)) if is_paired else run(timed(s)) for s in zip(*pairs, strict=True))
     for metric in ("total_s", "train_s", "eval_s"):
         there, back = the(judged(base, head), metric).status, the(judged(head, base), metric).status
-        assert back == EXCHANGED.get(there, there)
+        assert back in EXCHANGED.get(there, (there,))
 
 
 @settings(deadline=None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nets.records.cell import Accuracy, Outcome
+from nets.records.cell import Outcome
 from tests.support.gating import GPU
 from tests.support.histories import EPOCH, NETWORK, commit, found, line, ran, stepped, store, taking
 from tests.support.hostile import FULL
@@ -70,6 +70,15 @@ def test_every_metric() -> None:
         "trace_gpu_utilization_pct": (40.0, "%"), "trace_sm_efficiency_pct": (30.0, "%"), "parameters": (61_706, ""),
         "layers": (5, ""),
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_side_of_nets_ab_is_in_the_line() -> None:
+    """What `nets ab` measured is a point among the others, and its pairing no condition of a line of its own."""
+    for i in range(3):
+        store(f"runs/{i}.json", i, record(), pairing={"id": "a", "rounds": 1, "looks": 1} if i == 1 else None)
+    assert len(line(found(), "total_s")["points"]) == 3
+    assert "under" not in ran("runs").output
 
 
 @pytest.mark.usefixtures("folder")
@@ -194,8 +203,7 @@ def test_export() -> None:
     """The newest commit's figures, in the action's fields: what is better smaller and bigger apart, names unique."""
     stepped()
     rounds = tuple(one_round(seed=i, accuracy=a) for i, a in enumerate((0.9, 0.92)))
-    accuracy = Accuracy(mean=0.91, std=0.01, min=0.9, max=0.92)
-    store("runs/new.json", 30, record(rounds=rounds, accuracy=accuracy), torch="2.13.0", dirty=True)
+    store("runs/new.json", 30, record(rounds=rounds), torch="2.13.0", dirty=True)
     assert ran("runs", "--export", "out/new").exit_code == 0
     smaller = json.loads(Path("out/new/smaller-is-better.json").read_text())
     bigger = json.loads(Path("out/new/bigger-is-better.json").read_text())

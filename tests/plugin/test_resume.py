@@ -91,6 +91,7 @@ def test_the_project_s_commit(
     result.assert_outcomes(passed=1)
     monkeypatch.delenv("GIT_DIR")
     assert commit_info(suite)["id"] == git("rev-parse", "HEAD")
+    assert commit_info(suite)["subject"] == git("log", "-1", "--format=%s")
     assert commit_info(suite)["dirty"] is False
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nets.errors import Unusable
-from nets.gate.limits import read_limits
+from nets.gate.limits_input import read_limits
 from nets.records.base import parse
 from nets.records.comparisons import SideBySide
 from nets.records.foreign import out_of_bounds, read_bytes, read_json, read_toml

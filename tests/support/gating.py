@@ -12,7 +12,8 @@ from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
 from nets.records.cell import Accuracy, Band, BandVerdict, Device, Result, Round
 from nets.records.gpu import Trace
-from nets.records.run import Confirmation, Pairing, Run, Versions
+from nets.records.run import Confirmation, Pairing, Run
+from nets.records.versions import Versions
 from tests.support.records import one_round, record
 
 GPU = Device(type="cuda", name="NVIDIA H100 80GB HBM3")
@@ -65,10 +66,14 @@ def accurate(*accuracies: float, **changes: Any) -> Result:
     return record(**{**values, **changes})
 
 
-def banded(verdict: BandVerdict, **changes: Any) -> Result:
-    """A cell with a band and its verdict."""
-    band = Band(low=0.96, high=0.99, n=20, alpha=0.001, verdict=verdict)
-    return accurate(0.98, 0.97, 0.98, **{"band": band, "band_missing_because": None, **changes})
+def banded(verdict: BandVerdict, low: float = 0.96, high: float = 0.99, **changes: Any) -> Result:
+    """A cell with a band, and rounds of which its verdict is true."""
+    mean = {"below": low - 0.02, "above": high + 0.005}.get(verdict, (low + high) / 2)
+    band = Band(low=low, high=high, n=20, alpha=0.001, verdict=verdict)
+    made = accurate(mean, mean - 0.001, mean + 0.001, **{"band": band, "band_missing_because": None, **changes})
+    if verdict != "diverged":
+        return made
+    return made.replace(rounds=tuple(round_.replace(loss=None) for round_ in made.rounds))
 
 
 def traced(gpu_utilization_pct: float, sm_efficiency_pct: float | None) -> Trace:

@@ -26,14 +26,18 @@ def commit(i: int) -> str:
     return f"{(i * 7_919 + 13) % 10_007:07d}" + f"{i:033d}"
 
 
-def store(path: str, i: int, *results: Result, torch: str = "2.12.0", **commit_info: Any) -> None:
+def store(
+    path: str, i: int, *results: Result, torch: str = "2.12.0", pairing: object = None, **commit_info: Any
+) -> None:
     """Write a run of the i-th commit, a day after the one before."""
     day = EPOCH + timedelta(days=i)
     info = {"id": commit(i), "time": day.isoformat(), "author_time": None, "dirty": False, "branch": "main"}
     ran = (day + timedelta(hours=1)).isoformat()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(
-        json.dumps(content(*results, torch=torch) | {"commit_info": info | commit_info, "datetime": ran})
+        json.dumps(
+            content(*results, torch=torch, pairing=pairing) | {"commit_info": info | commit_info, "datetime": ran}
+        )
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nets.errors import NetsError, counted
@@ -32,6 +32,10 @@ class Plan:
     looks: tuple[int, ...]
     n_cells: int
     limits: Limits
+
+    def for_cell(self, cell: str) -> Plan:
+        """The same with the limits of a cell by its id."""
+        return replace(self, limits=self.limits.for_cell(cell))
 
     def verdict(self, log_ratios: Sequence[float]) -> tuple[Verdict, Shift]:
         """The verdict on a cell at a look; `log_ratios`: head over base of each sitting so far, at least one.

@@ -144,16 +144,20 @@ class SittingSeries:
         try:
             sitting, common = self._started(k)
             if self._plan is None:
-                self._plan = plan(self.stage, len(common), self.settings.max_sittings, self.settings.limits)
-                self.undecided = list(common)
-                at = ", ".join(map(str, self._plan.looks[:4]))
-                self.reporter.say(f"{self.stage} of {counted(len(common), 'cell')}; looks after {at} ... sittings")
+                self._plan_for(common)
             if self._ending is not None and self._ending.is_on_gpu:
                 self._finish()
             tests = [test for test in common if test in self.undecided]
             sitting.begin(tests, alone=k == 0 and self.stage == "screen")
         finally:
             self._finish()
+
+    def _plan_for(self, tests: Sequence[str]) -> None:
+        """Fix at how many sittings to look, before the first of these tests."""
+        self._plan = plan(self.stage, len(tests), self.settings.max_sittings, self.settings.limits)
+        self.undecided = list(tests)
+        at = ", ".join(map(str, self._plan.looks[:4]))
+        self.reporter.say(f"{self.stage} of {counted(len(tests), 'cell')}; looks after {at} ... sittings")
 
     def _started(self, k: int) -> tuple[Sitting, tuple[str, ...]]:
         """The `k`-th sitting, and the tests that its children have in common."""
@@ -221,7 +225,10 @@ class SittingSeries:
         self.undecided = [test for test in self.undecided if test in self._ending.ratios]
         self._looked = {}
         if k + 1 in self._plan.looks:
-            self._looked = {test: self._plan.verdict(self._log_ratios[test])[0] for test in self.undecided}
+            self._looked = {
+                test: self._plan.for_cell(self._ending.cell(test)).verdict(self._log_ratios[test])[0]
+                for test in self.undecided
+            }
             self.undecided = [test for test, verdict in self._looked.items() if verdict == "open"]
 
     def _finish(self) -> None:

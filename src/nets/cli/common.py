@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
@@ -19,11 +20,11 @@ DataDir = Annotated[Path, typer.Option("--data-dir", envvar="NETS_DATA", help="A
 Config = Annotated[Path | None, typer.Option("--config", help="A TOML file whose table `gate` has limits.")]
 Limit = Annotated[
     list[str] | None,
-    typer.Option("--limit", help="NAME=VALUE, instead of the file's; a fraction: time_unpaired=0.5."),
+    typer.Option("--limit", help="NAME=VALUE, instead of the file's: time=0.05, or time=5%."),
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option("--allow", help="Compare on purpose across another torch, cuda, device, threads, ..."),
+    typer.Option("--allow", help="Compare on purpose across another torch, cuda, device, threads, bands, ..."),
 ]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the findings for a job summary.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything found, with its figures.")]
@@ -31,21 +32,29 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write everything foun
 
 def limits_of(config: Path | None, limit: list[str] | None, allow: list[str] | None) -> Limits:
     """The file's limits with the command line's. Raises Unusable."""
-    from nets.gate.limits import Limits, read_limits
+    from nets.gate.limits import Limits
+    from nets.gate.limits_input import changed, read_limits
 
-    return (Limits() if config is None else read_limits(config)).changed(limit or (), allow or ())
+    return changed(Limits() if config is None else read_limits(config), limit or (), allow or ())
 
 
-def judge_files(base: Path, head: Path, limits: Limits, markdown: Path | None, json_file: Path | None) -> int:
+def judge_files(
+    base: Path,
+    head: Path,
+    limits: Limits,
+    markdown: Path | None,
+    json_file: Path | None,
+    cells: Collection[str] = (),
+) -> int:
     """Judge two files, write and print what was found, and return the exit code. Raises Unusable."""
     from nets.gate.judge import judge_runs
     from nets.records import durable
-    from nets.records.run import read_run
+    from nets.records.run import read_run, with_subject
     from nets.report.gate import gate_lines, gate_markdown
     from nets.report.text import json_text
 
     refuse_overwriting(base, head, markdown, json_file)
-    found = judge_runs(read_run(base), read_run(head), limits)
+    found = judge_runs(with_subject(read_run(base)), with_subject(read_run(head)), limits, cells)
     lines = gate_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty())
     typer.echo("\n".join(lines))
     if markdown is not None:

@@ -1,10 +1,10 @@
-"""Head's accuracy against its band, or against base's where it has none; pure.
+"""Head's accuracy against a band, or against base's accuracy where there is none; pure.
 
-A band is a prediction interval of reference runs (see `nets.verdicts.bands`) and needs no base. With three rounds it
-is wide, so rounds that were measured in turns with the same seeds are also compared with each other by the sign-flip
-test, at the levels of the screen and of the confirmation (`nets.gate.levels`); six pairs of each can show what no band
-shows (images that are no longer shuffled, say). Without a band or pairs the rounds are compared by Welch's test, at a
-strict level. The difference must reach a limit.
+A band is a prediction interval of reference runs (see `nets.verdicts.bands`); whose it is: `nets.gate.bands`. With
+three rounds it is wide, so rounds that were measured in turns with the same seeds are also compared with each other by
+the sign-flip test, at the levels of the screen and of the confirmation (`nets.gate.levels`); six pairs of each can show
+what no band shows (images that are no longer shuffled, say). Without a band or pairs the rounds are compared by Welch's
+test, at a strict level. The difference must reach a limit.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from nets.gate.bands import HeldBand, band_text
 from nets.gate.findings import DIVERGED, Finding, Status
 from nets.gate.levels import Stage
 from nets.gate.limits import Limits
@@ -25,12 +26,17 @@ SUGGESTIVE_P = 1 - CONFIDENCE
 
 
 def accuracy_finding(
-    base: Result | None, head: Result, limits: Limits, pairs: Pairs = (), stage: Stage = "screen"
+    base: Result | None,
+    head: Result,
+    held: HeldBand,
+    limits: Limits,
+    pairs: Pairs = (),
+    stage: Stage = "screen",
 ) -> Finding | None:
     """The finding on head's accuracy; None where there is nothing to compare it with.
 
-    `base`: None where it is not comparable. `pairs`: base's and head's rounds of the same seeds, if both were measured
-    in turns, in that stage.
+    `base`: None where it is not comparable. `held`: the band that judges, or why there is none. `pairs`: base's and
+    head's rounds of the same seeds, if both were measured in turns, in that stage.
     """
     was = None if base is None or base.accuracy is None else base.accuracy.mean
     found = Finding(cell=head.id, metric="accuracy", status="ok", base=was)
@@ -38,24 +44,23 @@ def accuracy_finding(
         return None if was is None else found.replace(status="not measured", because="head has no finished round")
     is_ = head.accuracy.mean
     found = found.replace(head=is_, effect=None if was is None else is_ - was)
-    diverged, band = sum(round_.diverged for round_ in head.rounds), head.band
+    diverged, band = sum(round_.diverged for round_ in head.rounds), held.band
     if diverged or (band is not None and band.verdict == "diverged"):
         because = f"{DIVERGED}in {diverged} of {len(head.rounds)} rounds a loss was not finite"
         return found.replace(status="regressed", because=because)
     if band is not None:
         meaning = {"below": ": training is broken", "above": ": a leak, are there test images in training?"}
-        because = (
-            f"{band.verdict} its band {band.low:.4f}–{band.high:.4f} of {band.n} reference runs"
-            f"{meaning.get(band.verdict, '')}"
-        )
+        because = f"{band_text(band, held.whose)}{meaning.get(band.verdict, '')}{held.note}"
         if band.verdict != "inside":
-            return found.replace(status="regressed", because=because)
+            other = head.band is not None and head.band.verdict == "inside"
+            hint = "; if the bands were changed on purpose, --allow bands judges by head's" if other else ""
+            return found.replace(status="regressed", because=f"{because}{hint}")
         found = found.replace(because=because)
     if (paired := _with_pairs(found, pairs, stage, limits)) is not None:
         return paired
     if band is not None:
         return found
-    return None if base is None or was is None or not base.rounds else _without_band(found, base, head, limits)
+    return None if base is None or was is None or not base.rounds else _without_band(found, base, head, held, limits)
 
 
 def _with_pairs(found: Finding, pairs: Pairs, stage: Stage, limits: Limits) -> Finding | None:
@@ -82,10 +87,10 @@ def _with_pairs(found: Finding, pairs: Pairs, stage: Stage, limits: Limits) -> F
     )
 
 
-def _without_band(found: Finding, base: Result, head: Result, limits: Limits) -> Finding:
+def _without_band(found: Finding, base: Result, head: Result, held: HeldBand, limits: Limits) -> Finding:
     before, after = ([round_.accuracy for round_ in result.rounds] for result in (base, head))
     effect = fmean(after) - fmean(before)
-    because = f"it has no band: {head.band_missing_because or 'no reason is given'}"
+    because = f"it has no band: {held.missing_because or 'no reason is given'}"
     is_large = abs(effect) >= limits.accuracy
     found = found.replace(effect=effect, limit=limits.accuracy)
     status: Status = "ok"

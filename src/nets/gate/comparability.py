@@ -9,6 +9,16 @@ from nets.gate.limits import Fact, Limits
 from nets.records.cell import Result, Round
 from nets.records.run import Pairing, Run
 
+FIELDS: Mapping[Fact, tuple[str, ...]] = {
+    "device": ("device.type", "device.name", "device.mig"),
+    "data": ("cell.data_sha256",),
+    "protocol": tuple(f"protocol.{name}" for name in ("name", "epochs", "batch_size", "optimizer", "lr")),
+    "pipeline": ("pipeline",),
+    "threads": ("execution.threads", "execution.wait_policy"),
+    "workers": ("where.n_workers",),
+}
+"""The fields of a record that each fact of `facts` is made of; those of torch and CUDA are the run's."""
+
 
 def compared_cells(base: Run, head: Run) -> dict[str, ComparedCell]:
     """The cells that both runs have, by id, in order; paired where the runs were measured in turns."""
@@ -23,9 +33,13 @@ def compared_cells(base: Run, head: Run) -> dict[str, ComparedCell]:
 def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> dict[Fact, str]:
     """A sentence for each fact that differs between two records of a cell, besides the code under test.
 
-    The number of rounds and their seeds may differ, as may the mode (eager or graph), which the code chooses.
+    The number of rounds and their seeds may differ, as may the mode (eager or graph), which the code chooses. Where
+    both were measured in turns, each has chosen its own wait policy in the same environment.
     """
-    both = zip(facts(base, of_base, of_head), facts(head, of_head, of_base), strict=True)
+    in_turns = base.pairing is not None and base.pairing == head.pairing
+    both = zip(
+        facts(base, of_base, of_head, in_turns=in_turns), facts(head, of_head, of_base, in_turns=in_turns), strict=True
+    )
     return {
         fact: f"another {fact}: base {was or 'none'}, head {is_ or 'none'}"
         for (fact, was), (_, is_) in both
@@ -33,10 +47,11 @@ def differences(base: Run, head: Run, of_base: Result, of_head: Result) -> dict[
     }
 
 
-def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str | None]]:
+def facts(run: Run, result: Result, other: Result, *, in_turns: bool = False) -> Iterable[tuple[Fact, str | None]]:
     """What must be the same in both records for a comparison, as `result` has it, always in the same order.
 
     The data's checksum counts only where both records have one; with the record itself as `other` it always counts.
+    `in_turns`: both runs are the two sides of one `nets ab`, whose wait policies may differ.
     """
     device, protocol, execution = result.device, result.protocol, result.execution
     sha256 = result.cell.data_sha256
@@ -52,8 +67,7 @@ def facts(run: Run, result: Result, other: Result) -> Iterable[tuple[Fact, str |
             f"lr {protocol.lr:g})",
         ),
         ("pipeline", result.pipeline),
-        # where two revisions were measured in turns, each has chosen its own wait policy in the same environment
-        ("threads", f"{execution.threads}{f' ({execution.wait_policy})' if run.pairing is None else ''}"),
+        ("threads", f"{execution.threads}{'' if in_turns else f' ({execution.wait_policy})'}"),
         ("workers", str(result.where.n_workers)),
     )
 

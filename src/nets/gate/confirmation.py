@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nets.gate.accuracy import accuracy_finding
+from nets.gate.bands import band_for
 from nets.gate.comparability import ComparedCell, compared_cells
 from nets.gate.figures import figure_findings
 from nets.gate.findings import CHANGED, Finding
@@ -23,12 +24,15 @@ def findings_on_measured(base: Run, head: Run, limits: Limits, stage: Stage) -> 
     """The findings on times, accuracy and figures of each cell that both runs have and that can be compared, by id."""
     comparable = {cell: each for cell, each in compared_cells(base, head).items() if each.is_comparable(limits)}
     tests = paired_tests(comparable.values(), limits, stage)
-    return {cell: list(_measured(each, tests.get(cell), limits, stage)) for cell, each in comparable.items()}
+    return {
+        cell: list(_measured(each, tests.get(cell), limits.for_cell(cell), stage)) for cell, each in comparable.items()
+    }
 
 
 def _measured(cell: ComparedCell, test: PairedTest | None, limits: Limits, stage: Stage) -> Iterator[Finding]:
     yield from time_findings(cell, test, limits)
-    if (accuracy := accuracy_finding(*cell.results, limits, cell.pairs, stage)) is not None:
+    band = band_for(*cell.results, limits)
+    if (accuracy := accuracy_finding(*cell.results, band, limits, cell.pairs, stage)) is not None:
         yield accuracy
     yield from figure_findings(cell, limits)
 

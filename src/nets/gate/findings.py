@@ -70,7 +70,11 @@ class Finding(Record):
 
 
 class ComparedRun(Record):
-    """One of the two files, and the versions that it ran under."""
+    """One of the two files: what it ran under, which commit it was of, and when it was written.
+
+    `devices`, `protocols`: those of its cells, each once. `commit`, `subject`: the commit's id and first line; `dirty`:
+    there were changes that it does not have. Null where neither the file nor the repository says so.
+    """
 
     source: str
     n_cells: int = Field(ge=0)
@@ -78,6 +82,12 @@ class ComparedRun(Record):
     cuda: str | None
     cudnn: str | None
     python: str | None
+    devices: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
+    commit: str | None = None
+    subject: str | None = None
+    dirty: bool = False
+    ran: str | None = None
 
 
 class Gate(Record):

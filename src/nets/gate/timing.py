@@ -173,7 +173,7 @@ def _counted_pairs(cell: ComparedCell) -> str:
 
 
 def _notes(cell: ComparedCell) -> Iterator[str]:
-    """What may explain a difference and forbids no comparison: disturbed rounds, and what the code chose otherwise."""
+    """What may explain a difference: disturbed rounds, and another mode; other settings are named for all cells."""
     for name, result in (("base", cell.base), ("head", cell.head)):
         n = sum(bool(round_.disturbed) for round_ in result.rounds)
         if n:
@@ -182,12 +182,3 @@ def _notes(cell: ComparedCell) -> Iterator[str]:
     if was.mode != is_.mode:
         why = f" ({is_.fallback_because})" if is_.fallback_because else ""
         yield f"executed otherwise: base {was.mode}, head {is_.mode}{why}"
-    for name, field in (
-        ("memory format", "memory_format"),
-        ("wait policy of OpenMP", "wait_policy"),
-        ("TF32 setting of products", "tf32_products"),
-        ("TF32 setting of convolutions", "tf32_convolutions"),
-        ("evaluation batch size", "evaluation_batch_size"),
-    ):
-        if (before := getattr(was, field)) != (after := getattr(is_, field)):
-            yield f"another {name}: base {before}, head {after}"

@@ -9,8 +9,9 @@ import pytest
 
 from nets.errors import Unusable
 from nets.gate.judge import judge_runs
-from nets.gate.limits import Limits, read_limits
-from nets.records.run import Run, read_run
+from nets.gate.limits import Limits
+from nets.gate.limits_input import read_limits
+from nets.records.run import Run, read_run, with_subject
 from nets.report.text import plain
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def session_gate(session: Session, recorder: Recorder) -> SessionGate:
     if recorder.json == Path(base).resolve():
         raise pytest.UsageError("--gate: the run would be written over its own base; name another --benchmark-json")
     try:
-        found = read_run(Path(base))
+        found = with_subject(read_run(Path(base)))
         found.demand_one_record_a_cell()
         if not found.cells:
             raise Unusable(f"{base}: it holds no cell: there is nothing to compare with")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,7 +229,8 @@ class Recorder:
     def run_so_far(self) -> Run:
         """This session as the gate takes it."""
         from nets.machine.device import machine_facts
-        from nets.records.run import Run, versions_of
+        from nets.records.run import CommitInfo, Run
+        from nets.records.versions import versions_of
 
         entries = self.entries()
         timed = [(entry.result, entry.benchmark) for entry in entries if entry.benchmark is not None]
@@ -238,7 +240,9 @@ class Recorder:
             timings=tuple(timing for _, timing in timed),
             unfinished=tuple(entry.result for entry in entries if entry.benchmark is None),
             not_run=tuple(self.missing()),
-            versions=versions_of(machine_facts(self._session.setting.device, self._session.versions)),
+            versions=versions_of({"nets": machine_facts(self._session.setting.device, self._session.versions)}),
+            commit=CommitInfo.model_validate(self._commit or {}),
+            ran=datetime.now(UTC).isoformat(),
         )
 
     def entries(self) -> list[Entry]:

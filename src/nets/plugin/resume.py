@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nets.errors import NetsError
-from nets.records.git import changes_sha256, git, outside_variables
+from nets.records.git import changes_sha256, git, outside_variables, subject_of
 
 if TYPE_CHECKING:
     import pytest
@@ -36,7 +36,7 @@ _SAID = {
 def commit_info(config: pytest.Config, nets: Iterable[str]) -> dict[str, Any]:
     """What pytest-benchmark says of the commit, of the project's folder wherever pytest was called from.
 
-    A file of networks that git doesn't track makes it dirty, too.
+    A file of networks that git doesn't track makes it dirty, too. The first line of its message is added.
     """
     from pytest_benchmark.utils import get_commit_info
 
@@ -48,6 +48,7 @@ def commit_info(config: pytest.Config, nets: Iterable[str]) -> dict[str, Any]:
     finally:
         os.environ.update(of_a_hook)
     info["dirty"] = bool(info.get("dirty")) or any(_is_untracked(file, config.rootpath) for file in _files(nets))
+    info["subject"] = subject_of(info.get("id"), config.rootpath)
     return info
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nets.errors import Unusable
 from nets.records.base import first_fault, parse
 from nets.records.cell import Result
+from nets.records.consistency import demand_consistent
 
 
 def write(path: Path, text: str) -> None:
@@ -150,6 +151,7 @@ class Entry:
         except (ValueError, RecursionError) as error:
             raise Unusable(f"{source}: not a journal's line: {error}") from error
         result = parse(found["result"], source, Result)
+        demand_consistent(result, found["benchmark"], source)
         return cls(nodeid=found["nodeid"], result=result, benchmark=found["benchmark"], origin=found["origin"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -21,6 +22,9 @@ _OF_A_REPOSITORY = (
 
 Not GIT_CONFIG_COUNT and its like, by which a CI says that a folder is safe: no hook sets them.
 """
+
+
+_FULL_ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 def outside_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -52,6 +56,16 @@ def git(
         because = " ".join(done.stderr.split()) or f"exit {done.returncode}"
         raise Unusable(f"git {' '.join(arguments[:4])}: {because}")
     return done.stdout.strip()
+
+
+def subject_of(commit: str | None, folder: Path | None = None) -> str | None:
+    """The first line of a commit's message; None where it is no full id, or the repository doesn't know it."""
+    if commit is None or not _FULL_ID.fullmatch(commit):
+        return None
+    try:
+        return git("log", "-1", "--format=%s", commit, folder=folder, may_fetch=False, timeout_s=10) or None
+    except Unusable:
+        return None
 
 
 @cache

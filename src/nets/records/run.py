@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from nets.errors import Unusable
 from nets.records.base import Record, first_fault, parse
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
+from nets.records.consistency import demand_consistent
 from nets.records.foreign import out_of_bounds, read_json
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """What a run ran under; None where it has none, or the file doesn't say."""
-
-    torch: str | None = None
-    cuda: str | None = None
-    cudnn: str | None = None
-    python: str | None = None
+from nets.records.git import subject_of
+from nets.records.versions import MachineInfo, Text, Versions, versions_of
 
 
 class Pairing(Record):
@@ -90,14 +83,11 @@ class Harness(Record):
         )
 
 
-Text = Annotated[str, AfterValidator(lambda text: text.encode(errors="replace").decode())]
-"""Of a file that anyone may have written: half of a surrogate pair, which can't be written again, is replaced."""
-
-
 class CommitInfo(BaseModel):
-    """What pytest-benchmark says of the commit that a run was of."""
+    """What pytest-benchmark says of the commit that a run was of; `subject`, its first line, is added by nets."""
 
     id: Text | None = None
+    subject: Text | None = None
     time: Text | None = None
     dirty: bool = False
 
@@ -117,7 +107,7 @@ class Run:
     results: tuple[Result, ...] = ()
     unfinished: tuple[Result, ...] = ()
     not_run: tuple[tuple[str, str], ...] = ()
-    versions: Versions = Versions()
+    versions: Versions = field(default_factory=Versions)
     pairing: Pairing | None = None
     confirmation: Confirmation | None = None
     timings: tuple[Mapping[str, Any], ...] = ()
@@ -146,6 +136,17 @@ class Run:
         finished = tuple(result for result in again.results if result.outcome.status != "error")
         return replace(self, results=finished, unfinished=(), timings=(), pairing=again.pairing, confirmation=None)
 
+    def only(self, cells: Container[str]) -> Run:
+        """The run as if of these cells alone."""
+        timed = zip(self.results, self.timings, strict=False)
+        return replace(
+            self,
+            results=tuple(result for result in self.results if result.id in cells),
+            timings=tuple(timing for result, timing in timed if result.id in cells),
+            unfinished=tuple(result for result in self.unfinished if result.id in cells),
+            not_run=tuple(each for each in self.not_run if each[0] in cells),
+        )
+
     def demand_one_record_a_cell(self) -> None:
         """Refuse a run in which several tests measured one cell. Raises Unusable, naming cell and tests."""
         for cell, n in Counter(result.id for result in self.cells).items():
@@ -163,23 +164,6 @@ class Run:
 
 MAX_ROUNDS = 1_000
 """As many as a protocol can have."""
-
-
-class _Versions(BaseModel):
-    torch: Text | None = None
-    python: Text | None = None
-
-
-class _Machine(BaseModel):
-    """`machine_info.nets`, as `nets.machine.device.machine_facts` makes it."""
-
-    versions: _Versions = _Versions()
-    cuda: Text | None = None
-    cudnn: int | None = None
-
-
-class _MachineInfo(BaseModel):
-    nets: _Machine = _Machine()
 
 
 class _NotRun(BaseModel):
@@ -205,7 +189,7 @@ class _Block(BaseModel):
 class _File(BaseModel):
     benchmarks: list[Any]
     nets: _Block
-    machine_info: _MachineInfo
+    machine_info: MachineInfo
     commit_info: CommitInfo = CommitInfo()
     datetime: Text | None = None
 
@@ -249,8 +233,8 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
             case "growth":
                 growth.append(parse(record, where, Growth))
             case _:
-                results.append(_result(record, where))
                 timings.append({key: value for key, value in benchmark.items() if key != "extra_info"})
+                results.append(_result(record, where, timings[-1]))
     return Run(
         source=source.encode(errors="replace").decode(),  # a file's name need not be text
         results=tuple(results),
@@ -258,10 +242,10 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
         side_by_side=tuple(compared),
         growth=tuple(growth),
         unfinished=tuple(
-            _result(record, f"{source}: nets.unfinished.{i}") for i, record in enumerate(file.nets.unfinished)
+            _result(record, f"{source}: nets.unfinished.{i}", None) for i, record in enumerate(file.nets.unfinished)
         ),
         not_run=tuple((each.cell, each.because) for each in file.nets.not_run),
-        versions=_versions(file.machine_info.nets),
+        versions=versions_of(content["machine_info"]),
         pairing=file.nets.pairing,
         confirmation=_confirmation(file.nets.confirmation, source),
         harness=file.nets.harness,
@@ -274,13 +258,15 @@ def _confirmation(block: _Confirmation | None, source: str) -> Confirmation | No
     if block is None:
         return None
     where = f"{source}: nets.confirmation.cells"
-    return Confirmation(block.pairing, tuple(_result(record, f"{where}.{i}") for i, record in enumerate(block.cells)))
+    cells = (_result(record, f"{where}.{i}", None) for i, record in enumerate(block.cells))
+    return Confirmation(block.pairing, tuple(cells))
 
 
-def _result(record: object, where: str) -> Result:
+def _result(record: object, where: str, timing: Mapping[str, Any] | None) -> Result:
     result = parse(record, where, Result)
     if len(result.rounds) > MAX_ROUNDS:
         raise Unusable(f"{where}: field 'rounds': {len(result.rounds):,} rounds; a cell has at most {MAX_ROUNDS:,}")
+    demand_consistent(result, timing, where)
     return result
 
 
@@ -293,15 +279,7 @@ def is_benchmark_file(path: Path) -> bool:
     return isinstance(content, dict) and "benchmarks" in content
 
 
-def versions_of(facts: Mapping[str, object]) -> Versions:
-    """Of what `nets.machine.device.machine_facts` says of this process."""
-    return _versions(_Machine.model_validate(facts))
-
-
-def _versions(machine: _Machine) -> Versions:
-    return Versions(
-        torch=machine.versions.torch,
-        cuda=machine.cuda,
-        cudnn=None if machine.cudnn is None else str(machine.cudnn),
-        python=machine.versions.python,
-    )
+def with_subject(run: Run) -> Run:
+    """The run with the first line of its commit's message, where the file, or the repository here, knows it."""
+    subject = run.commit.subject or subject_of(run.commit.id)
+    return replace(run, commit=run.commit.model_copy(update={"subject": subject}))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import get_args
 
 from rich.text import Text
 
 from nets.errors import EXIT_CODES, Exit, counted
-from nets.gate.findings import FAILING, INCONCLUSIVE, Finding, Gate, Status
+from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
 from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, Grid, markdown, terminal_lines
 from nets.report.text import ABSENT, plain, value_text
 
+MAX_SUBJECT = 72
+"""Characters of a commit's first line that are shown."""
+NO_COMMIT = (None, "unversioned", "unknown")
+"""pytest-benchmark's words for it, too."""
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
 VERDICTS: Mapping[int, str] = {Exit.FINE: "pass", Exit.REGRESSED: "FAIL", Exit.CANT_TELL: EXIT_CODES[Exit.CANT_TELL]}
 
@@ -22,10 +27,10 @@ def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
     table = Grid(HEADINGS, right=HEADINGS[2:7])
     shown = _shown(gate)
     for finding in shown:
-        cells = [Text(plain(cell)) for cell in _row(finding)]
+        cells = [Text(plain(cell)) for cell in _row(finding, paired=gate.paired)]
         cells[-1].stylize(_style(finding.status))
         table.add_row(*cells)
-    parts: list[Text | Grid] = [Text(plain(caption)) for caption in _captions(gate)]
+    parts: list[Text | Grid] = [Text(plain(caption, MAX_SENTENCE)) for caption in _captions(gate)]
     parts += [table] if shown else []
     parts += [
         Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)) for finding in _worst_first(gate)
@@ -37,7 +42,7 @@ def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
 
 def gate_markdown(gate: Gate) -> str:
     """The same as GitHub's Markdown, for a job summary."""
-    rows = [_row(finding) for finding in _shown(gate)]
+    rows = [_row(finding, paired=gate.paired) for finding in _shown(gate)]
     parts = [f"### nets gate: {markdown(VERDICTS[gate.exit_code])}", "", *_bullets(_captions(gate)), ""]
     if rows:
         parts += [_table_row(HEADINGS, str), _table_row(("---",) * 2 + ("---:",) * 5 + ("---",), str)]
@@ -49,8 +54,9 @@ def gate_markdown(gate: Gate) -> str:
 
 def verdict(gate: Gate) -> str:
     """The verdict, with the number of findings of each status, the worst first."""
-    counts = Counter(finding.status for finding in gate.findings)
-    statuses = ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
+    counts = Counter((finding.status, _status(finding, paired=gate.paired)) for finding in gate.findings)
+    worst_first = sorted(counts, key=lambda found: (get_args(Status).index(found[0]), -counts[found], found[1]))
+    statuses = ", ".join(f"{counts[found]} {found[1]}" for found in worst_first)
     return f"{VERDICTS[gate.exit_code]} ({statuses}; exit {gate.exit_code})"
 
 
@@ -64,18 +70,41 @@ def _worst_first(gate: Gate) -> list[Finding]:
 
 
 def _captions(gate: Gate) -> Iterator[str]:
-    """The files that are compared, and what they ran under."""
+    """The files that are compared, what they ran under, and what they are of."""
     for name, run in (("base", gate.base), ("head", gate.head)):
-        cuda = "no CUDA" if run.cuda is None else f"CUDA {run.cuda}"
-        yield f"{name}: {run.source}: {counted(run.n_cells, 'cell')}, torch {run.torch or 'unknown'}, {cuda}"
+        parts = [counted(run.n_cells, "cell"), f"torch {run.torch or 'unknown'}"]
+        parts += ["no CUDA" if run.cuda is None else f"CUDA {run.cuda}", *run.devices]
+        parts += [f"protocol {' and '.join(run.protocols)}"] if run.protocols else []
+        yield f"{name}: {run.source}: {', '.join(parts)}"
+        if run.commit is not None or run.ran is not None:
+            yield f"{name}: {_commit(run)}{'' if run.ran is None else f', run on {_moment(run.ran)}'}"
+
+
+def _commit(run: ComparedRun) -> str:
+    if run.commit in NO_COMMIT:
+        return "of no known commit"
+    subject = "" if run.subject is None else f" ({plain(run.subject, MAX_SUBJECT)})"
+    return f"commit {run.commit[:12]}{subject}{', with uncommitted changes' if run.dirty else ''}"
+
+
+def _moment(ran: str) -> str:
+    """Of a date and time in ISO 8601 up to the minute, with its offset from UTC; anything else as it is."""
+    try:
+        moment = datetime.fromisoformat(ran)
+    except ValueError:
+        return ran
+    return f"{moment:%Y-%m-%d %H:%M}{f' {moment:%Z}' if moment.tzinfo else ''}"
 
 
 def _sentence(finding: Finding) -> str:
-    because = finding.because or f"beyond the limit of {_limit(finding)}"
-    return f"{finding.status}: {finding.cell} {finding.metric}: {because}"
+    """A finding with its reason; of one by the limit alone this is the limit, and what may explain it follows."""
+    by_limit_alone = finding.status in ("regressed", "improved") and finding.limit is not None and finding.p is None
+    beyond = f"beyond the limit of {_limit(finding)}" if by_limit_alone else None
+    reasons = "; ".join(filter(None, (beyond, finding.because)))
+    return f"{finding.status}: {finding.cell} {finding.metric}: {reasons}"
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
+def _row(finding: Finding, *, paired: bool) -> tuple[str, ...]:
     return (
         finding.cell,
         finding.metric,
@@ -84,8 +113,18 @@ def _row(finding: Finding) -> tuple[str, ...]:
         _effect(finding, finding.effect),
         _interval(finding),
         _limit(finding),
-        finding.status,
+        _status(finding, paired=paired),
     )
+
+
+def _status(finding: Finding, *, paired: bool) -> str:
+    """The status; of a ratio that is ok between two stored files no more is known than that it is within the limit."""
+    if paired or finding.status != "ok" or finding.metric == "accuracy":
+        return finding.status
+    if finding.limit is None or finding.effect is None:
+        return finding.status
+    is_within = 1 / (1 + finding.limit) <= 1 + finding.effect <= 1 + finding.limit
+    return f"within {_limit(finding)}" if is_within else finding.status
 
 
 def _value(metric: str, value: int | float | str | None) -> str:

@@ -189,3 +189,23 @@ def prediction_interval(reference: Sequence[float], n_rounds: int, alpha: float 
     half = prediction_half_width(len(reference), n_rounds, alpha) * stdev(reference)
     centre = fmean(reference)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def prediction_interval_of_others(
+    low: float, high: float, n: int, n_rounds: int, n_others: int
+) -> tuple[float, float] | None:
+    """`prediction_interval` for the mean of `n_others` new values, from that of `n_rounds`, both of `n` references.
+
+    Its centre stays, its half width goes with sqrt(1/n + 1/n_rounds). One that was cut at 0 or 1 has lost its centre:
+    for more values it is returned as it is, which is wider than need be and never too narrow; for fewer there is None,
+    as there is of no reference, or for no value.
+    """
+    if n_others == n_rounds:
+        return low, high
+    if min(n, n_rounds, n_others) < 1:
+        return None
+    if low <= 0 or high >= 1:
+        return (low, high) if n_others > n_rounds else None
+    scale = math.sqrt((1 / n + 1 / n_others) / (1 / n + 1 / n_rounds))
+    centre, half = (low + high) / 2, scale * (high - low) / 2
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 from nets.errors import Unusable
 from nets.records import durable
 from nets.records.base import Record, first_fault
-from nets.records.cell import Accuracy, Band, BandVerdict, Protocol
+from nets.records.cell import Accuracy, Band, Protocol
+from nets.records.consistency import band_side
 from nets.records.foreign import read_toml
 from nets.stats.inference import ALPHA, prediction_interval
 
@@ -84,8 +85,8 @@ def band_verdict(
 ) -> Band:
     """The band of a cell's reference runs, and the verdict on the mean accuracy of its rounds."""
     low, high = prediction_interval(reference, n_rounds, alpha)
-    side: BandVerdict = "below" if accuracy.mean < low else "above" if accuracy.mean > high else "inside"
-    return Band(low=low, high=high, n=len(reference), alpha=alpha, verdict="diverged" if diverged else side)
+    verdict = "diverged" if diverged else band_side(accuracy.mean, low, high)
+    return Band(low=low, high=high, n=len(reference), alpha=alpha, verdict=verdict)
 
 
 def band_of(
