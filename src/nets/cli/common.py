@@ -51,6 +51,7 @@ def judge_files(
     from nets.records import durable
     from nets.records.run import read_run, with_subject
     from nets.report.gate import gate_lines, gate_markdown
+    from nets.report.sentence import sentence
     from nets.report.text import json_text
 
     refuse_overwriting(base, head, markdown, json_file)
@@ -60,7 +61,7 @@ def judge_files(
     if markdown is not None:
         durable.write(markdown, gate_markdown(found))
     if json_file is not None:
-        durable.write(json_file, json_text(found.to_json()))
+        durable.write(json_file, json_text({**found.to_json(), "sentence": sentence(found)}))
     return found.exit_code
 
 

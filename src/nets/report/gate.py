@@ -12,12 +12,9 @@ from rich.text import Text
 from nets.errors import EXIT_CODES, Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
 from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, Grid, markdown, terminal_lines
+from nets.report.sentence import NO_COMMIT, commit_text, sentence
 from nets.report.text import ABSENT, plain, value_text
 
-MAX_SUBJECT = 72
-"""Characters of a commit's first line that are shown."""
-NO_COMMIT = (None, "unversioned", "unknown")
-"""pytest-benchmark's words for it, too."""
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
 VERDICTS: Mapping[int, str] = {Exit.FINE: "pass", Exit.REGRESSED: "FAIL", Exit.CANT_TELL: EXIT_CODES[Exit.CANT_TELL]}
 
@@ -36,14 +33,15 @@ def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
         Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)) for finding in _worst_first(gate)
     ]
     parts += [Text(f"note: {plain(note, MAX_SENTENCE)}") for note in gate.notes]
-    parts.append(Text(verdict(gate), style="bold"))
+    parts += [Text(sentence(gate), style="bold"), Text(verdict(gate), style="bold")]
     return terminal_lines(parts, width=width, color=color)
 
 
 def gate_markdown(gate: Gate) -> str:
     """The same as GitHub's Markdown, for a job summary."""
     rows = [_row(finding, paired=gate.paired) for finding in _shown(gate)]
-    parts = [f"### nets gate: {markdown(VERDICTS[gate.exit_code])}", "", *_bullets(_captions(gate)), ""]
+    parts = [f"### nets gate: {markdown(VERDICTS[gate.exit_code])}", "", markdown(sentence(gate), MAX_SENTENCE), ""]
+    parts += [*_bullets(_captions(gate)), ""]
     if rows:
         parts += [_table_row(HEADINGS, str), _table_row(("---",) * 2 + ("---:",) * 5 + ("---",), str)]
         parts += [*(_table_row(row, markdown) for row in rows), ""]
@@ -83,8 +81,7 @@ def _captions(gate: Gate) -> Iterator[str]:
 def _commit(run: ComparedRun) -> str:
     if run.commit in NO_COMMIT:
         return "of no known commit"
-    subject = "" if run.subject is None else f" ({plain(run.subject, MAX_SUBJECT)})"
-    return f"commit {run.commit[:12]}{subject}{', with uncommitted changes' if run.dirty else ''}"
+    return f"commit {commit_text(run)}"
 
 
 def _moment(ran: str) -> str:
