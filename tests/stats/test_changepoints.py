@@ -12,7 +12,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from studies.history_error_rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
 
-from nets.stats.changepoints import ALPHA_STEP, MIN_COMMITS, MIN_SHIFT, MIN_SIZE, ChangePoint, change_points
+from nets.stats import changepoints
+from nets.stats.changepoints import (
+    ALPHA_STEP,
+    MIN_COMMITS,
+    MIN_SHIFT,
+    MIN_SIZE,
+    SURE,
+    ChangePoint,
+    Values,
+    change_points,
+)
 
 SERIES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=0, max_size=40)
 
@@ -155,6 +165,34 @@ def test_the_reverse_mirrors(seed: int, n: int, step: float) -> None:
     there, back = change_points(values), change_points(values[::-1])
     assert [len(values) - index for index in reversed(places(back))] == places(there)
     assert [change.p for change in reversed(back)] == [change.p for change in there]
+
+
+def test_few_orders_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clear step is confirmed by 2,500 orders at most and not by all 9,999, and flat series take few."""
+    drawn: list[int] = []
+    counted = changepoints._n_as_large
+
+    def counting(rng: np.random.Generator, ordered: Values, n: int, n_breaks: int, least: float) -> int:
+        drawn.append(n)
+        return counted(rng, ordered, n, n_breaks, least)
+
+    monkeypatch.setattr(changepoints, "_n_as_large", counting)
+    (step,) = change_points(noisy((12, 1.0), (12, 1.2)))
+    assert SURE / ALPHA_STEP <= 1 / step.p <= 2 * SURE / ALPHA_STEP
+    assert sum(drawn) < 6_000  # those for both sides included
+    drawn.clear()
+    assert not any(change_points(noisy((20, 1.0), seed=seed)) for seed in range(10, 30))
+    assert sum(drawn) / 20 < 1_000
+
+
+def test_a_quick_verdict_is_the_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is certain after few orders is what all 9,999 say: the same places, each by a p below its level."""
+    many = [noisy((15, 1.0), (8, 1.0 + step), noise=0.02, seed=seed) for seed in range(50) for step in (0.0, 0.03, 0.1)]
+    quick = [change_points(values) for values in many]
+    monkeypatch.setattr(changepoints, "SURE", math.inf)
+    full = [change_points(values) for values in many]
+    assert [places(found) for found in quick] == [places(found) for found in full]
+    assert all(change.p <= ALPHA_STEP for found in quick + full for change in found)
 
 
 def test_the_proposal_is_the_best_segmentation() -> None:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import chain, pairwise
 from pathlib import Path
-from statistics import stdev
 
 from nets.errors import Unusable, counted
 from nets.gate.comparability import facts
@@ -22,6 +21,7 @@ from nets.history.tracked import SCALES, TRACKED, TrackedMetric
 from nets.records.cell import Result
 from nets.records.run import Run
 from nets.stats.changepoints import MIN_COMMITS, change_points
+from nets.stats.inference import deviation
 
 SAME_RUN_WITHIN = timedelta(minutes=1)
 """The same figures, to the last digit, at moments no further apart are one run in two files."""
@@ -124,7 +124,7 @@ def _point(place: int, commit: Commit, runs: Values, metric: TrackedMetric) -> P
         time=_iso(commit.time),
         dirty=commit.dirty,
         value=metric.average(values),
-        std=stdev(values) if len(values) > 1 and metric.scale != "exact" else None,
+        std=deviation(values) if len(values) > 1 and metric.scale != "exact" else None,
         n_runs=len(runs),
         n_values=len(values),
     )
