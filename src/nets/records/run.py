@@ -91,6 +91,7 @@ class CommitInfo(BaseModel):
     id: Text | None = None
     time: Text | None = None
     dirty: bool = False
+    branch: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
