@@ -167,7 +167,9 @@ def test_too_few_commits() -> None:
     )
     output = ran("runs").output
     assert [row.split()[-2:] for row in output.splitlines() if row.startswith(" mnist-lenet5")] == [["too", "few"]] * 2
-    assert output.splitlines()[-1] == ("too few commits to tell on 6 of 8 lines: 12 at least; no change on 2 lines")
+    assert output.splitlines()[-1] == (
+        "too few commits to tell on 6 of 8 lines: 12 at least; no change found on 2 lines"
+    )
     assert ran("runs", "--metric", "total_s").output.splitlines()[-1] == "too few commits to tell: 12 at least"
     stepped(12, at=6)
     everything = found()

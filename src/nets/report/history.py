@@ -173,7 +173,7 @@ def _count(history: History) -> str:
         at = counted(len(history.changed_commits), "commit")
         parts.append(f"{counted(n_changes, 'change')} at {at}, on {n_changed} of {counted(n, 'line')}")
     elif n_too_few < n:
-        parts.append(f"no change on {counted(n - n_too_few, 'line')}")
+        parts.append(f"no change found on {counted(n - n_too_few, 'line')}")
     if n_tested:
         by_chance = n_tested * (ALPHA_STEP + ALPHA_BUMP)
         parts.append(f"{n_tested} were tested, of which {by_chance:.2g} would show one by chance")
