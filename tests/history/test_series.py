@@ -212,8 +212,15 @@ def test_disturbed_rounds() -> None:
         "2 disturbed rounds left out of the times of one point, which have others",
         "the times of one point are of disturbed rounds alone (~)",
     ]
-    output = ran("runs", "--last", "2").output
+    output = ran("runs", "--last", "2", "--export", "out").output
     (row,) = [row for row in output.splitlines() if "total_s" in row]
+    extras = [entry["extra"] for entry in json.loads(Path("out/smaller-is-better.json").read_text())]
+    assert not any("disturbed" in extra for extra in extras)
+    assert ran("runs", "--since", commit(1)[:7], "--last", "2").exit_code == 0
+    Path("runs/3.json").unlink()
+    assert ran("runs", "--export", "out").exit_code == 0
+    total, *_ = json.loads(Path("out/smaller-is-better.json").read_text())
+    assert total["extra"].endswith("3 values of 2 runs, of disturbed rounds alone")
     assert "~9.5" in row
     assert "note: the times of one point are of disturbed rounds alone (~)" in output
 
