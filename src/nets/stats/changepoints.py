@@ -184,11 +184,14 @@ def _gains_by_place(
     Yields places of each breakpoint, and the gains (places, rows) there; of two breakpoints all that are so far apart.
     """
     n = orders.shape[1]
-    sums, left, right = _sums(orders)
     places = np.arange(MIN_SIZE, n - MIN_SIZE + 1)
     if n_breaks == 1:
-        yield (places,), (left + right)[MIN_SIZE - 1 : n - MIN_SIZE]
+        gains = np.cumsum(orders, axis=1)[:, MIN_SIZE - 1 : n - MIN_SIZE]
+        gains *= gains
+        gains *= 1 / places + 1 / (n - places)
+        yield (places,), gains.T
         return
+    sums, left, right = _sums(orders)
     for apart in range(MIN_SIZE, min(most_apart or n, n - 2 * MIN_SIZE) + 1):
         first, second = slice(MIN_SIZE - 1, n - MIN_SIZE - apart), slice(MIN_SIZE - 1 + apart, n - MIN_SIZE)
         gains = sums[second] - sums[first]
