@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from studies.history_speed import make_archive
 
 from nets.records.cell import Accuracy, Outcome, Result
-from tests.support.gating import GPU
+from tests.support.gating import GPU, content
 from tests.support.histories import EPOCH, NETWORK, commit, found, git, line, ran, stepped, store, taking
 from tests.support.hostile import FULL
 from tests.support.records import one_round, record, seen_of_gpu
@@ -286,3 +288,13 @@ def test_a_real_file(suite: Suite) -> None:
     total = line(everything, "total_s", "digits-snn500")
     assert (len(total["points"]), total["points"][0]["n_values"]) == (1, 2)
     assert "in a second file, and counted once" in everything["notes"][-1]
+
+
+def test_the_archive_that_is_timed(folder: Path) -> None:
+    """What studies/history_speed.py makes is read whole, in the repository's order, with subjects and slower cells."""
+    Path("one.json").write_text(json.dumps(content(record(rounds=tuple(one_round(seed=i) for i in range(3))))))
+    make_archive(Path("one.json"), folder / "made", 30)
+    os.chdir(folder / "made" / "repository")
+    result = ran("../runs")
+    assert "30 result files of 30 commits, 2016-01-01 to 2016-01-30, in the repository's order" in result.output
+    assert re.search(r"\w{7} \(2016-01-1\d\) Change number 1\d\n  mnist-lenet5 total_s \+1\d", result.output)
