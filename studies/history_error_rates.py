@@ -22,7 +22,7 @@ N_FLAT = 10_000
 N_STEPS = 1_000
 N_CEILING = 100_000
 NOISES = (0.01, 0.02, 0.05)
-SINGLE_NOISES = (0.01, 0.015, 0.02, 0.03, 0.05)
+SINGLE_NOISES = (0.01, 0.015, 0.02, 0.03)
 SIDES = (10, 13, 20, 40)
 ROUNDS = (1, 3)
 SEED = 1
@@ -137,7 +137,7 @@ def main() -> None:
     for noise in NOISES:
         for n_rounds in ROUNDS:
             print(row(noise, n_rounds), flush=True)
-    print(f"\n| one round a commit, of noise | {' | '.join(f'{side} and {side} commits' for side in SIDES)} |")
+    print(f"\n| noise of a round | {' | '.join(f'{side} and {side} commits' for side in SIDES)} |")
     print(f"|---|{'---|' * len(SIDES)}")
     for noise in SINGLE_NOISES:
         placed = [placed_of_single_rounds(noise, side, N_STEPS) for side in SIDES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -196,6 +197,19 @@ def test_progress_is_cleared_by_a_fault(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert stream.getvalue() == "\r\x1b[Knets history: 1 of 2 files read\r\x1b[K"
+
+
+@pytest.mark.usefixtures("folder")
+def test_garbage_is_collected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector of circular garbage rests while files are read, and is as it was afterwards, after a fault too."""
+    seen = []
+    monkeypatch.setattr("nets.cli.history.Progress.__call__", lambda *_: seen.append(gc.isenabled()))
+    store("runs/0.json", 0, record())
+    assert ran("runs").exit_code == 0
+    assert set(seen) == {False}
+    assert gc.isenabled()
+    assert ran("runs", "--since", "never").exit_code == 2
+    assert gc.isenabled()
 
 
 @pytest.mark.usefixtures("folder")

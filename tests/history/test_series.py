@@ -290,6 +290,20 @@ def test_a_real_file(suite: Suite) -> None:
     assert "in a second file, and counted once" in everything["notes"][-1]
 
 
+@pytest.mark.usefixtures("folder")
+def test_many_changes() -> None:
+    """The newest twenty changed commits are told, and two of a line in the table; the rest is counted."""
+    for i in range(26):
+        store(f"runs/{i:02d}.json", i, record(network=NETWORK.model_copy(update={"parameters": 1_000 + i})))
+    output = ran("runs").output
+    assert output.count("mnist-lenet5 parameters 1,0") == 20
+    assert output.index(f"{commit(25)[:7]} (2026-10-26)\n") < output.index(f"{commit(6)[:7]} (2026-10-07)\n")
+    assert "... and at 5 earlier commits, which --json names" in output
+    assert f"{commit(25)[:7]}, {commit(24)[:7]} and 23 earlier" in output
+    assert output.splitlines()[-1].startswith("25 changes at 25 commits, on 1 of 8 lines")
+    assert len(found()["changed_commits"]) == 25
+
+
 def test_the_archive_that_is_timed(folder: Path) -> None:
     """What studies/history_speed.py makes is read whole, in the repository's order, with subjects and slower cells."""
     Path("one.json").write_text(json.dumps(content(record(rounds=tuple(one_round(seed=i) for i in range(3))))))

@@ -10,7 +10,18 @@ import pytest
 import scipy.stats
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from studies.history_error_rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
+from studies.history_error_rates import (
+    BUMP,
+    FLAT,
+    STEPPED,
+    Rate,
+    is_alone,
+    is_bump,
+    is_flat,
+    is_placed,
+    placed_of_single_rounds,
+    rates,
+)
 
 from nets.stats import changepoints
 from nets.stats.changepoints import (
@@ -56,6 +67,7 @@ def test_a_single_round_s_step() -> None:
     """With one round a commit a step is still found in most series: the docs say in how many, and why not in more."""
     (placed,) = rates(STEPPED, 100, (is_placed,), 0.02, 1)
     assert placed.k >= 75
+    assert placed_of_single_rounds(0.015, 10, 40).k >= 38
 
 
 def test_a_mended_regression() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
 from time import perf_counter
@@ -35,7 +38,8 @@ def history(
     ] = None,
     last: Annotated[int | None, typer.Option(help="Only the last N commits.", min=1, metavar="N")] = None,
     branch: Annotated[
-        str | None, typer.Option(help="Only commits that are on this branch, or can be reached from a tag.")
+        str | None,
+        typer.Option(help="Only commits that can be reached from it; those that git doesn't know, if measured on it."),
     ] = None,
     json_file: Json = None,
     export: Annotated[
@@ -58,7 +62,7 @@ def history(
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
     _demand_free(outputs)
     selection = Selection(since=since, last=last, branch=branch)
-    with Progress(sys.stderr) as progress:
+    with _uncollected(), Progress(sys.stderr) as progress:
         archive = read_archive(folder, outputs, progress)
         found = history_of(archive, Path.cwd(), _names(cells), _names(metric), selection, progress)
     contents: dict[Path, dict[str, Any] | list[Any]] = {} if json_file is None else {json_file: found.to_json()}
@@ -105,6 +109,18 @@ class Progress:
         """Leave the line empty, whatever ends the command."""
         if self._is_on_line:
             self._say("\r\x1b[K")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for circular garbage: there is hardly any, and what is kept would be searched each time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _names(text: str | None) -> tuple[str, ...]:

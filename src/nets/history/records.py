@@ -45,8 +45,9 @@ class Point(Record):
 class Change(Record):
     """A level that begins at a commit; whatever changed it came after the commit `since`, the last measured before.
 
-    `effect`: after over before, less 1 (0.1: a tenth more); of accuracy and counts after less before. `p`: null where
-    the value is exact and there is nothing to test. `direction`: null where neither is worse.
+    `effect`: after over before, less 1 (0.1: a tenth more); of accuracy and counts after less before. `p`: its test's,
+    or what it can't exceed; null where the value is exact and there is nothing to test. `direction`: null where neither
+    is worse.
     """
 
     begins: str
