@@ -22,6 +22,8 @@ N_FLAT = 10_000
 N_STEPS = 1_000
 N_CEILING = 100_000
 NOISES = (0.01, 0.02, 0.05)
+SINGLE_NOISES = (0.01, 0.015, 0.02, 0.03)
+SIDES = (10, 13, 20, 40)
 ROUNDS = (1, 3)
 SEED = 1
 
@@ -62,6 +64,14 @@ def is_flat(found: tuple[ChangePoint, ...]) -> bool:
 def is_placed(found: tuple[ChangePoint, ...]) -> bool:
     """A slowdown was found within two commits of the step."""
     return any(abs(change.index - SIDE) <= WITHIN and change.shift > 0 for change in found)
+
+
+def placed_of_single_rounds(noise: float, side: int, n: int) -> Rate:
+    """In how many of `n` series of one round a commit a step between `side` commits on each side is placed."""
+    rng, shape = np.random.default_rng(SEED), np.repeat([0.0, np.log1p(STEP)], side)
+    found = [change_points(series(shape, noise, 1, rng).tolist()) for _ in range(n)]
+    placed = (any(abs(each.index - side) <= WITHIN and each.shift > 0 for each in changes) for changes in found)
+    return Rate(sum(placed), n)
 
 
 def is_alone(found: tuple[ChangePoint, ...]) -> bool:
@@ -121,12 +131,17 @@ def ceiling(noise: float, level: float = ALPHA_STEP + ALPHA_BUMP) -> tuple[float
 
 
 def main() -> None:
-    """Print the table of docs/history.md, and what the best test can do; some minutes."""
+    """Print the tables of docs/history.md, and what the best test can do; some minutes."""
     print("| noise of a round | rounds | flat: none found | step placed | ... and nothing besides | bump placed |")
     print("|---|---|---|---|---|---|")
     for noise in NOISES:
         for n_rounds in ROUNDS:
             print(row(noise, n_rounds), flush=True)
+    print(f"\n| noise of a round | {' | '.join(f'{side} and {side} commits' for side in SIDES)} |")
+    print(f"|---|{'---|' * len(SIDES)}")
+    for noise in SINGLE_NOISES:
+        placed = [placed_of_single_rounds(noise, side, N_STEPS) for side in SIDES]
+        print(f"| {100 * noise:g} % | {' | '.join(map(str, placed))} |", flush=True)
     known, estimated = ceiling(0.02)
     print(f"\nthe best test, one round with 2 % noise: {known:.1%} placed if it knows the noise, else {estimated:.1%}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nets.cli.history import Progress
 from tests.support.histories import commit, found, ran, store
 from tests.support.hostile import BAD, EVIL, FULL, demand_inert, leaves
 from tests.support.records import record
@@ -137,3 +140,88 @@ def test_no_number_breaks_it(path: tuple[str | int, ...]) -> None:
         file.write_text(json.dumps(bad))
     assert ran("runs", "--all", "--json", "all", "--export", "out").exit_code == 0
     json.loads(Path("all").read_text(), parse_constant=pytest.fail)
+
+
+class Terminal(io.StringIO):
+    """Somebody is watching."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(stream: io.StringIO, seconds: float, n: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a stream gets of reading n files that take so long each."""
+    clock = iter(seconds * i for i in range(10 * n + 10))
+    now = [0.0]
+    monkeypatch.setattr("nets.cli.history.perf_counter", lambda: now[0])
+    with Progress(stream) as progress:
+        for i in range(n):
+            now[0] = next(clock)
+            progress("files read", i, n)
+    return stream.getvalue()
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal one line is rewritten, five times a second at most, and gone at the end; what is short has none."""
+    monkeypatch.delenv("CI", raising=False)
+    assert shown(Terminal(), 0.125, 8, monkeypatch) == ""
+    text = shown(Terminal(), 0.125, 1_000, monkeypatch)
+    assert "\n" not in text
+    assert text.startswith("\r\x1b[Knets history: 9 of 1,000 files read\r\x1b[Knets history: 11 of")
+    assert text.count("\r") == 1 + (1_000 - 8) // 2
+    assert text.endswith("files read\r\x1b[K")
+
+
+def test_progress_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a log, and in CI whatever the stream, there is a line each 500 files or 10 s, and none of what is short."""
+    assert shown(io.StringIO(), 0.01, 400, monkeypatch) == ""
+    lines = [f"nets history: {i:,} of 1,600 files read" for i in (500, 1_000, 1_500)]
+    assert shown(io.StringIO(), 0.001, 1_600, monkeypatch).splitlines() == lines
+    slow = shown(io.StringIO(), 1.0, 30, monkeypatch)
+    assert slow.splitlines() == [f"nets history: {i} of 30 files read" for i in (10, 20)]
+    monkeypatch.setenv("CI", "true")
+    assert shown(Terminal(), 0.001, 1_600, monkeypatch).splitlines() == lines
+
+
+def test_progress_is_cleared_by_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves no half of a line behind."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("nets.cli.history.SHOWN_AFTER_S", 0.0)
+    stream = Terminal()
+
+    def interrupted() -> None:
+        with Progress(stream) as progress:
+            progress("files read", 1, 2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert stream.getvalue() == "\r\x1b[Knets history: 1 of 2 files read\r\x1b[K"
+
+
+@pytest.mark.usefixtures("folder")
+def test_garbage_is_collected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector of circular garbage rests while files are read, and is as it was afterwards, after a fault too."""
+    seen = []
+    monkeypatch.setattr("nets.cli.history.Progress.__call__", lambda *_: seen.append(gc.isenabled()))
+    store("runs/0.json", 0, record())
+    assert ran("runs").exit_code == 0
+    assert set(seen) == {False}
+    assert gc.isenabled()
+    assert ran("runs", "--since", "never").exit_code == 2
+    assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("folder")
+def test_progress_is_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading and searching are told of on standard error; the output is the same."""
+    for i in range(6):
+        store(f"runs/{i}.json", i, record())
+    silent = ran("runs")
+    assert silent.stderr == ""
+    monkeypatch.setattr("nets.cli.history.LOGGED_EVERY", 4)
+    told = ran("runs")
+    assert told.output == silent.output
+    assert told.stderr.splitlines() == [
+        "nets history: 4 of 6 files read", "nets history: 4 of 8 lines searched for changes",
+    ]  # fmt: skip

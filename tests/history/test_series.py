@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from datetime import datetime, timedelta
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from studies.history_speed import make_archive
 
-from nets.records.cell import Outcome
-from tests.support.gating import GPU
-from tests.support.histories import EPOCH, NETWORK, commit, found, line, ran, stepped, store, taking
+from nets.records.cell import Outcome, Result
+from tests.support.gating import GPU, content
+from tests.support.histories import EPOCH, NETWORK, commit, found, git, line, ran, stepped, store, taking
 from tests.support.hostile import FULL
 from tests.support.records import one_round, record, seen_of_gpu
 from tests.support.suite import Suite
@@ -29,11 +30,12 @@ def test_a_slowdown() -> None:
     assert 0 < change["p"] <= 0.004
     result = ran("runs")
     assert result.exit_code == 0
-    assert f"{100 * change['effect']:+.1f} % at {commit(10)[:7]} (2026-10-11)" in result.output
+    assert f"{commit(10)[:7]} (2026-10-11)\n  mnist-lenet5 total_s {100 * change['effect']:+.1f} % (" in result.output
     assert "20 result files of 20 commits, 2026-10-01 to 2026-10-20, in the order of their times" in result.output
-    (row,) = [row for row in result.output.splitlines() if "total_s" in row]
-    assert "▁" in row
-    assert "█" in row
+    (row,) = [row for row in result.output.splitlines() if row.startswith(" mnist-lenet5   total_s")]
+    assert "▂" in row
+    assert "▅" in row
+    assert row.endswith(commit(10)[:7])
 
 
 @pytest.mark.usefixtures("folder")
@@ -53,8 +55,8 @@ def test_accuracy_and_exact_figures() -> None:
     assert (change["index"], change["before"], change["after"], change["p"]) == (14, 61_706, 61_707, None)
     assert line(everything, "total_s")["state"] == "constant"
     output = ran("runs").output
-    assert "-2.00 points at" in output
-    assert f"61,706 → 61,707 at {commit(14)[:7]}" in output
+    assert f"{commit(9)[:7]} (2026-10-10)\n  mnist-lenet5 accuracy -2.00 points\n" in output
+    assert f"{commit(14)[:7]} (2026-10-15)\n  mnist-lenet5 parameters 61,706 → 61,707\n" in output
 
 
 @pytest.mark.usefixtures("folder")
@@ -131,16 +133,6 @@ def test_dirty_and_unversioned_runs() -> None:
     assert "2 runs with uncommitted changes" in ran("runs").output
 
 
-def git(folder: Path, *arguments: str, when: datetime = EPOCH) -> str:
-    """Run git as somebody, at some time."""
-    stamp = when.isoformat()
-    return subprocess.run(
-        ["git", "-c", "user.name=x", "-c", "user.email=x@y", "-c", "commit.gpgsign=false", *arguments],
-        cwd=folder, check=True, capture_output=True, text=True,
-        env={**os.environ, "GIT_COMMITTER_DATE": stamp, "GIT_AUTHOR_DATE": stamp, "GIT_CONFIG_GLOBAL": os.devnull},
-    ).stdout.strip()  # fmt: skip
-
-
 def test_the_repository_s_order(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where the repository knows all commits, parents come first, whatever the clocks say; elsewhere time rules."""
     git(folder, "init", "-q")
@@ -178,11 +170,70 @@ def test_the_same_bytes() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_too_few_commits() -> None:
-    """Eleven commits are too few to tell, and the table says so; a figure that never varied simply has no change."""
+    """Eleven commits are too few to tell, whatever the values; of twelve it can be told. JSON and table say so."""
     stepped(11, at=6)
+    states = {each["metric"]: each["state"] for each in found()["lines"]}
+    assert states == {"parameters": "exact", "layers": "exact"} | dict.fromkeys(
+        ("total_s", "train_s", "eval_s", "accuracy", "core_s", "rss_peak_bytes"), "too few"
+    )
     output = ran("runs").output
-    assert "too few commits to tell: 12 at least" in output
-    assert output.splitlines()[-1].startswith("no change on ")
+    assert [row.split()[-2:] for row in output.splitlines() if row.startswith(" mnist-lenet5")] == [["too", "few"]] * 2
+    assert output.splitlines()[-1] == (
+        "too few commits to tell on 6 of 8 lines: 12 at least; no change found on 2 lines"
+    )
+    assert ran("runs", "--metric", "total_s").output.splitlines()[-1] == "too few commits to tell: 12 at least"
+    stepped(12, at=6)
+    everything = found()
+    assert everything["min_commits"] == 12
+    assert line(everything, "eval_s")["state"] == "constant"
+    assert line(everything, "total_s")["state"] == "tested"
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_commit() -> None:
+    """Of a single commit nothing is told, of an exact figure neither."""
+    store("runs/0.json", 0, record())
+    assert {each["state"] for each in found()["lines"]} == {"too few"}
+    assert "no change" not in ran("runs", "--all").output
+
+
+@pytest.mark.usefixtures("folder")
+def test_disturbed_rounds() -> None:
+    """Disturbed rounds are left out of times where there are others; a point of them alone is marked."""
+
+    def rounds(*disturbed: bool | None) -> Result:
+        return record(
+            rounds=tuple(
+                one_round(seed=i, train_s=9.0 if each else 1.0 + i, eval_s=0.5, accuracy=0.9 + i / 100, disturbed=each)
+                for i, each in enumerate(disturbed)
+            )
+        )
+
+    store("runs/0.json", 0, rounds(None, True, False, True))
+    store("runs/1.json", 1, rounds(True, True))
+    store("runs/2.json", 1, rounds(True))
+    store("runs/3.json", 2, rounds(False))
+    everything = found()
+    points = line(everything, "total_s")["points"]
+    assert [(point["value"], point["n_values"]) for point in points] == [(2.5, 2), (9.5, 3), (1.5, 1)]
+    assert [(point["n_left_out"], point["disturbed"]) for point in points] == [(2, False), (0, True), (0, False)]
+    accuracies = line(everything, "accuracy")["points"]
+    assert [(point["n_values"], point["n_left_out"]) for point in accuracies] == [(4, 0), (3, 0), (1, 0)]
+    assert everything["notes"] == [
+        "2 disturbed rounds left out of the times of one point, which have others",
+        "the times of one point are of disturbed rounds alone (~)",
+    ]
+    output = ran("runs", "--last", "2", "--export", "out").output
+    (row,) = [row for row in output.splitlines() if "total_s" in row]
+    extras = [entry["extra"] for entry in json.loads(Path("out/smaller-is-better.json").read_text())]
+    assert not any("disturbed" in extra for extra in extras)
+    assert ran("runs", "--since", commit(1)[:7], "--last", "2").exit_code == 0
+    Path("runs/3.json").unlink()
+    assert ran("runs", "--export", "out").exit_code == 0
+    total, *_ = json.loads(Path("out/smaller-is-better.json").read_text())
+    assert total["extra"].endswith("3 values of 2 runs, of disturbed rounds alone")
+    assert "~9.5" in row
+    assert "note: the times of one point are of disturbed rounds alone (~)" in output
 
 
 @pytest.mark.usefixtures("folder")
@@ -192,7 +243,7 @@ def test_filters() -> None:
         store(f"runs/{i}.json", i, taking([1.0 + i]), record(model="cnn3l"))
     output = ran("runs").output
     assert "train_s" not in output
-    assert "lines without a change are not shown: --all" in output
+    assert "not shown, without a change of their own: 12 lines (--all)" in output
     assert "train_s" in ran("runs", "--all").output
     lines = found("--cells", "mnist-cnn3l", "--metric", "layers,total_s")["lines"]
     assert [(each["cell"], each["metric"]) for each in lines] == [("mnist-cnn3l", "total_s"), ("mnist-cnn3l", "layers")]
@@ -245,3 +296,27 @@ def test_a_real_file(suite: Suite) -> None:
     total = line(everything, "total_s", "digits-snn500")
     assert (len(total["points"]), total["points"][0]["n_values"]) == (1, 2)
     assert "in a second file, and counted once" in everything["notes"][-1]
+
+
+@pytest.mark.usefixtures("folder")
+def test_many_changes() -> None:
+    """The newest twenty changed commits are told, and two of a line in the table; the rest is counted."""
+    for i in range(26):
+        store(f"runs/{i:02d}.json", i, record(network=NETWORK.model_copy(update={"parameters": 1_000 + i})))
+    output = ran("runs").output
+    assert output.count("mnist-lenet5 parameters 1,0") == 20
+    assert output.index(f"{commit(25)[:7]} (2026-10-26)\n") < output.index(f"{commit(6)[:7]} (2026-10-07)\n")
+    assert "... and at 5 earlier commits, which --json names" in output
+    assert f"{commit(25)[:7]}, {commit(24)[:7]} and 23 earlier" in output
+    assert output.splitlines()[-1].startswith("25 changes at 25 commits, on 1 of 8 lines")
+    assert len(found()["changed_commits"]) == 25
+
+
+def test_the_archive_that_is_timed(folder: Path) -> None:
+    """What studies/history_speed.py makes is read whole, in the repository's order, with subjects and slower cells."""
+    Path("one.json").write_text(json.dumps(content(record(rounds=tuple(one_round(seed=i) for i in range(3))))))
+    make_archive(Path("one.json"), folder / "made", 30)
+    os.chdir(folder / "made" / "repository")
+    result = ran("../runs")
+    assert "30 result files of 30 commits, 2016-01-01 to 2016-01-30, in the repository's order" in result.output
+    assert re.search(r"\w{7} \(2016-01-1\d\) Change number 1\d\n  mnist-lenet5 total_s \+1\d", result.output)

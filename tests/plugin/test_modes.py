@@ -191,5 +191,5 @@ def test_an_autosaved_file_with_another_s_nan(suite: Suite) -> None:
     suite.run(*ONE, "--benchmark-autosave").assert_outcomes(passed=2)
     (saved,) = (suite.path / ".benchmarks").rglob("*.json")
     assert "NaN" in saved.read_text()
-    ((run, _),) = read_archive(saved.parent).runs
-    assert [result.id for result in run.results] == ["digits-snn500"]
+    (run,) = read_archive(saved.parent).runs
+    assert [measured.cell for measured in run.cells] == ["digits-snn500"]

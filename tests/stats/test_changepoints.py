@@ -10,9 +10,30 @@ import pytest
 import scipy.stats
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from studies.history_error_rates import BUMP, FLAT, STEPPED, Rate, is_alone, is_bump, is_flat, is_placed, rates
+from studies.history_error_rates import (
+    BUMP,
+    FLAT,
+    STEPPED,
+    Rate,
+    is_alone,
+    is_bump,
+    is_flat,
+    is_placed,
+    placed_of_single_rounds,
+    rates,
+)
 
-from nets.stats.changepoints import ALPHA_STEP, MIN_COMMITS, MIN_SHIFT, MIN_SIZE, ChangePoint, change_points
+from nets.stats import changepoints
+from nets.stats.changepoints import (
+    ALPHA_STEP,
+    MIN_COMMITS,
+    MIN_SHIFT,
+    MIN_SIZE,
+    SURE,
+    ChangePoint,
+    Values,
+    change_points,
+)
 
 SERIES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=0, max_size=40)
 
@@ -46,6 +67,7 @@ def test_a_single_round_s_step() -> None:
     """With one round a commit a step is still found in most series: the docs say in how many, and why not in more."""
     (placed,) = rates(STEPPED, 100, (is_placed,), 0.02, 1)
     assert placed.k >= 75
+    assert placed_of_single_rounds(0.015, 10, 40).k >= 38
 
 
 def test_a_mended_regression() -> None:
@@ -155,6 +177,54 @@ def test_the_reverse_mirrors(seed: int, n: int, step: float) -> None:
     there, back = change_points(values), change_points(values[::-1])
     assert [len(values) - index for index in reversed(places(back))] == places(there)
     assert [change.p for change in reversed(back)] == [change.p for change in there]
+
+
+def test_few_orders_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clear step takes 1,249 orders and not all 9,999, in a long series none, and flat series few."""
+    drawn: list[int] = []
+    counted = changepoints._n_as_large
+
+    def counting(rng: np.random.Generator, ordered: Values, n: int, n_breaks: int, least: float) -> int:
+        drawn.append(n)
+        return counted(rng, ordered, n, n_breaks, least)
+
+    monkeypatch.setattr(changepoints, "_n_as_large", counting)
+    (step,) = change_points(noisy((12, 1.0), (12, 1.2)))
+    assert 1 / step.p == SURE / ALPHA_STEP
+    assert sum(drawn) < 4_000  # those for both sides included
+    drawn.clear()
+    assert len(change_points(noisy((200, 1.0), (200, 1.2), seed=1))) == 1
+    assert sum(drawn) < 4_000  # those for both sides; the step itself is proven
+    drawn.clear()
+    assert not any(change_points(noisy((20, 1.0), seed=seed)) for seed in range(10, 30))
+    assert sum(drawn) / 20 < 1_000
+
+
+def test_a_quick_verdict_is_the_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is certain after few orders is what all 9,999 say: the same places, each by a p below its level."""
+    many = [noisy((15, 1.0), (8, 1.0 + step), noise=0.02, seed=seed) for seed in range(50) for step in (0.0, 0.03, 0.1)]
+    quick = [change_points(values) for values in many]
+    monkeypatch.setattr(changepoints, "SURE", 1e6)
+    monkeypatch.setattr(changepoints, "PROVEN", math.inf)
+    full = [change_points(values) for values in many]
+    assert [places(found) for found in quick] == [places(found) for found in full]
+    assert all(change.p <= ALPHA_STEP for found in quick + full for change in found)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**31), st.integers(6, 60), st.integers(1, 6))
+def test_bounds_are_bounds(seed: int, n: int, power: int) -> None:
+    """No order gains more than its bound for two breakpoints, and no share of orders is larger than its bound."""
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal(n) ** power  # a few are far from the rest
+    values -= values.mean()
+    orders = rng.permuted(np.broadcast_to(values, (400, n)), axis=1)
+    if n >= 3 * MIN_SIZE:
+        gains = changepoints._gains(orders, 2)
+        assert (changepoints._pairs_bound(orders) >= gains * (1 - 1e-12)).all()
+    gains = changepoints._gains(orders, 1)
+    for gain in np.quantile(gains, [0.5, 0.9, 1.0]):
+        assert (gains >= gain).mean() <= changepoints._p_bound(values, float(gain)) + 0.05
 
 
 def test_the_proposal_is_the_best_segmentation() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import statistics
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nets.stats.inference import (
+    deviation,
     holm,
     median_interval,
     paired_shift,
@@ -136,3 +138,11 @@ def test_prediction_interval(reference: list[float], n_rounds: int) -> None:
         return
     low, high = scipy.stats.t(len(reference) - 1, np.mean(reference), scale).interval(0.95)
     assert prediction_interval(reference, n_rounds, alpha=0.05) == pytest.approx((max(low, 0.0), min(high, 1.0)))
+
+
+@given(st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 6)), min_size=2, max_size=20))
+def test_the_deviation_is_the_library_s(values: list[float]) -> None:
+    """The quick standard deviation is the exact one but for its last digits, of equal values 0."""
+    largest = max(map(abs, values))
+    assert deviation(values) == pytest.approx(statistics.stdev(values), rel=1e-9, abs=1e-12 * largest)
+    assert deviation([values[0]] * 3) == pytest.approx(0, abs=1e-12 * largest)

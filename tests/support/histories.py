@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,16 @@ from tests.support.records import one_round, record
 ran = runner("history")
 EPOCH = datetime(2026, 10, 1, tzinfo=UTC)
 NETWORK = Network(parameters=61_706, layers=5, hidden_layers=4, macs_per_image=416_520)
+
+
+def git(folder: Path, *arguments: str, when: datetime = EPOCH) -> str:
+    """Run git as somebody, at some time."""
+    stamp = when.isoformat()
+    return subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x@y", "-c", "commit.gpgsign=false", *arguments],
+        cwd=folder, check=True, capture_output=True, text=True,
+        env={**os.environ, "GIT_COMMITTER_DATE": stamp, "GIT_AUTHOR_DATE": stamp, "GIT_CONFIG_GLOBAL": os.devnull},
+    ).stdout.strip()  # fmt: skip
 
 
 def commit(i: int) -> str:

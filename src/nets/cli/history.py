@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Annotated, Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
 
 import typer
 
@@ -15,6 +20,11 @@ from nets.errors import Unusable
 if TYPE_CHECKING:
     from nets.records.metrics import Worse
 
+SHOWN_AFTER_S = 1.0
+"""Where somebody is watching: what takes no longer needs no line."""
+REWRITTEN_EVERY_S = 0.2
+LOGGED_EVERY_S = 10.0
+LOGGED_EVERY = 500
 EXPORTS: dict[str, Worse] = {"smaller-is-better.json": "more", "bigger-is-better.json": "less"}
 
 
@@ -23,6 +33,14 @@ def history(
     cells: Cells = None,
     metric: Annotated[str | None, typer.Option(help="total_s, accuracy, ..., comma-separated; all by default.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show lines without a change, too.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="A date (2026-10-01) or a revision: what is older is left out.", metavar="WHEN")
+    ] = None,
+    last: Annotated[int | None, typer.Option(help="Only the last N commits.", min=1, metavar="N")] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(help="Only commits that can be reached from it; those that git doesn't know, if measured on it."),
+    ] = None,
     json_file: Json = None,
     export: Annotated[
         Path | None,
@@ -34,6 +52,7 @@ def history(
     DIR holds what --benchmark-autosave or --benchmark-json wrote. Whatever changed, that is no verdict, and exit 0.
     """
     from nets.history.archive import read_archive
+    from nets.history.selection import Selection
     from nets.history.series import history as history_of
     from nets.records import durable
     from nets.report.action_benchmark import entries
@@ -42,7 +61,10 @@ def history(
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
     _demand_free(outputs)
-    found = history_of(read_archive(folder, without=outputs), Path.cwd(), _names(cells), _names(metric))
+    selection = Selection(since=since, last=last, branch=branch)
+    with _uncollected(), Progress(sys.stderr) as progress:
+        archive = read_archive(folder, outputs, progress)
+        found = history_of(archive, Path.cwd(), _names(cells), _names(metric), selection, progress)
     contents: dict[Path, dict[str, Any] | list[Any]] = {} if json_file is None else {json_file: found.to_json()}
     if export is not None:
         durable.make_writable(export, "--export")
@@ -51,6 +73,54 @@ def history(
         durable.write(path, json_text(content))
     width, color = get_terminal_size().columns, sys.stdout.isatty()
     typer.echo("\n".join(history_lines(found, width=width, color=color, everything=everything)))
+
+
+class Progress:
+    """How far the command has come: a line that is rewritten on a terminal; in a log, one now and then.
+
+    In a log there is one each 10 s, and each 500 files if there are more. What is short has none.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_watched = stream.isatty() and not os.environ.get("CI")
+        self._written = perf_counter() + (SHOWN_AFTER_S - REWRITTEN_EVERY_S if self._is_watched else 0.0)
+        self._is_on_line = False
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say it, if it is time to."""
+        waited = perf_counter() - self._written
+        text = f"nets history: {done:,} of {total:,} {what}"
+        if self._is_watched and waited >= REWRITTEN_EVERY_S:
+            self._say(f"\r\x1b[K{text[: get_terminal_size().columns - 1]}")
+            self._is_on_line = True
+        elif not self._is_watched and (waited >= LOGGED_EVERY_S or (done > 0 and done % LOGGED_EVERY == 0)):
+            self._say(f"{text}\n")
+
+    def _say(self, text: str) -> None:
+        self._written = perf_counter()
+        self._stream.write(text)
+        self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the line empty, whatever ends the command."""
+        if self._is_on_line:
+            self._say("\r\x1b[K")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for circular garbage: there is hardly any, and what is kept would be searched each time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _names(text: str | None) -> tuple[str, ...]:

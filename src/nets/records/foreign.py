@@ -12,6 +12,7 @@ import re
 import stat
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ MAX_ITEMS = 10_000
 """The longest list in a record (the losses of all epochs), or in a bands file."""
 MAX_TEXT = 100_000
 """Characters of one text in a record."""
+_NUMBER = (int, float)
 _LONG_KEY = re.compile(r"""(?:\.\s*(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')\s*){50}""")
 """A dotted key of so many parts, which takes tomllib a time that is quadratic in their number."""
 
@@ -99,11 +101,10 @@ def _demand_shallow(content: object) -> None:
     """What goes into lists and objects by recursion must not end there. Raises ValueError."""
     layer = [content]
     for _ in range(MAX_DEPTH + 1):
-        layer = [
-            inner
-            for outer in layer
-            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        outers = [
+            outer.values() if isinstance(outer, dict) else outer for outer in layer if isinstance(outer, dict | list)
         ]
+        layer = [inner for outer in outers for inner in outer]
         if not layer:
             return
     raise ValueError(f"lists and objects lie more than {MAX_DEPTH} deep in one another")
@@ -121,15 +122,21 @@ def out_of_bounds(value: object, where: str = "") -> str | None:
 
 def _fault(value: object) -> str | None:
     """What is wrong with a value or with any inside of it; None, as a rule."""
+    inside: Iterable[object] = ()
     if isinstance(value, dict):
-        return next(filter(None, map(_fault, value.values())), None)
-    if isinstance(value, list):
+        inside = value.values()
+    elif isinstance(value, list):
         if len(value) > MAX_ITEMS:
             return f"a list of {len(value):,} values; at most {MAX_ITEMS:,} are read"
-        return next(filter(None, map(_fault, value)), None)
-    if isinstance(value, str):
+        inside = value
+    elif isinstance(value, str):
         too_long = len(value) > MAX_TEXT
         return f"a text of {len(value):,} characters; at most {MAX_TEXT:,} are read" if too_long else None
-    if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
+    elif isinstance(value, _NUMBER) and abs(value) > MAX_NUMBER:
         return "no measurement gives such a number"
+    for inner in inside:
+        if inner is None or (isinstance(inner, _NUMBER) and -MAX_NUMBER <= inner <= MAX_NUMBER):
+            continue  # most values are such: a call for each would take most of the time that reading a file takes
+        if (fault := _fault(inner)) is not None:
+            return fault
     return None

@@ -90,6 +90,7 @@ class CommitInfo(BaseModel):
     subject: Text | None = None
     time: Text | None = None
     dirty: bool = False
+    branch: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

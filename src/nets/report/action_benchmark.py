@@ -36,7 +36,8 @@ def _entry(line: Line) -> dict[str, str | float]:
         entry["range"] = f"± {point.std:.4g}"
     n = f"{counted(point.n_values, 'value')} of {counted(point.n_runs, 'run')}"
     dirty = ", with uncommitted changes" if point.dirty else ""
-    entry["extra"] = _text(f"commit {point.commit}{dirty}, {point.time}, {n}")
+    disturbed = ", of disturbed rounds alone" if point.disturbed else ""
+    entry["extra"] = _text(f"commit {point.commit}{dirty}, {point.time}, {n}{disturbed}")
     return entry
 
 

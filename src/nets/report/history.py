@@ -1,4 +1,4 @@
-"""A history as lines for a terminal, from its records alone."""
+"""A history as lines for a terminal, from its records alone: the changes by commit first, then every line."""
 
 from __future__ import annotations
 
@@ -9,52 +9,36 @@ from itertools import chain
 from rich.text import Text
 
 from nets.errors import counted
-from nets.history.archive import UNVERSIONED
-from nets.history.records import Change, Condition, History, Line, Point
+from nets.history.commits import UNVERSIONED
+from nets.history.records import Change, ChangedCommit, Condition, Direction, History, JointChange, Line
 from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, Grid, terminal_lines
 from nets.report.text import plain, value_text
-from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP, MIN_COMMITS
+from nets.report.trend import MAX_TREND_LENGTH, MIN_TREND_LENGTH, trend
+from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP
 
 MAX_NAMED = 10
-MAX_CHANGES = 4
-BLOCKS = "▁▂▃▄▅▆▇█"
-MAX_TREND_LENGTH = 24
+MAX_COMMITS = 20
+MAX_CHANGES = 2
+MAX_SUBJECT = 72
+STYLES: dict[Direction | None, str] = {"worse": "red", "better": "green", None: "yellow"}
+Under = dict[tuple[str, tuple[Condition, ...]], str]
 
 
 def history_lines(history: History, *, width: int, color: bool, everything: bool = False) -> list[str]:
-    """The lines with a change, and every time and accuracy; what was skipped; the number of changes last."""
-    shown = [line for line in history.lines if everything or line.changes or line.metric in ALWAYS_SHOWN]
+    """What changed, by commit; the lines with a change of their own, and every total time and accuracy; the count."""
+    own = {(each.cell, each.metric, each.under) for commit in history.changed_commits for each in commit.changes}
+    shown = [
+        line
+        for line in history.lines
+        if everything or (line.cell, line.metric, line.under) in own or line.metric in ALWAYS_SHOWN
+    ]
     under = _distinguishing_conditions(history)
-    headings = ["cell", "metric", *(["under"] if under else []), "commits", "first", "last", "trend", "changes"]
-    table = Grid(headings, right=("commits", "first", "last"))
-    for line in shown:
-        row = [
-            line.cell,
-            line.metric,
-            *([under.get((line.cell, line.under), "")] if under else []),
-            str(len(line.points)),
-            *(value_text(line.metric, line.points[i].value, whole=line.state == "exact") for i in (0, -1)),
-            trend(line.points),
-            _changes(line),
-        ]
-        table.add_row(*(Text(plain(cell)) for cell in row[:-1]), Text(plain(row[-1], MAX_SENTENCE), style=_style(line)))
     parts: list[Text | Grid] = [Text(_caption(history))]
-    parts += [table] if shown else []
+    parts += _commits(history.changed_commits, under, width)
+    parts += [_table(shown, under, width)] if shown else []
     parts += [Text(plain(sentence, MAX_SENTENCE)) for sentence in _sentences(history, len(history.lines) - len(shown))]
     parts.append(Text(_count(history), style="bold"))
     return terminal_lines(parts, width=width, color=color)
-
-
-def trend(points: tuple[Point, ...]) -> str:
-    """The values from lowest to highest as blocks; of more points than there is room for, means of neighbours."""
-    values = [point.value for point in points]
-    n = min(len(values), MAX_TREND_LENGTH)
-    bins = [values[i * len(values) // n : (i + 1) * len(values) // n] for i in range(n)]
-    means = [sum(each) / len(each) for each in bins]
-    low, high = min(means), max(means)
-    if low == high:
-        return BLOCKS[3] * n
-    return "".join(BLOCKS[round((mean - low) / (high - low) * (len(BLOCKS) - 1))] for mean in means)
 
 
 def _caption(history: History) -> str:
@@ -63,7 +47,97 @@ def _caption(history: History) -> str:
     return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
 
 
-def _distinguishing_conditions(history: History) -> dict[tuple[str, tuple[Condition, ...]], str]:
+def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int) -> Iterator[Text]:
+    """A line for each commit at which something begins, the newest first, and below it one for each change."""
+    if not commits:
+        return
+    yield Text()
+    yield Text("Changes, the newest first:", style="bold")
+    for commit in commits[: -MAX_COMMITS - 1 : -1]:
+        place = f"{_name(commit.begins)}{'*' if commit.dirty else ''} ({commit.time[:10]})"
+        room = min(MAX_SUBJECT, max(20, width - len(place) - 2))
+        yield Text(plain(f"{place} {plain(commit.subject or '', room)}"))
+        for change in commit.changes:
+            yield Text(f"  {plain(_joint_text(change, commit, under), MAX_SENTENCE)}", style=STYLES[change.direction])
+    if len(commits) > MAX_COMMITS:
+        yield Text(f"... and at {counted(len(commits) - MAX_COMMITS, 'earlier commit')}, which --json names")
+
+
+def _joint_text(change: JointChange, commit: ChangedCommit, under: Under) -> str:
+    """A change, and in parentheses what goes with it."""
+    conditions = under.get((change.cell, change.under), "")
+    parts = [
+        f"{part.metric} {_effect_text(part.metric, part.effect)}"
+        f"{'' if part.begins == commit.begins else f' at {_name(part.begins)}'}"
+        for part in change.parts
+    ]
+    return (
+        f"{change.cell}{f' [{conditions}]' if conditions else ''}  {change.metric} "
+        f"{_effect_text(change.metric, change.effect, change)}{' (' if parts else ''}{', '.join(parts)}"
+        f"{')' if parts else ''}{', by disturbed rounds alone at first' if change.disturbed else ''}"
+    )
+
+
+def _effect_text(metric: str, effect: float, change: JointChange | None = None) -> str:
+    """A ratio in percent, an accuracy's difference in points, a count's both values."""
+    if metric in ("parameters", "layers") and change is not None:
+        return f"{change.before:,.0f} → {change.after:,.0f}"
+    return f"{100 * effect:+.2f} points" if metric == "accuracy" else f"{100 * effect:+.1f} %"
+
+
+def _name(commit: str) -> str:
+    return commit if commit == UNVERSIONED else commit[:7]
+
+
+def _table(shown: list[Line], under: Under, width: int) -> Grid:
+    headings = ["cell", "metric", *(["under"] if under else []), "commits", "first", "last", "trend", "changes"]
+    rows = [
+        [
+            plain(cell)
+            for cell in (
+                line.cell,
+                line.metric,
+                *([under.get((line.cell, line.under), "")] if under else []),
+                str(len(line.points)),
+                *(_value_text(line, i) for i in (0, -1)),
+                "",
+                _changes(line),
+            )
+        ]
+        for line in shown
+    ]
+    taken = sum(
+        max(len(row[i]) for row in [headings, *rows]) + 3 for i in range(len(headings)) if i != len(headings) - 2
+    )
+    n = min(MAX_TREND_LENGTH, max(MIN_TREND_LENGTH, width - taken - 1))
+    table = Grid(headings, right=("commits", "first", "last"))
+    for line, row in zip(shown, rows, strict=True):
+        style = STYLES[line.changes[-1].direction] if line.changes else ""
+        table.add_row(*map(Text, row[:-2]), Text(trend(line, n)), Text(row[-1], style=style))
+    return table
+
+
+def _value_text(line: Line, i: int) -> str:
+    mark = "~" if line.points[i].disturbed else ""
+    return f"{mark}{value_text(line.metric, line.points[i].value, whole=line.unit == '')}"
+
+
+def _changes(line: Line) -> str:
+    """The commits at which levels begin, the newest first."""
+    if line.state == "too few":
+        return "too few"
+    if not line.changes:
+        return "none"
+    n_earlier = len(line.changes) - MAX_CHANGES
+    newest = [_place(line, change) for change in line.changes[: -MAX_CHANGES - 1 : -1]]
+    return f"{', '.join(newest)}{f' and {n_earlier} earlier' if n_earlier > 0 else ''}"
+
+
+def _place(line: Line, change: Change) -> str:
+    return f"{_name(change.begins)}{'*' if line.points[change.index].dirty else ''}"
+
+
+def _distinguishing_conditions(history: History) -> Under:
     """For each cell measured under several conditions: the facts in which they differ."""
     found = {}
     of_cell: dict[str, set[tuple[Condition, ...]]] = defaultdict(set)
@@ -77,49 +151,32 @@ def _distinguishing_conditions(history: History) -> dict[tuple[str, tuple[Condit
     return found
 
 
-def _changes(line: Line) -> str:
-    if line.state == "too few":
-        return f"too few commits to tell: {MIN_COMMITS} at least"
-    if not line.changes:
-        return "none"
-    n_earlier = len(line.changes) - MAX_CHANGES
-    earlier = [f"{n_earlier} earlier"] if n_earlier > 0 else []
-    return "; ".join([*earlier, *(_change_text(line, change) for change in line.changes[-MAX_CHANGES:])])
-
-
-def _change_text(line: Line, change: Change) -> str:
-    if line.state == "exact":
-        effect = f"{change.before:,.0f} → {change.after:,.0f}"
-    elif line.metric == "accuracy":
-        effect = f"{100 * change.effect:+.2f} points"
-    else:
-        effect = f"{100 * change.effect:+.1f} %"
-    name = change.begins if change.begins == UNVERSIONED else change.begins[:7]
-    star = "*" if line.points[change.index].dirty else ""
-    return f"{effect} at {name}{star} ({change.time[:10]})"
-
-
-def _style(line: Line) -> str:
-    if not line.changes:
-        return ""
-    return {"worse": "red", "better": "green", None: "yellow"}[line.changes[-1].direction]
-
-
 def _sentences(history: History, n_hidden: int) -> Iterator[str]:
     for named, word in ((history.passed_over, "passed over"), (history.notes, "note")):
         yield from (f"{word}: {sentence}" for sentence in named[:MAX_NAMED])
         if len(named) > MAX_NAMED:
             yield f"{word}: and {len(named) - MAX_NAMED} more, which --json names"
     if n_hidden:
-        yield f"{n_hidden} lines without a change are not shown: --all"
+        yield f"not shown, without a change of their own: {counted(n_hidden, 'line')} (--all)"
 
 
 def _count(history: History) -> str:
-    """The number of changes, and how many are expected by chance."""
-    n_changes = sum(len(line.changes) for line in history.lines)
+    """The number of changes, how many are expected by chance, and of how many lines nothing can be told."""
+    n = len(history.lines)
+    n_changes = sum(len(commit.changes) for commit in history.changed_commits)
     n_changed = sum(bool(line.changes) for line in history.lines)
     n_tested = sum(line.state == "tested" for line in history.lines)
-    changes = "no change" if n_changes == 0 else "1 change" if n_changes == 1 else f"{n_changes} changes"
-    on = f" on {n_changed} of {len(history.lines)} lines" if n_changes else f" on {len(history.lines)} lines"
-    by_chance = n_tested * (ALPHA_STEP + ALPHA_BUMP)
-    return f"{changes}{on}; {n_tested} were tested, of which {by_chance:.2g} would show one by chance"
+    n_too_few = sum(line.state == "too few" for line in history.lines)
+    too_few = f"too few commits to tell{f' on {n_too_few} of {n} lines' if n_too_few < n else ''}"
+    parts = []
+    if n_changes:
+        at = counted(len(history.changed_commits), "commit")
+        parts.append(f"{counted(n_changes, 'change')} at {at}, on {n_changed} of {counted(n, 'line')}")
+    elif n_too_few < n:
+        parts.append(f"no change found on {counted(n - n_too_few, 'line')}")
+    if n_tested:
+        by_chance = n_tested * (ALPHA_STEP + ALPHA_BUMP)
+        parts.append(f"{n_tested} were tested, of which {by_chance:.2g} would show one by chance")
+    if n_too_few:
+        parts.append(f"{too_few}: {history.min_commits} at least")
+    return "; ".join(parts if n_tested or n_changes else reversed(parts))

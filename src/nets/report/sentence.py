@@ -44,21 +44,20 @@ PHRASES: Mapping[str, Callable[[float], str]] = {
 
 def sentence(gate: Gate) -> str:
     """The verdict, made safe to print."""
-    where = _where(gate)
+    where = f"{_at(gate.head)}, against base{_at(gate.base)}{_where(gate)}."
     if gate.exit_code == Exit.REGRESSED:
         worse = gate.with_status(*FAILING)
         said = _told([_change(finding, gate) for finding in worse])
-        return plain(f"{said}{_at(gate.head)}, against base{_at(gate.base)}{where}.", 1_000)
+        return plain(f"{said}{where}", 1_000)
     if gate.exit_code == Exit.CANT_TELL:
         unknown = [f"{each.cell} {each.metric} ({each.status})" for each in gate.with_status(*INCONCLUSIVE)]
-        return plain(
-            f"It can't be told of {_told(unknown)}{_at(gate.head)}, against base{_at(gate.base)}{where}.", 1_000
-        )
+        return plain(f"It can't be told of {_told(unknown)}{where}", 1_000)
     cells = {finding.cell for finding in gate.findings}
     better = [_change(finding, gate) for finding in gate.with_status("improved")]
-    said = f"Nothing regressed in {counted(len(cells), 'cell')}{_range(gate)}"
+    wide = "" if gate.paired else f" by more than {100 * gate.limits.time_unpaired:g} % of time"
+    said = f"Nothing regressed{wide} in {counted(len(cells), 'cell')}{_range(gate)}"
     also = f"; {_told(better)}" if better else ""
-    return plain(f"{said}{also}{_at(gate.head)}, against base{_at(gate.base)}{where}.", 1_000)
+    return plain(f"{said}{also}{where}", 1_000)
 
 
 def _change(finding: Finding, gate: Gate) -> str:
