@@ -20,6 +20,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pytest_benchmark.stats import Stats
+
+from nets.records.cell import Accuracy
+
 EPOCH = datetime(2016, 1, 1, tzinfo=UTC)
 NOISE = 0.02
 """Of a round's time, a fraction."""
@@ -72,6 +76,11 @@ def varied(template: dict[str, Any], rng: random.Random, *, is_slower: bool) -> 
                 each[part] = first[part] * level * (1 + rng.gauss(0, NOISE))
             each["accuracy"] = min(1.0, max(0.0, rng.gauss(record["accuracy"]["mean"], 0.003)))
             each["others_cpu_s"], each["disturbed"] = 0.01, False
+        record["accuracy"] = Accuracy.of([each["accuracy"] for each in record["rounds"]]).to_json()
+        stats = Stats()
+        for each in record["rounds"]:
+            stats.update(each["train_s"] + each["eval_s"])
+        benchmark["stats"] = {**benchmark["stats"], **stats.as_dict(), "data": list(stats.data)}
         record["cpu"]["core_s"] *= level * (1 + rng.gauss(0, NOISE))
         record["cpu"]["rss_peak_bytes"] = int(record["cpu"]["rss_peak_bytes"] * (1 + rng.gauss(0, 0.005)))
     return made
