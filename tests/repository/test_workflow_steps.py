@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.support.workflows import SHA, Machine
@@ -94,6 +96,26 @@ def test_a_comment_s_fence_can_t_be_closed(machine: Machine) -> None:
     assert "@everyone <img src=x>" in lines[5:-1]
     assert not [line for line in lines[4:-1] if "`" in line or "~" in line or "\x1b" in line]
     assert len("\n".join(lines)) < 65_536
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="GitHub's machines have jq, this one has not")
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (
+            '{"sentence": "digits-snn500 is 12.3 % slower ``` ~~~ at 1a2b."}',
+            "digits-snn500 is 12.3 % slower   at 1a2b. ",
+        ),
+        ('{"sentence": null}', ""),
+        ("no JSON", ""),
+    ],
+)
+def test_the_sentence_comes_first(machine: Machine, text: str, first: str) -> None:
+    """The verdict in words stands above the figures, inside the fence; a file that is none breaks nothing."""
+    (machine.folder / "nets-ab").mkdir()
+    (machine.folder / "nets-ab" / "gate.json").write_text(text)
+    (machine.folder / "nets-ab" / "gate.txt").write_text("the figures")
+    assert comment(machine)[4:] == [first, "", "the figures", "```"]
 
 
 def test_one_comment_a_pull_request(machine: Machine) -> None:

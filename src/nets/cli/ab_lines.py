@@ -47,10 +47,11 @@ class AbLines(Reporter):
             return
         cell = progress.cell or ""
         shift = self._effects.get(cell)
-        so_far = f"  so far {shift_text(shift)}" if shift is not None else ""
+        so_far = f": {shift_text(shift)}" if shift is not None else ""
+        left = "" if progress.left_s is None else f", {clock(progress.left_s)} left"
         self._rewrite(
-            f"{progress.stage} {progress.sitting}/{progress.next_look}  {cell} pair {progress.n_pairs}{so_far}  "
-            f"{self._times(progress)}"
+            f"{progress.stage} {progress.sitting}/{progress.next_look} {cell} pair {progress.n_pairs}{so_far}; "
+            f"{clock(time.monotonic() - self._began)} gone{left}"
         )
 
     def sitting(self, cells: Sequence[CellSoFar], progress: Progress) -> None:
