@@ -27,6 +27,8 @@ from tests.support.repositories import commit, git, made, nothing_left
 
 KILLS = int(os.environ.get("NETS_KILLS", "1"))
 COMMAND = (sys.executable, "-m", "nets", "ab", "HEAD", "HEAD", "--restart-every", "1", "--max-sittings", "12")
+LONGEST_S = 30.0 if KILLS > 1 else 6.0
+"""About as long as a whole comparison takes; once alone, a few sittings."""
 FINISHED = re.compile(r"sitting (\d+):")
 
 
@@ -73,3 +75,39 @@ def test_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     nothing_left(repository)
     print(f"{[whose for whose, _ in found].count('nets ab')} kills of nets ab, of {len(found)}; kept: {found}")
+
+
+def interrupted_once(command: tuple[str, ...], rng: random.Random) -> tuple[int, float]:
+    """One run that gets Ctrl-C at some moment, once or twice; its exit code, and the moment."""
+    log = Path("nets-ab.log")
+    with log.open("w") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
+        moment, n_times = rng.uniform(0.3, LONGEST_S), rng.choice((1, 2))
+        for after in (moment, 0.2)[:n_times]:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(after)
+            sides = psutil.Process(process.pid).children() if process.poll() is None else []
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+    for each in sides:
+        demand_end(each.pid)
+    assert "Traceback" not in log.read_text(), log.read_text()
+    assert process.returncode in (-signal.SIGINT, 0, 1, 130), log.read_text()
+    return process.returncode, moment
+
+
+@pytest.mark.parametrize("command", ["ab", "bisect"])
+def test_interrupted_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Ctrl-C in whatever phase, the confirmation too: no worktree, no process is left, and every file is whole."""
+    repository = made(tmp_path, monkeypatch)
+    commit({**without_torch(0.02), ".gitignore": "__pycache__\nnets-*\n"})
+    commit(without_torch(0.05) | {".gitignore": "__pycache__\nnets-*\n"})
+    rng = random.Random(int(os.environ.get("NETS_KILLS_SEED", "0")))
+    called = (sys.executable, "-m", "nets", command, "HEAD~1", "HEAD", "--restart-every", "1")
+    found = []
+    for _ in range(KILLS):
+        found.append(interrupted_once(called, rng))
+        nothing_left(repository)
+        for file in Path().glob("nets-*/*.json"):
+            assert json.loads(file.read_bytes()), file
+    print(f"{command}: {found}")
