@@ -58,7 +58,9 @@ def test_the_same() -> None:
     assert made.verdict([0.001, -0.001] * 3)[0] == "the same"
     assert made.verdict([math.log(1.01)] * 6)[0] == "the same"
     assert made.verdict([0.2, -0.2] * 4)[0] == "open"
-    assert made.verdict([0.2, -0.2] * 6)[0] == "the same"  # an effect of 0 after twelve
+    assert made.verdict([0.03, -0.03] * 4)[0] == "open"
+    assert made.verdict([0.03, -0.03] * 6)[0] == "the same"  # an effect of 0 after twelve, within three limits
+    assert made.verdict([0.2, -0.2] * 6)[0] == "open"  # which may hide a tenth
     assert made.verdict([0.3, -0.2] * 6)[0] == "open"
 
 

@@ -112,10 +112,16 @@ def test_more_pairs_can_be_demanded() -> None:
 
 
 def test_too_noisy() -> None:
-    """An effect beyond the limit that the test does not confirm is not enough data; a tiny sure one is ok."""
+    """An effect beyond the limit that the test does not confirm is not enough data, nor is one that may be far beyond.
+
+    A tiny sure one is ok.
+    """
     loud = paired([timed([1.0] * 6)], [timed([1.3, 0.9, 1.25, 0.85, 1.2, 1.2])])
     assert the(loud, "total_s").status == "not enough data"
     assert "too noisy" in str(the(loud, "total_s").because)
+    wide = the(paired([timed([1.0] * 8)], [timed([1.2, 0.82, 1.21, 0.83, 1.22, 0.84, 1.23, 0.81])]), "total_s")
+    assert wide.status == "not enough data"
+    assert "too noisy to rule out 6 %" in str(wide.because)
     sure = the(paired([timed([1.0] * 8)], [timed([1.01] * 8)]), "total_s")
     assert (sure.status, sure.p) == ("ok", 2**-8)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from nets.errors import NetsError, counted
-from nets.gate.levels import ENOUGH, Stage, looks, share
+from nets.gate.levels import ENOUGH, Stage, looks, rules_out, share
 from nets.gate.limits import Limits
 from nets.stats.inference import Shift, paired_shift, pairs_needed, sign_flip
 
@@ -40,8 +40,8 @@ class Plan:
     def verdict(self, log_ratios: Sequence[float]) -> tuple[Verdict, Shift]:
         """The verdict on a cell at a look; `log_ratios`: head over base of each sitting so far, at least one.
 
-        `the same`: the effect's 95 % interval lies within the limit, or after enough sittings the effect itself does.
-        Stopping for that costs no false alarm.
+        `the same`: the effect's 95 % interval lies within the limit, or after enough sittings the effect itself does
+        and the interval within three times the limit. Stopping for that costs no false alarm.
         """
         shift = paired_shift(log_ratios)
         limit = math.log1p(self.limits.time)
@@ -49,7 +49,7 @@ class Plan:
             p = sign_flip([x if shift.point > 0 else -x for x in log_ratios])
             if p <= self.level(len(log_ratios)):
                 return ("slower" if shift.point > 0 else "faster"), shift
-        elif len(log_ratios) >= ENOUGH[self.stage]:
+        elif len(log_ratios) >= ENOUGH[self.stage] and rules_out(shift, self.limits.time):
             return "the same", shift
         if shift.low is not None and shift.high is not None and -limit < shift.low and shift.high < limit:
             return "the same", shift

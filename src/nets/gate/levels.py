@@ -10,9 +10,12 @@ a cell, whatever that is: docs/gate.md has the rates.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from itertools import takewhile
 from typing import Literal
+
+from nets.stats.inference import Shift
 
 Stage = Literal["screen", "confirmation"]
 LOOKS: dict[Stage, tuple[int, ...]] = {
@@ -21,7 +24,15 @@ LOOKS: dict[Stage, tuple[int, ...]] = {
 }
 """At how many sittings of a cell its figures are looked at, fixed before the first; steps of about a third."""
 ENOUGH: dict[Stage, int] = {"screen": 12, "confirmation": 14}
-"""From so many sittings on, an effect within the limit ends a cell, however wide its interval."""
+"""From so many sittings on an effect within the limit ends a cell, if its interval rules out what `rules_out` says."""
+RULED_OUT = 3.0
+"""As many times the limit as the interval of a cell that is called the same has to rule out."""
+
+
+def rules_out(shift: Shift, limit: float) -> bool:
+    """Whether an interval lies within three times a relative limit, either way; so no change beyond that was missed."""
+    bound = math.log1p(RULED_OUT * limit)
+    return shift.low is not None and shift.high is not None and -bound < shift.low and shift.high < bound
 
 
 def looks(stage: Stage, most: int) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from statistics import fmean, median
 from nets.errors import counted
 from nets.gate.comparability import ComparedCell
 from nets.gate.findings import Finding, ratio_status
-from nets.gate.levels import Stage, share
+from nets.gate.levels import RULED_OUT, Stage, rules_out, share
 from nets.gate.limits import Limits
 from nets.records.cell import Result, Round
 from nets.stats.inference import Shift, holm, paired_shift, pairs_needed, sign_flip, welch
@@ -102,7 +102,10 @@ def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Findi
     status = ratio_status(shift.point, limits.time)
     because = f"{_counted_pairs(cell)}, sign-flip p = {p:.2g}{test.adjusted}"
     if status != "ok" and p > test.level:
-        status, because = "not enough data", f"{because}: too noisy to tell, repeat with more rounds"
+        status, because = "not enough data", f"{because}: too noisy to tell, give it more sittings"
+    elif status == "ok" and not rules_out(shift, limits.time):
+        beyond = f"{100 * RULED_OUT * limits.time:g} %"
+        status, because = "not enough data", f"{because}: too noisy to rule out {beyond}, give it more sittings"
     return found.with_ratio(shift, limits.time, status=status, p=p, because=because)
 
 
