@@ -50,6 +50,19 @@ def test_structure_alone() -> None:
     assert "Classical definition: deep." in result.stdout
 
 
+def test_layers_one_by_one() -> None:
+    """`--layers` prints the modules, those on the longest path numbered up to the number of layers."""
+    arguments = ["depth", "torchvision:resnet18", "--input", "3x32x32", "--structure-only"]
+    lines = runner.invoke(app, [*arguments, "--layers"]).stdout.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines if "Conv2d" in line or "Linear" in line}
+    assert rows["conv1"] == ["Conv2d", "64x16x16", "9,408", "2,408,448", "1"]
+    assert rows["layer2.0.downsample.0"] == ["Conv2d", "128x4x4", "8,192", "131,072"]
+    assert rows["fc"][-1] == "18"
+    found = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)["network"]["table"]
+    assert [layer["name"] for layer in found if layer["on_longest_path"]][0] == "conv1"
+    assert "layer" not in runner.invoke(app, arguments).stdout.splitlines()[1:]
+
+
 @pytest.mark.usefixtures("one_epoch")
 def test_by_cost() -> None:
     """With a data set the network is trained in turns with LeNet-5, and all three criteria are said."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from nets.networks.layers import network_structure
 from tests.networks.autograd_count import longest_path
+from tests.support.networks import demand_table_adds_up
 
 TORCHVISION = """
     alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 maxvit_t mnasnet0_5
@@ -36,6 +37,7 @@ def _agree(model: nn.Module, image: tuple[int, int, int]) -> None:
     found = network_structure(model, image)
     assert found.layers == longest_path(model, torch.rand((1, *image), device=device))
     assert found.not_counted == ()
+    demand_table_adds_up(found)
 
 
 @pytest.mark.parametrize("name", TORCHVISION.split())

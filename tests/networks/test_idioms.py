@@ -12,6 +12,7 @@ from torch import nn
 from nets.networks.dataflow import UnknownStructure
 from nets.networks.layers import network_structure
 from tests.networks.idioms import IDIOMS
+from tests.support.networks import demand_table_adds_up
 
 TABLE = tomllib.loads(Path(__file__).with_name("idioms.toml").read_text())
 COUNTED = [name for name, entry in TABLE.items() if "refused" not in entry]
@@ -42,6 +43,7 @@ def test_counted(name: str) -> None:
     assert (found.layers, found.macs_per_image) == (entry["layers"], entry["macs"]), entry["why"]
     assert found.macs_per_batch == entry.get("batch_macs", 0), entry["why"]
     assert found.not_counted == tuple(entry.get("not_counted", ())), entry["why"]
+    demand_table_adds_up(found)
     assert torch.equal(torch.get_rng_state(), random)
     assert _attributes(model) == attributes
     after = {**dict(model.named_parameters()), **dict(model.named_buffers())}

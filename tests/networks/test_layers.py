@@ -23,7 +23,7 @@ from nets.networks.builtin import MODELS
 from nets.networks.dataflow import UnknownStructure
 from nets.networks.layers import network_structure
 from nets.networks.operations import ATTENTION, PRODUCTS, has_formula, n_macs
-from tests.support.networks import Net, linear, weight
+from tests.support.networks import Net, demand_table_adds_up, linear, weight
 
 SHAPES = {"mnist": (1, 28, 28), "digits": (1, 28, 28), "cifar10": (3, 32, 32), "shapes": (3, 32, 32)}
 MACS = {
@@ -66,6 +66,7 @@ def test_torchvision_s_networks(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         model = torchvision.models.get_model(name, weights=None, **options)
     found = network_structure(model, (3, size, size))
     assert found.layers == TORCHVISION[name]["layers"], TORCHVISION[name]["why"]
+    demand_table_adds_up(found)
     assert found.parameters == weights.meta["num_params"]
     macs = found.macs_per_image + found.macs_per_batch  # of one image; swin_v2's position bias is work on weights alone
     assert found.not_counted == ()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nets.networks.layers import network_structure
+from nets.networks.layers import Structure, network_structure
 
 
 class Net(nn.Module):
@@ -37,3 +37,13 @@ def linear(n_out: int = 16) -> nn.Linear:
 
 def layers(model: nn.Module) -> int:
     return network_structure(model, (1, 4, 4)).layers
+
+
+def demand_table_adds_up(found: Structure) -> None:
+    """The modules, one by one, have the network's parameters and operations, and its layers lie on the longest path."""
+    assert sum(layer.on_longest_path for layer in found.table) == found.layers
+    assert sum(layer.parameters for layer in found.table) == found.parameters
+    once = found.macs_per_image - sum(layer.macs_per_image for layer in found.table)
+    assert once >= 0  # work on weights that is done again for each image is no module's
+    names = [layer.name for layer in found.table]
+    assert len(set(names)) == len(names)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,9 @@ def depth(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data_dir: DataDir = Path("data"),
     structure_only: Annotated[bool, typer.Option("--structure-only", help="Count, and train nothing.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Print its modules one by one, the longest path marked.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
@@ -61,7 +65,7 @@ def depth(
             found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
             if found.network.layers_missing_because is not None:
                 raise Unusable(found.network.layers_missing_because)
-            say(_structure_lines(found))
+            say(_structure_lines(found, with_table=layers))
             if not structure_only:
                 say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
         else:
@@ -76,7 +80,7 @@ def depth(
             if image is not None and _shape(image, dataset) != data.image_shape:
                 raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
             begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
-            say(_structure_lines(begun))
+            say(_structure_lines(begun, with_table=layers))
             cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
             found = _trained(begun, cell, how, way, data, where, say)
             say(_verdict_line(found))
@@ -150,7 +154,9 @@ def _trained(
     )
 
 
-def _structure_lines(found: DepthComparison) -> str:
+def _structure_lines(found: DepthComparison, *, with_table: bool) -> str:
+    from nets.report.layers import layer_lines
+
     network, named = found.network, f"{found.target}, {'x'.join(map(str, found.image))}"
     if network.layers is None:
         because = network.layers_missing_because
@@ -161,6 +167,7 @@ def _structure_lines(found: DepthComparison) -> str:
             f"{named}: {counted(network.layers, 'layer')}, {network.hidden_layers} of them hidden, "
             f"{network.parameters:,} trainable parameters, "
             f"{network.macs_per_image:,} multiply-accumulates an image{once}",
+            *(layer_lines(network, width=get_terminal_size().columns, color=sys.stdout.isatty()) if with_table else ()),
             *(f"not counted: {sentence}" for sentence in network.not_counted),
             f"Classical definition: {found.depth.classical}.",
         ]

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nets.errors import NetsError
 from nets.networks.disguised import Disguised
 from nets.networks.operations import ATTENTION, PRODUCTS, hides_no_product, n_macs, only_shape, operands, tensors
+from nets.networks.table import ModuleLog
 
 # Origins, in an order in which an operation's result has the highest origin of its operands. INPUT + n is computed
 # from the input through n weight operations at most.
@@ -39,7 +40,7 @@ class Dataflow(TorchDispatchMode):
     constants, or refused if `strict`. `overwritten`: the storages of
     parameters that the pass has written to, each with a copy of what it held before; `refusal`: the error that stopped
     the pass. `image_macs` and `independent_macs`: the multiply-accumulates of operations that depend on the input, and
-    of those that don't.
+    of those that don't. `log`: is told of each of the former.
     """
 
     supports_higher_order_operators = True  # else torch refuses them with an error of its own
@@ -49,7 +50,7 @@ class Dataflow(TorchDispatchMode):
         """Nothing is compiled inside; else torch imports its compiler for the first operation, which takes seconds."""
         return False
 
-    def __init__(self, weights: Iterable[Tensor], constants: Iterable[Tensor], strict: bool) -> None:
+    def __init__(self, weights: Iterable[Tensor], constants: Iterable[Tensor], strict: bool, log: ModuleLog) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
         self.image_macs = self.independent_macs = 0
         self.disguised = Disguised()
@@ -60,7 +61,7 @@ class Dataflow(TorchDispatchMode):
         self.overwritten: dict[StorageWeakRef, tuple[Tensor, Tensor]] = {}
         self.refusal: UnknownStructure | None = None
         self.foreign: list[Tensor] = []
-        self._strict = strict
+        self._strict, self._log = strict, log
         self._python_has_read = False
 
     def mark_input(self, images: Tensor) -> None:
@@ -134,10 +135,13 @@ class Dataflow(TorchDispatchMode):
             self._copy(args[1], written[0])
             return
         origin = self._origin(func, args, read, written)
-        if macs := n_macs(func, name, args, kwargs, out):
+        macs = n_macs(func, name, args, kwargs, out)
+        if macs:
             self.image_macs += macs * (origin >= INPUT)
             self.independent_macs += macs * (origin < INPUT)
         if origin >= INPUT:
+            depths = [(_storage(tensor), self._read(tensor, "") - INPUT) for tensor in read]
+            self._log.operation(depths, [*map(_storage, (*fresh, *written))], origin - INPUT, macs)
             self.disguised.watch(func, name, args, kwargs, out, lambda tensor: self._read(tensor, "") == WEIGHT)
         for tensor in fresh:
             self._origins[_storage(tensor)] = origin

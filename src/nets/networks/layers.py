@@ -23,6 +23,8 @@ from nets.machine.settings import kept
 from nets.networks.dataflow import Dataflow, UnknownStructure
 from nets.networks.forward import followed, initialised, state_restored, weights_of, without_fusion
 from nets.networks.operations import tensors
+from nets.networks.table import ModuleLog
+from nets.records.cell import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Structure:
 
     `macs_per_image`: multiply-accumulates of one image's forward pass that depend on the image. `macs_per_batch`: those
     on weights and constants alone, which all images of a batch share. `not_counted`: sentences that name the products
-    of input and weight that are in neither, nor in `layers`.
+    of input and weight that are in neither, nor in `layers`. `table`: the modules one by one.
     """
 
     parameters: int
@@ -39,6 +41,7 @@ class Structure:
     macs_per_image: int
     macs_per_batch: int = 0
     not_counted: tuple[str, ...] = ()
+    table: tuple[Layer, ...] = ()
 
     @property
     def hidden_layers(self) -> int:
@@ -80,49 +83,59 @@ def network_structure(model: nn.Module, image: ImageShape) -> Structure:
 
 def _structure(model: nn.Module, image: ImageShape, n_images: int, gradients: bool) -> Structure:
     """Pass images through the network, and twice as many where a part of the work doesn't depend on them."""
-    layers, found = _pass(model, _noise(model, n_images, image), gradients)
-    if layers == 0:
+    passed = _pass(model, _noise(model, n_images, image), gradients)
+    found = passed.dataflow
+    if passed.layers == 0:
         because = "no convolution or matrix product with a weight leads from the input to the output"
         named = ", ".join(found.disguised.found)
         raise UnknownStructure(f"{because}; not counted is {named}: write it as a matrix product" if named else because)
     grown = 0  # the work that doesn't depend on an image and is done for each: on a state or a query for each image
     if found.independent_macs:
         with suppress(UnknownStructure):
-            _, of_more = _pass(model, _noise(model, 2 * n_images, image), gradients)
+            of_more = _pass(model, _noise(model, 2 * n_images, image), gradients).dataflow
             grown = max(0, of_more.independent_macs - found.independent_macs)
     return Structure(
         parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        layers=layers,
+        layers=passed.layers,
         macs_per_image=(found.image_macs + grown) // n_images,
         macs_per_batch=found.independent_macs - grown,
         not_counted=tuple(found.disguised.found),
+        table=passed.table,
     )
 
 
-def _pass(model: nn.Module, images: Tensor, gradients: bool) -> tuple[int, Dataflow]:
-    """The layers of the deepest output for these images, and what was followed.
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """The layers of the deepest output, the modules one by one, and what was followed."""
+
+    layers: int
+    table: tuple[Layer, ...]
+    dataflow: Dataflow
+
+
+def _pass(model: nn.Module, images: Tensor, gradients: bool) -> _Passed:
+    """What a pass of these images has shown.
 
     A tensor that no operation of the pass has made was there before, as in an attribute, a closure or a cache, which
     the first pass may have filled, or came from elsewhere meanwhile: then each pass meets new ones.
     """
     known: list[Tensor] = []
     for last in (False, False, True):
-        layers, found = _followed_pass(model, images, gradients, known, strict=last)
-        if not found.foreign:
+        passed = _followed_pass(model, images, gradients, known, strict=last)
+        if not passed.dataflow.foreign:
             break
-        known += found.foreign
-    return layers, found
+        known += passed.dataflow.foreign
+    return passed
 
 
-def _followed_pass(
-    model: nn.Module, images: Tensor, gradients: bool, known: list[Tensor], strict: bool
-) -> tuple[int, Dataflow]:
+def _followed_pass(model: nn.Module, images: Tensor, gradients: bool, known: list[Tensor], strict: bool) -> _Passed:
     """Pass images through the network once; `known` are the tensors that were met in a pass before."""
     constants = [buffer for buffer in initialised(model.buffers()) if buffer.layout == torch.strided]
-    dataflow = Dataflow(weights_of(model), [*constants, *known], strict)
+    log = ModuleLog(model)
+    dataflow = Dataflow(weights_of(model), [*constants, *known], strict, log)
     dataflow.mark_input(images)
     try:
-        with state_restored(model, gradients), followed(dataflow):
+        with state_restored(model, gradients), log.watching(), followed(dataflow):
             output = model(images)
     except (UnknownStructure, MemoryError, torch.OutOfMemoryError):
         raise
@@ -138,7 +151,9 @@ def _followed_pass(
     if not outputs:
         because = f"the network returned a {type(output).__name__}, in which there is no tensor"
         raise UnknownStructure(f"{because}: return the logits alone")
-    return max(dataflow.depth(leaf) or 0 for leaf in outputs), dataflow
+    deepest = max(outputs, key=lambda leaf: dataflow.depth(leaf) or 0)
+    layers = dataflow.depth(deepest) or 0
+    return _Passed(layers, log.layers(deepest, layers, len(images)), dataflow)
 
 
 def _noise(model: nn.Module, n_images: int, image: ImageShape) -> Tensor:

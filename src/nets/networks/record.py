@@ -21,6 +21,7 @@ def network_record(found: Structure, *, declared_layers: int | None = None) -> N
         macs_per_batch=found.macs_per_batch,
         not_counted=found.not_counted,
         declared_layers=declared_layers,
+        table=found.table,
     )
 
 

@@ -112,6 +112,22 @@ class Where(Record):
     n_cores: int = Field(ge=1)
 
 
+class Layer(Record):
+    """A module that has parameters or multiplies: its name in the network, empty for the network itself, and its class.
+
+    `output`: the shape of what it returned, of one image; null where that was no tensor. `parameters`: trainable ones
+    of its own. `macs_per_image`: its multiply-accumulates that depend on the image. `on_longest_path`: as many of the
+    longest path's weight operations, which are the network's layers, are its.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...] | None
+    parameters: int = Field(ge=0)
+    macs_per_image: int = Field(ge=0)
+    on_longest_path: int = Field(ge=0)
+
+
 class Network(Record):
     """What the network is made of; `parameters` are the trainable ones.
 
@@ -119,6 +135,7 @@ class Network(Record):
     alone, done once for a whole batch. Where the layers can't be counted, they and the operations are null, and
     `layers_missing_because` says why. `not_counted`: a sentence for each kind of product of input and weight that is
     written in another way than as one, and so is in neither. `declared_layers`: what the network's author says.
+    `table`: its modules in the order in which they ran, empty in files of before.
     """
 
     parameters: int
@@ -129,6 +146,7 @@ class Network(Record):
     not_counted: tuple[str, ...] = ()
     layers_missing_because: str | None = None
     declared_layers: int | None = None
+    table: tuple[Layer, ...] = ()
 
     def macs_of_an_image(self, batch_size: int) -> float | None:
         """Multiply-accumulates of an image in a batch, with its share of those that are done once for all of them."""
