@@ -25,7 +25,7 @@ from nets.stats.inference import rate_interval
 
 N_COMPARISONS = 5_000
 N_DRAWS = 200
-NOISES = (0.005, 0.01, 0.02, 0.05, 0.10)
+NOISES = (0.01, 0.02, 0.05, 0.10)
 EFFECTS = (0.0, 0.05, 0.10)
 LIMITS = (0.02, 0.03, 0.05)
 MAX_SITTINGS = 48  # the command's default

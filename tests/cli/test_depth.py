@@ -59,7 +59,7 @@ def test_layers_one_by_one() -> None:
     assert rows["layer2.0.downsample.0"] == ["Conv2d", "128x4x4", "8,192", "131,072"]
     assert rows["fc"][-1] == "18"
     found = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)["network"]["table"]
-    assert [layer["name"] for layer in found if layer["on_longest_path"]][0] == "conv1"
+    assert next(layer["name"] for layer in found if layer["on_longest_path"]) == "conv1"
     assert "layer" not in runner.invoke(app, arguments).stdout.splitlines()[1:]
 
 
