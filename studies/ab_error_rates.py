@@ -1,8 +1,9 @@
 """How often `nets ab` errs, what it catches, and what that costs.
 
 `python -m studies.ab_error_rates FILE` prints the tables of docs/gate.md. FILE is what studies/ab_power.py wrote: live
-runs, by the slowdown that was planted. From the sittings of those without one, noise is drawn anew for as many
-comparisons as one likes; each is decided by the command's own plans, with its defaults.
+runs, by the slowdown that was planted. From the sittings of those without one, and from those of an earlier day, which
+ab-noise.json beside it holds, noise is drawn anew for as many comparisons as one likes; each is decided by the command's
+own plans, with its defaults.
 """
 
 from __future__ import annotations
@@ -100,9 +101,10 @@ def tables(path: Path) -> Iterator[str]:
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     yield from _live(runs)
     noise = [ratio for run in runs if run["slowdown"] == 0 for cell in run["cells"] for ratio in cell["screen"]]
-    recorded = f"recorded, {100 * pstdev(noise):.1f} %"
+    earlier = json.loads(path.with_name("ab-noise.json").read_bytes())["log_ratios"]
+    recorded = f"recorded earlier, {100 * pstdev(earlier):.1f} %"
     draws: dict[str, Draw] = {f"normal, {100 * sd:g} %": _normal(sd) for sd in NOISES}
-    draws[recorded] = _one_of(noise)
+    draws |= {f"recorded now, {100 * pstdev(noise):.1f} %": _one_of(noise), recorded: _one_of(earlier)}
     yield from (
         "",
         "| noise of a sitting | cells | slower by | exit 1 | exit 3, not enough data | sittings, mean |",
