@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nets.ab.bisect import Bisector, answered, conclusion, own_worktree
-from nets.ab.child import SideFailed
+from nets.ab.child import CellsRefused, SideFailed
 from nets.errors import Unusable
 from nets.gate.findings import ComparedRun, Finding, Gate, Status
 from nets.gate.limits import Limits
@@ -108,6 +108,28 @@ def test_commits_that_cannot_be_told(repository: Path) -> None:
     everything = Commits(commits[8:], broken=commits[1:8])
     Path("../bisection.json").unlink()
     assert len(bisected(commits[0], "HEAD", everything)[0]) == 8
+
+
+@pytest.mark.parametrize("all_are_gone", [False, True])
+def test_a_cell_that_goes_missing(repository: Path, all_are_gone: bool) -> None:
+    """Commits that have the cell are good, those that lack it bad, also where pytest refuses all names of cells."""
+    commits = history(8)
+    gone = Finding(cell="a", metric="cell", status="missing", because="in base, not in head")
+
+    def compare(commit: str, cells: tuple[str, ...]) -> Gate:
+        if commit not in commits[5:]:
+            return gate(total("ok"))
+        if cells and all_are_gone:
+            raise CellsRefused("head", "its pytest ended before it had collected a cell")
+        return gate(gone)
+
+    with own_worktree(commits[0], "HEAD") as (folder, first, last):
+        bisector = Bisector(first, last, HOW, Path("../bisection.json"), compare)
+        assert bisector.targets() == (("a", "cell"),)
+        assert bisector.run(folder, lambda _: None) == (commits[5],)
+        assert {step.answer for step in bisector.known.steps} == {"good", "bad"}
+        sentences = list(conclusion(bisector.known, (commits[5],), folder))
+    assert sentences[1].endswith(": a is there")
 
 
 def test_a_good_commit_that_breaks(repository: Path) -> None:
