@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,4 +72,32 @@ def test_a_step_of_git_s_own_bisection(repository: Path) -> None:
     broken = ran("bisect-step", "HEAD")
     assert broken.exit_code == 125
     assert "head: its pytest ended before it had collected a cell" in broken.stderr
+    nothing_left(repository)
+
+
+@pytest.mark.parametrize("fault", ["bands", "a record", "an import"])
+def test_a_step_that_a_commit_itself_makes_impossible(repository: Path, fault: str) -> None:
+    """Bands, records and modules that can't be read are the commit's own fault: it is skipped, and ends nothing."""
+    commit({**without_torch(0.0), "src/torch.py": ""})
+    conftest = Path("conftest.py").read_text()
+    assert '= {"schema": 1}' in conftest
+    name, text = {
+        "bands": ("benchmarks/bands.toml", "= what"),
+        "a record": ("conftest.py", conftest.replace('= {"schema": 1}', "= 7")),
+        "an import": ("src/torch.py", "1 / 0"),
+    }[fault]
+    Path(name).write_text(text)
+    done = ran("bisect-step", "HEAD", *QUICK, *(("--python", sys.executable) if fault == "an import" else ()))
+    assert done.exit_code == 125, done.output
+    assert "head: " in done.stderr.splitlines()[-1]
+    nothing_left(repository)
+
+
+def test_a_commit_without_the_folder_of_the_call(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is that side's fault, which a bisection skips, and not the call's, which ends one."""
+    commit({"x": "1"})
+    commit({"sub/x": "1"})
+    monkeypatch.chdir("sub")
+    assert "nets ab: head: HEAD~1 has no folder sub" in ran("ab", "HEAD", "HEAD~1").stderr
+    monkeypatch.chdir(repository)
     nothing_left(repository)

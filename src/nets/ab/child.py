@@ -279,7 +279,10 @@ def accepts_option(spec: ChildSpec, option: str) -> bool:
 
 
 def demand_nets(spec: ChildSpec, option: str) -> None:
-    """Refuse an interpreter, given by that option, that can't import what a child needs. Raises Unusable."""
+    """Refuse an interpreter, given by that option, that can't import what a child needs.
+
+    Raises SideFailed, since what can't be imported may be the revision's own; Unusable where it can't be run at all.
+    """
     command = [str(spec.python), "-c", "import pytest, pytest_benchmark, torch, nets.plugin"]
     environment = child_environment(spec.folder)
     try:
@@ -291,4 +294,4 @@ def demand_nets(spec: ChildSpec, option: str) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         because = lines[-1] if lines else done.returncode
-        raise Unusable(f"{option}: {spec.python} can't import what it needs: {because}")
+        raise SideFailed(spec.name, f"{option}: {spec.python} can't import what it needs: {because}")
