@@ -165,6 +165,7 @@ class Child:
             because = f"it came to {self.at.test} out of turn; does a plug-in reorder tests?"
             raise SideFailed(self.spec.name, because)
         self._wait()
+        self.kill()  # it has ended, and only its pipes are closed
         if not self.spec.json.is_file():
             raise SideFailed(self.spec.name, self._why_it_ended("left no JSON file"))
 
@@ -179,7 +180,7 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """Kill it, and the processes that it started."""
+        """Kill it unless it has ended, and the processes that it started; close its pipes."""
         if self._process.poll() is None:
             _kill_session(self._process.pid)
         self._wait()
