@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from nets.ab.child import SideFailed
 from nets.cli.app import app
+from nets.gate.findings import Gate
+from tests.ab.test_bisect import gate, history, total
 from tests.cli.test_ab import without_torch
 from tests.support.repositories import commit, git, made, nothing_left
 
@@ -41,6 +47,50 @@ def test_the_guilty_commit(repository: Path) -> None:
     assert again.exit_code == 0
     assert "going on after one commit" in again.output
     assert "sitting" not in again.output
+    nothing_left(repository)
+
+
+def stood_in(monkeypatch: pytest.MonkeyPatch, compare: Callable[[str], Gate]) -> None:
+    """Commits are compared by this, and nothing is measured."""
+    monkeypatch.setattr("nets.cli.bisect._compared", lambda good, commit, *_: compare(commit))
+
+
+def slower() -> Gate:
+    """A verdict on a cell that has become slower."""
+    return gate(total("regressed", 0.1))
+
+
+def test_commits_that_were_skipped(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they hide the first bad one, it can't be told, and how to have them compared again is."""
+    commits = history(2)
+
+    def compare(commit: str) -> Gate:
+        if commit == commits[1]:
+            raise SideFailed("head", "no space left")
+        return slower()
+
+    stood_in(monkeypatch, compare)
+    done = ran("bisect", commits[0], "HEAD")
+    assert done.exit_code == 3, done.output
+    assert "skip: " in done.output
+    assert "bisection.json keeps the answers; remove it to" in done.output
+    nothing_left(repository)
+
+
+def test_a_job_that_is_cancelled_between_two_comparisons(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM leaves no worktree, whatever is under way."""
+    commits = history(2)
+
+    def compare(_: str) -> Gate:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return slower()
+
+    stood_in(monkeypatch, compare)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # without a handler of its own it would go on
+    try:
+        assert ran("bisect", commits[0], "HEAD").exit_code == 128 + signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
     nothing_left(repository)
 
 

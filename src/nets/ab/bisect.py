@@ -221,7 +221,7 @@ def _n_left(folder: Path) -> str:
 def conclusion(known: Bisection, found: tuple[str, ...], folder: Path) -> Iterator[str]:
     """What was found, in sentences: the commit, its subject, and what has regressed before it and with it."""
     if len(found) > 1:
-        yield f"the first bad commit is one of these {len(found)}; none of the others between them could be told:"
+        yield f"the first bad commit is one of these {len(found)}; those that were skipped can't be told from it:"
         yield from (f"  {subject(commit, folder)}" for commit in found)
         return
     (commit,) = found
