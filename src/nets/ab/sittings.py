@@ -232,11 +232,20 @@ class SittingSeries:
             self.undecided = [test for test, verdict in self._looked.items() if verdict == "open"]
 
     def _finish(self) -> None:
-        """Wait for the end of the sitting whose rounds are over, if there is one, keep its files, and tell of it."""
+        """Wait for the end of the sitting whose rounds are over, if there is one, keep its files, and tell of it.
+
+        One that was stopped before its first round may leave none, which is nobody's fault.
+        """
         if self._ending is None:
             return
         sitting = self._ending
-        sitting.end()
+        try:
+            sitting.end()
+        except SideFailed:
+            if not self.stop.is_made:
+                raise
+            for side in sitting.sides:
+                side.kill()
         self._ending = None
         self._n_ended += 1
         self._keep(sitting)
