@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nets.ab.bisect import Bisector, answered, conclusion, own_worktree
-from nets.ab.child import SideFailed
+from nets.ab.child import CellsRefused, SideFailed
 from nets.errors import Unusable
 from nets.gate.findings import ComparedRun, Finding, Gate, Status
 from nets.gate.limits import Limits
@@ -103,11 +103,33 @@ def test_commits_that_cannot_be_told(repository: Path) -> None:
     compare = Commits(commits[5:], broken=commits[4:5], unsure=commits[2:3])
     found, sentences, said = bisected(commits[0], "HEAD", compare)
     assert set(found) == {commits[4], commits[5]}
-    assert "one of these 2" in sentences[0]
+    assert sentences[0].endswith("one of these 2; those that were skipped can't be told from it:")
     assert any("its pytest left no JSON file" in line for line in said)
     everything = Commits(commits[8:], broken=commits[1:8])
     Path("../bisection.json").unlink()
     assert len(bisected(commits[0], "HEAD", everything)[0]) == 8
+
+
+@pytest.mark.parametrize("all_are_gone", [False, True])
+def test_a_cell_that_goes_missing(repository: Path, all_are_gone: bool) -> None:
+    """Commits that have the cell are good, those that lack it bad, also where pytest refuses all names of cells."""
+    commits = history(8)
+    gone = Finding(cell="a", metric="cell", status="missing", because="in base, not in head")
+
+    def compare(commit: str, cells: tuple[str, ...]) -> Gate:
+        if commit not in commits[5:]:
+            return gate(total("ok"))
+        if cells and all_are_gone:
+            raise CellsRefused("head", "its pytest ended before it had collected a cell")
+        return gate(gone)
+
+    with own_worktree(commits[0], "HEAD") as (folder, first, last):
+        bisector = Bisector(first, last, HOW, Path("../bisection.json"), compare)
+        assert bisector.targets() == (("a", "cell"),)
+        assert bisector.run(folder, lambda _: None) == (commits[5],)
+        assert {step.answer for step in bisector.known.steps} == {"good", "bad"}
+        sentences = list(conclusion(bisector.known, (commits[5],), folder))
+    assert sentences[1].endswith(": a is there")
 
 
 def test_a_good_commit_that_breaks(repository: Path) -> None:

@@ -227,6 +227,17 @@ def test_stopped(repository: Repository) -> None:
     assert "1 passed, 1 skipped" in base.spec.log.read_text()
 
 
+def test_an_ended_side_holds_nothing_open(repository: Repository) -> None:
+    """Its pipes are closed when it has ended, not when somebody looks for circular garbage: a stage has many sides."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    base, head = repository.side("base", cells=("a",)), repository.side("head", cells=("a",))
+    sitting = Sitting(base, head, 1, StopRequest())
+    sitting.begin(sitting.collect(), alone=True)
+    sitting.take_turns()
+    sitting.end()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_nothing_in_common(repository: Repository) -> None:
     """Sides without a common cell are refused, with the number of each one's."""
     base, head = repository.side("base", cells=("a",)), repository.side("head", cells=("b", "c"))

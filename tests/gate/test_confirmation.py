@@ -10,7 +10,7 @@ from nets.gate.confirmation import confirmed, to_confirm
 from nets.gate.findings import Finding, Status
 from nets.gate.levels import LOOKS, Stage, looks, share
 from nets.gate.limits import Limits
-from nets.records.cell import Cpu, Result
+from nets.records.cell import Cpu, Outcome, Result
 from tests.support.gating import accurate, in_turns, judged, run, statuses, the, timed
 from tests.support.records import one_round, record
 
@@ -88,6 +88,19 @@ def test_a_loss_that_is_not_finite_needs_no_second_measurement() -> None:
     head = record(rounds=rounds)
     found = judged(in_turns(record(rounds=tuple(one_round(seed=i) for i in range(8)))), in_turns(head, again=[]))
     assert statuses(found)["accuracy"] == "regressed"
+
+
+def test_what_fails_in_the_second_measurement_alone() -> None:
+    """A cell that breaks off, or diverges, in the second measurement alone has regressed; chance makes neither."""
+    base = in_turns(timed([1.0] * 8))
+    broken = timed([1.1] * 3, outcome=Outcome(status="error", failures=("CUDA error",)))
+    found = judged(base, in_turns(timed([1.1] * 8), again=[broken]))
+    assert (the(found, "outcome").status, found.exit_code) == ("regressed", 1)
+    assert the(found, "outcome").because == "in the second measurement: CUDA error"
+    diverged = timed([1.1] * 8).replace(rounds=tuple(one_round(seed=i, train_loss=(None,)) for i in range(8)))
+    found = judged(base, in_turns(timed([1.1] * 8), again=[diverged]))
+    assert (the(found, "accuracy").status, found.exit_code) == ("regressed", 1)
+    assert "in the second measurement" in str(the(found, "accuracy").because)
 
 
 def test_figures() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nets.gate.findings import ComparedRun, Finding, Gate, exit_code
+from nets.gate.findings import CONFIRMED, DIVERGED, ComparedRun, Finding, Gate, exit_code
 from nets.gate.limits import Limits
 from nets.report.sentence import sentence
 
@@ -14,8 +14,9 @@ BASE = ComparedRun(
 )  # fmt: skip
 HEAD = BASE.replace(commit="fedcba9876543210", subject="Slower \x1b[31mloss", dirty=True)
 SLOWER = Finding(
-    cell="a", metric="total_s", status="regressed", effect=0.123, low=0.109, high=0.138, confidence=0.95, p=0.01
-)
+    cell="a", metric="total_s", status="regressed", effect=0.123, low=0.109, high=0.138, confidence=0.95, p=0.01,
+    because=f"{CONFIRMED}: 8 sittings",
+)  # fmt: skip
 
 
 def said(*findings: Finding, paired: bool = True, base: ComparedRun = BASE, head: ComparedRun = HEAD) -> str:
@@ -45,8 +46,16 @@ def test_what_by_how_much_how_sure_where_since_when() -> None:
 )
 def test_each_metric_in_its_words(metric: str, effect: float, phrase: str) -> None:
     """A change is told as one says it of a network."""
-    found = SLOWER.replace(metric=metric, effect=effect, low=None, high=None)
+    found = SLOWER.replace(metric=metric, effect=effect, low=None, high=None, because=None)
     assert said(found, paired=False).startswith(f"{phrase} at ")
+
+
+def test_what_was_measured_once_is_not_told_as_twice() -> None:
+    """A loss that is not finite needs no second measurement, and praise after Ctrl-C had none."""
+    diverged = SLOWER.replace(metric="accuracy", effect=-0.8, low=None, high=None, because=f"{DIVERGED}in 1 of 3")
+    assert said(diverged).startswith("a is 80.00 points less accurate at ")
+    faster = SLOWER.replace(status="improved", effect=-0.2, low=None, high=None, because="8 sittings")
+    assert "; a is 20.0 % faster (measured once) at " in said(faster)
 
 
 def test_several() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from nets.ab import worktree
-from nets.ab.child import SideFailed
+from nets.ab.child import CellsRefused, SideFailed
 from nets.errors import Unusable
 from nets.gate.findings import FAILING, INCONCLUSIVE, Finding, Gate
 from nets.records import durable
@@ -27,6 +27,8 @@ from nets.records.git import git
 
 Answer = Literal["good", "bad", "skip"]
 """git's own words for a commit."""
+_ITSELF = "cell"
+"""The metric of a finding on the cell itself: that it is missing."""
 
 
 class Step(Record):
@@ -63,20 +65,34 @@ def answered(commit: str, gate: Gate, targets: tuple[tuple[str, str], ...]) -> S
     found = {(finding.cell, finding.metric): finding for finding in gate.findings}
     of_targets = tuple(found[target] for target in targets if target in found)
     worse = [finding for finding in of_targets if finding.status in FAILING]
-    unknown = [f"{cell} {metric}" for cell, metric in targets if _is_unknown(found.get((cell, metric)))]
+    present = {finding.cell for finding in gate.findings}
+    unknown = [target for target in targets if _is_unknown(target, found.get(target), present)]
     if worse:
         return Step(commit=commit, answer="bad", because="; ".join(map(_told, worse)), findings=of_targets)
     if unknown:
-        because = "; ".join(_why_unknown(cell, found, gate) for cell in dict.fromkeys(cell for cell, _ in targets))
+        because = "; ".join(_why_unknown(cell, gate) for cell in dict.fromkeys(cell for cell, _ in unknown))
         return Step(commit=commit, answer="skip", because=because, findings=of_targets)
-    return Step(commit=commit, answer="good", because="; ".join(map(_told, of_targets)), findings=of_targets)
+    told = [_told(found[target]) if target in found else f"{target[0]} is there" for target in targets]
+    return Step(commit=commit, answer="good", because="; ".join(told), findings=of_targets)
 
 
-def _is_unknown(finding: Finding | None) -> bool:
-    return finding is None or finding.status in INCONCLUSIVE
+def not_run(commit: str, error: SideFailed, targets: tuple[tuple[str, str], ...]) -> Step:
+    """What is known of a commit that can't be run: nothing, unless it refuses the names of cells that went missing."""
+    missing = [cell for cell, metric in targets if metric == _ITSELF]
+    if missing and isinstance(error, CellsRefused):
+        return Step(commit=commit, answer="bad", because="; ".join(f"{cell} is missing" for cell in missing))
+    return Step(commit=commit, answer="skip", because=str(error))
 
 
-def _why_unknown(cell: str, found: dict[tuple[str, str], Finding], gate: Gate) -> str:
+def _is_unknown(target: tuple[str, str], finding: Finding | None, present: Collection[str]) -> bool:
+    """Whether nothing is known of a target; `present`: the cells of which something was found."""
+    cell, metric = target
+    if finding is None:
+        return metric != _ITSELF or cell not in present  # nothing is said of a cell itself that is just there
+    return finding.status in INCONCLUSIVE
+
+
+def _why_unknown(cell: str, gate: Gate) -> str:
     reasons = [
         finding.because
         for finding in gate.findings
@@ -131,7 +147,7 @@ class Bisector:
             except SideFailed as error:
                 if error.side == "base":
                     raise
-                step = Step(commit=commit, answer="skip", because=str(error))
+                step = not_run(commit, error, self.known.targets)
             self._keep(step, self.known.targets)
             say(f"{step.answer}: {subject(commit, folder)}: {step.because}")
             _git_bisect(folder, step.answer, commit)
@@ -205,7 +221,7 @@ def _n_left(folder: Path) -> str:
 def conclusion(known: Bisection, found: tuple[str, ...], folder: Path) -> Iterator[str]:
     """What was found, in sentences: the commit, its subject, and what has regressed before it and with it."""
     if len(found) > 1:
-        yield f"the first bad commit is one of these {len(found)}; none of the others between them could be told:"
+        yield f"the first bad commit is one of these {len(found)}; those that were skipped can't be told from it:"
         yield from (f"  {subject(commit, folder)}" for commit in found)
         return
     (commit,) = found

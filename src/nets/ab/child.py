@@ -165,6 +165,7 @@ class Child:
             because = f"it came to {self.at.test} out of turn; does a plug-in reorder tests?"
             raise SideFailed(self.spec.name, because)
         self._wait()
+        self.kill()  # it has ended, and only its pipes are closed
         if not self.spec.json.is_file():
             raise SideFailed(self.spec.name, self._why_it_ended("left no JSON file"))
 
@@ -179,7 +180,7 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """Kill it, and the processes that it started."""
+        """Kill it unless it has ended, and the processes that it started; close its pipes."""
         if self._process.poll() is None:
             _kill_session(self._process.pid)
         self._wait()
@@ -279,7 +280,10 @@ def accepts_option(spec: ChildSpec, option: str) -> bool:
 
 
 def demand_nets(spec: ChildSpec, option: str) -> None:
-    """Refuse an interpreter, given by that option, that can't import what a child needs. Raises Unusable."""
+    """Refuse an interpreter, given by that option, that can't import what a child needs.
+
+    Raises SideFailed, since what can't be imported may be the revision's own; Unusable where it can't be run at all.
+    """
     command = [str(spec.python), "-c", "import pytest, pytest_benchmark, torch, nets.plugin"]
     environment = child_environment(spec.folder)
     try:
@@ -291,4 +295,4 @@ def demand_nets(spec: ChildSpec, option: str) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         because = lines[-1] if lines else done.returncode
-        raise Unusable(f"{option}: {spec.python} can't import what it needs: {because}")
+        raise SideFailed(spec.name, f"{option}: {spec.python} can't import what it needs: {because}")

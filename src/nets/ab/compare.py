@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nets.ab import worktree
-from nets.ab.child import ChildSpec, demand_nets
+from nets.ab.child import ChildSpec, SideFailed, demand_nets
 from nets.ab.interleave import StopRequest, ended_by_sigterm, stopped_by_ctrl_c
 from nets.ab.looks import plan
 from nets.ab.measure import measure
@@ -59,7 +59,10 @@ class Comparison:
 
 
 def compare(base: str, head: str, how: Comparison, stop: StopRequest, reporter: Reporter) -> None:
-    """Check both revisions out, and measure them into `how.files`. Raises Unusable, `measure`'s errors too."""
+    """Check both revisions out, and measure them into `how.files`.
+
+    Raises Unusable, `measure`'s errors too; SideFailed where a revision is at fault, not the call.
+    """
     if base == head == worktree.WORKING_TREE and len({each.path for each in how.interpreters}) == 1:
         raise Unusable("base and head are the same working tree: name a revision, or two interpreters")
     with ExitStack() as stack:
@@ -67,7 +70,10 @@ def compare(base: str, head: str, how: Comparison, stop: StopRequest, reporter: 
             stack.enter_context(durable.sole_writer(file, "--out"))
         stack.enter_context(ended_by_sigterm())
         sides, of_sides = [], []
-        checkouts = stack.enter_context(worktree.checked_out(base, head))
+        try:
+            checkouts = stack.enter_context(worktree.checked_out(base, head))
+        except worktree.NoSuchFolder as error:
+            raise SideFailed("base" if error.revision == base else "head", str(error)) from error
         for name, file, interpreter, checkout in zip(
             ("base", "head"), how.files, how.interpreters, checkouts, strict=True
         ):
@@ -75,7 +81,7 @@ def compare(base: str, head: str, how: Comparison, stop: StopRequest, reporter: 
             reporter.say(f"{name}: {checkout.name}{by}")
             for sentence in checkout.absent:
                 reporter.warn(f"{name}: {sentence}")
-            of_sides.append(_bands(checkout.folder / how.tests))
+            of_sides.append(_bands(name, checkout.folder / how.tests))
             log = how.out / f"{name}.log"
             side = ChildSpec(name, interpreter.path, checkout.folder, how.arguments, file, log, checkout.isolated_from)
             if interpreter.option is not None:
@@ -85,7 +91,10 @@ def compare(base: str, head: str, how: Comparison, stop: StopRequest, reporter: 
             measure((sides[0], sides[1]), of_sides, how.settings, stop, reporter)
 
 
-def _bands(tests: Path) -> Bands | str:
-    """A side's own, beside its tests. Raises Unusable for a file that can't be read."""
+def _bands(side: str, tests: Path) -> Bands | str:
+    """A side's own, beside its tests. Raises SideFailed for a file that can't be read."""
     path = (tests if tests.is_dir() else tests.parent) / "bands.toml"
-    return bands.read_bands(path) if path.is_file() else f"there is no {path.name} beside the tests"
+    try:
+        return bands.read_bands(path) if path.is_file() else f"there is no {path.name} beside the tests"
+    except Unusable as error:
+        raise SideFailed(side, str(error)) from error

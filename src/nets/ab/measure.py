@@ -12,6 +12,7 @@ from nets.ab import child_plugin
 from nets.ab.child import PLUGIN, ChildSpec
 from nets.ab.interleave import StopRequest
 from nets.ab.leftovers import own_folder
+from nets.ab.looks import TooFewSittings, plan
 from nets.ab.sittings import AbSettings, Reporter, SittingSeries
 from nets.errors import Unusable, counted
 from nets.gate.confirmation import to_confirm
@@ -36,7 +37,7 @@ def measure(
     Each side's rounds of all sittings are written to its `json` after each sitting, so that a process that is killed
     keeps the finished ones; `bands`: each side's, or why it has none. A second request to stop comes as
     KeyboardInterrupt: then of the sitting under way only what its files hold is kept, and a third doesn't wait for
-    these. Raises Unusable, also where no sitting was finished: then what was at `json` is still there; TooFewSittings.
+    these. Raises Unusable, also where no sitting was finished: then what was at `json` is still there.
     """
     for side in sides:
         side.log.unlink(missing_ok=True)
@@ -74,9 +75,22 @@ class _Measurement:
         changed = to_confirm(base, head, self._settings.limits)
         if not changed or self._stop.is_made:
             return
-        self._reporter.say(f"measured again, before anything is said of it: {', '.join(changed)}")
         tests = frozenset(screen.tests[cell] for cell in changed if cell in screen.tests)
+        if (because := self._why_not_again(len(tests))) is not None:
+            self._reporter.warn(f"not measured again, though it has changed: {', '.join(changed)}: {because}")
+            return
+        self._reporter.say(f"measured again, before anything is said of it: {', '.join(changed)}")
         self._sit(self._stage("confirmation", screen.cells, tests, 1.0))
+
+    def _why_not_again(self, n_cells: int) -> str | None:
+        """Why so many cells can't be measured again, which loses nothing of the screen; None where they can."""
+        if time.monotonic() >= self._began + self._settings.max_s:
+            return "the time is up (--max-minutes)"
+        try:
+            plan("confirmation", n_cells, self._settings.max_sittings, self._settings.limits)
+        except TooFewSittings as error:
+            return str(error)
+        return None
 
     def _stage(
         self, stage: Stage, cells: Mapping[str, tuple[str, ...]], only: frozenset[str] | None, share: float

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
-from nets.ab.child import INTERRUPT_TIMEOUT_S, CellsRefused, Child, ChildSpec, accepts_option
+from nets.ab.child import INTERRUPT_TIMEOUT_S, CellsRefused, Child, ChildSpec, SideFailed, accepts_option
 from nets.ab.interleave import Sitting, StopRequest
 from nets.ab.looks import Plan, Verdict, plan
 from nets.errors import Unusable, counted
@@ -232,11 +232,20 @@ class SittingSeries:
             self.undecided = [test for test, verdict in self._looked.items() if verdict == "open"]
 
     def _finish(self) -> None:
-        """Wait for the end of the sitting whose rounds are over, if there is one, keep its files, and tell of it."""
+        """Wait for the end of the sitting whose rounds are over, if there is one, keep its files, and tell of it.
+
+        One that was stopped before its first round may leave none, which is nobody's fault.
+        """
         if self._ending is None:
             return
         sitting = self._ending
-        sitting.end()
+        try:
+            sitting.end()
+        except SideFailed:
+            if not self.stop.is_made:
+                raise
+            for side in sitting.sides:
+                side.kill()
         self._ending = None
         self._n_ended += 1
         self._keep(sitting)
@@ -265,7 +274,7 @@ class SittingSeries:
         files = (sitting.base.spec.json, sitting.head.spec.json)
         if not all(path.is_file() for path in files):
             return
-        base, head = (_run_with_one_test_a_cell(path) for path in files)
+        base, head = (_run_with_one_test_a_cell(side.name, path) for side, path in zip(self.sides, files, strict=True))
         self.files.append(files)
         self.tests |= {
             result.id: str(timing.get("fullname")) for result, timing in zip(base.results, base.timings, strict=True)
@@ -315,11 +324,14 @@ class SittingSeries:
         return replace(side, arguments=(*side.arguments, *arguments), json=self.folder / f"{side.name}-{number}.json")
 
 
-def _run_with_one_test_a_cell(path: Path) -> Run:
-    """A sitting's file, refused if it could not be merged later. Raises Unusable, naming the file and the tests."""
-    run = read_run(path)
+def _run_with_one_test_a_cell(side: str, path: Path) -> Run:
+    """A sitting's file, refused if it could not be merged later. Raises SideFailed, naming the file and the tests."""
+    try:
+        run = read_run(path)
+    except Unusable as error:
+        raise SideFailed(side, str(error)) from error
     try:
         run.demand_one_record_a_cell()
     except Unusable as error:
-        raise Unusable(f"{error}; name one test with --tests, or -k after `--`") from None
+        raise SideFailed(side, f"{error}; name one test with --tests, or -k after `--`") from None
     return run

@@ -15,6 +15,14 @@ from nets.records.git import git
 WORKING_TREE = "."
 
 
+class NoSuchFolder(Unusable):
+    """A revision, `revision`, that lacks the folder of the call."""
+
+    def __init__(self, revision: str, folder: Path) -> None:
+        super().__init__(f"{revision} has no folder {folder}: call nets ab from one that both revisions have")
+        self.revision = revision
+
+
 @dataclass(frozen=True, slots=True)
 class Checkout:
     """A revision as a person reads it, and the folder to run it in; the working tree is run where it is.
@@ -34,7 +42,7 @@ def checked_out(*revisions: str) -> Iterator[tuple[Checkout, ...]]:
     """A folder for each revision; the worktrees are removed at the end, or at the next start if this one is killed.
 
     Raises Unusable for a revision that does not exist, and for the current one if the working tree differs from it,
-    since the changes are probably meant to be measured; and where it has not the folder of the call.
+    since the changes are probably meant to be measured; NoSuchFolder where it has not the folder of the call.
     """
     commits = [None if revision == WORKING_TREE else commit_of(revision) for revision in revisions]
     if any(commits) and WORKING_TREE not in revisions:
@@ -74,7 +82,7 @@ class _Worktrees:
             self._stack.enter_context(held(_admin(folder) / "locked"))
         absent = fill(folder, self._tree)
         if not (folder / self._here).is_dir():
-            raise Unusable(f"{revision} has no folder {self._here}: call nets ab from one that both revisions have")
+            raise NoSuchFolder(revision, self._here)
         apart = (self._tree.resolve(), folder.resolve())
         return Checkout(f"{revision} ({commit[:12]})", folder / self._here, apart, absent)
 

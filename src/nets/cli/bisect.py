@@ -64,6 +64,7 @@ def bisect(
     GOOD`.
     """
     from nets.ab.bisect import Bisector, conclusion, own_worktree
+    from nets.ab.interleave import ended_by_sigterm
     from nets.cli.ab_lines import ab_lines
     from nets.records import durable
 
@@ -84,7 +85,12 @@ def bisect(
     how.demand_possible()
     file = how.out / "bisection.json"
     asked = (repr(how.settings), *how.arguments, str(how.interpreters[0].path))
-    with ab_lines() as lines, durable.sole_writer(file, "--out"), own_worktree(good, bad) as (folder, first, last):
+    with (
+        ab_lines() as lines,
+        durable.sole_writer(file, "--out"),
+        ended_by_sigterm(),
+        own_worktree(good, bad) as (folder, first, last),
+    ):
         bisector = Bisector(first, last, asked, file, lambda commit, named: _compared(first, commit, how, named, lines))
         if bisector.known.steps:
             lines.say(f"going on after {counted(len(bisector.known.steps), 'commit')}, of which {file} has the answers")
@@ -94,6 +100,8 @@ def bisect(
         found = bisector.run(folder, lines.say)
         for sentence in conclusion(bisector.known, found, folder):
             lines.say(sentence)
+        if len(found) > 1:
+            lines.say(f"{file} keeps the answers; remove it to have the skipped ones compared again")
     raise typer.Exit(Exit.FINE if len(found) == 1 else Exit.CANT_TELL)
 
 

@@ -13,7 +13,7 @@ from nets.gate.accuracy import accuracy_finding
 from nets.gate.bands import band_for
 from nets.gate.comparability import ComparedCell, compared_cells
 from nets.gate.figures import figure_findings
-from nets.gate.findings import CHANGED, Finding
+from nets.gate.findings import CHANGED, CONFIRMED, Finding
 from nets.gate.levels import Stage
 from nets.gate.limits import Limits
 from nets.gate.timing import PairedTest, paired_tests, time_findings
@@ -59,9 +59,11 @@ def is_to_confirm(finding: Finding) -> bool:
 
 def confirmed(finding: Finding, again: Mapping[str, Finding]) -> Finding:
     """A measured finding of the screen as the confirmation leaves it; `again`: that one's on the cell, by metric."""
+    second, because = again.get(finding.metric), finding.because
+    if second is not None and second.is_certain and not finding.is_certain:
+        return second.with_note("in the second measurement")
     if not is_to_confirm(finding):
         return finding
-    second, because = again.get(finding.metric), finding.because
     if second is None:
         if finding.status == "improved":
             return finding.with_note("it was not measured again")
@@ -69,7 +71,7 @@ def confirmed(finding: Finding, again: Mapping[str, Finding]) -> Finding:
         return finding.replace(status="not enough data").with_note(note)
     first = f"the first measurement: {finding.effect_text or finding.status}{f', {because}' if because else ''}"
     if second.status == finding.status:
-        shown = f"confirmed by a second measurement, of other data: {second.because or second.status}"
+        shown = f"{CONFIRMED}: {second.because or second.status}"
         return second.replace(because=f"{shown}; {first}")
     if second.status in ("not enough data", "not measured"):
         shown = f"a second measurement, of other data, could not confirm it: {second.because or second.status}"

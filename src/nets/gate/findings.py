@@ -20,6 +20,8 @@ FAILING: tuple[Status, ...] = ("regressed", "missing")
 CHANGED: tuple[Status, ...] = ("regressed", "improved")
 DIVERGED = "diverged: "
 """What the reason of such an accuracy begins with."""
+CONFIRMED = "confirmed by a second measurement, of other data"
+"""What the reason of a finding begins with that both measurements of two runs made in turns agree on."""
 INCONCLUSIVE: tuple[Status, ...] = ("incomparable", "not enough data", "not measured")
 
 
@@ -50,6 +52,11 @@ class Finding(Record):
     def is_certain(self) -> bool:
         """Whether chance can't have made it: a loss that is not finite."""
         return self.metric == "accuracy" and self.because is not None and self.because.startswith(DIVERGED)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a second measurement has found it, too."""
+        return self.because is not None and self.because.startswith(CONFIRMED)
 
     @property
     def effect_text(self) -> str | None:

@@ -20,7 +20,7 @@ from nets.gate.limits import Limits
 from nets.gate.notes import notes, of_choice
 from nets.gate.speedups import doubted
 from nets.gate.timing import TIMES
-from nets.records.cell import Result
+from nets.records.cell import Outcome, Result
 from nets.records.run import Run
 
 
@@ -43,6 +43,7 @@ def judge_runs(base: Run, head: Run, limits: Limits, cells: Collection[str] = ()
     is_paired = base.pairing is not None and base.pairing == head.pairing
     measured = findings_on_measured(base, head, limits, "screen")
     again = findings_again(base, head, limits)
+    outcomes_again = {} if head.confirmation is None else {each.id: each.outcome for each in head.confirmation.results}
     why_not_in_head = head.why_not_run
     results = {result.id: result for result in head.cells}
     found: list[Finding | None] = []
@@ -51,7 +52,7 @@ def judge_runs(base: Run, head: Run, limits: Limits, cells: Collection[str] = ()
             of_cell = measured.get(cell, ())
             if is_paired:
                 of_cell = [confirmed(finding, again.get(cell, {})) for finding in of_cell]
-            found += _in_both(both[cell], of_cell, limits.for_cell(cell))
+            found += _in_both(both[cell], of_cell, outcomes_again.get(cell), limits.for_cell(cell))
         elif cell in in_head:
             found += _new(results[cell], limits.for_cell(cell))
         else:
@@ -85,13 +86,18 @@ def _new(head: Result, limits: Limits) -> Iterator[Finding | None]:
     yield accuracy_finding(None, head, band_for(None, head, limits), limits)
 
 
-def _in_both(cell: ComparedCell, measured: Sequence[Finding], limits: Limits) -> Iterator[Finding | None]:
-    """The findings on a cell; `measured`: those on what was measured of it, none where it can't be compared."""
+def _in_both(
+    cell: ComparedCell, measured: Sequence[Finding], again: Outcome | None, limits: Limits
+) -> Iterator[Finding | None]:
+    """The findings on a cell; `measured`: those on what was measured of it, none where it can't be compared.
+
+    `again`: how head's cell ended in a second measurement, if there was one.
+    """
     base, head = cell.results
     band = band_for(base, head, limits)
     if forbidding := cell.forbidding(limits):
         yield Finding(cell=head.id, metric="cell", status="incomparable", because="; ".join(forbidding))
-    yield _outcome(base, head)
+    yield _outcome(base, head, again)
     if head.outcome.status == "error":
         return
     if base.outcome.status == "error":
@@ -110,9 +116,13 @@ def _in_both(cell: ComparedCell, measured: Sequence[Finding], limits: Limits) ->
     yield depth_by_cost(base, head, is_slower=is_slower)
 
 
-def _outcome(base: Result | None, head: Result) -> Finding:
+def _outcome(base: Result | None, head: Result, again: Outcome | None = None) -> Finding:
+    """A cell that fails, be it in the second measurement alone, has failed."""
     was = None if base is None else base.outcome.status
     is_ = head.outcome.status
+    if is_ == "passed" and again is not None and again.status != "passed":
+        because = f"in the second measurement: {'; '.join(again.failures) or 'it gives no reason'}"
+        return Finding(cell=head.id, metric="outcome", status="regressed", base=was, head=again.status, because=because)
     if is_ == "passed":
         status: Status = "ok" if was in (None, "passed") else "improved"
         return Finding(cell=head.id, metric="outcome", status=status, base=was, head=is_)

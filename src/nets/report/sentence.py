@@ -68,8 +68,10 @@ def _change(finding: Finding, gate: Gate) -> str:
     if finding.low is not None and finding.high is not None and finding.confidence is not None:
         low, high = (finding.replace(effect=bound).effect_text for bound in (finding.low, finding.high))
         sure.append(f"{low} to {high} with {100 * finding.confidence:.3g} % confidence")
-    if gate.paired:
+    if finding.is_confirmed:
         sure.append("measured twice")
+    elif gate.paired and finding.status == "improved":
+        sure.append("measured once")
     how_sure = f" ({', '.join(sure)})" if sure else ""
     return f"{finding.cell} {phrase(finding.effect)}{how_sure}"
 
