@@ -2,8 +2,8 @@
 
 `python -m studies.ab_error_rates FILE` prints the tables of docs/gate.md. FILE is what studies/ab_power.py wrote: live
 runs, by the slowdown that was planted. From the sittings of those without one, and from those of an earlier day, which
-ab-noise.json beside it holds, noise is drawn anew for as many comparisons as one likes; each is decided by the command's
-own plans, with its defaults.
+ab-noise.json beside it holds, noise is drawn anew for as many comparisons as one likes; each is decided by the
+command's own plans, with its defaults.
 """
 
 from __future__ import annotations

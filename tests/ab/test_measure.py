@@ -10,7 +10,8 @@ import pytest
 
 from nets.ab import measure
 from nets.ab.interleave import StopRequest
-from nets.ab.sittings import AbSettings, Reporter
+from nets.ab.reporter import Reporter
+from nets.ab.sittings import AbSettings
 from nets.gate.limits import Limits
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from nets.ab.child import SideFailed
 from nets.ab.interleave import StopRequest
-from nets.ab.sittings import AbSettings, Reporter, SittingSeries
+from nets.ab.reporter import Reporter
+from nets.ab.sittings import AbSettings, SittingSeries
 from nets.gate.limits import CellLimits, Limits
 
 

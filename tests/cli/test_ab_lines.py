@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from nets.ab.sittings import CellSoFar, Progress
+from nets.ab.reporter import CellSoFar, Progress
 from nets.cli.ab_lines import AbLines, clock
 from nets.stats.inference import Shift
 

@@ -94,7 +94,9 @@ def test_too_few_pairs(n: int) -> None:
     assert {finding.status for finding in found.findings if finding.metric == "total_s"} == {"not enough data"}
     assert found.exit_code == 3
     assert "at least" in str(found.with_status("not enough data")[0].because)
-    assert paired(base, [timed([4.0] * n)]).exit_code == 1  # beyond the limit of unpaired files
+    beyond = paired(base, [timed([4.0] * n)])  # the limit of unpaired files, which asks for a confirmation, by a test
+    assert the(beyond, "total_s").status == "not enough data"
+    assert to_confirm(in_turns(*base), in_turns(timed([4.0] * n)), Limits()) == (base[0].id,)
 
 
 @pytest.mark.parametrize(("n", "n_cells", "status"), [(6, 1, "not enough data"), (7, 1, "regressed")])

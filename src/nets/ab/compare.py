@@ -11,7 +11,8 @@ from nets.ab.child import ChildSpec, SideFailed, demand_nets
 from nets.ab.interleave import StopRequest, ended_by_sigterm, stopped_by_ctrl_c
 from nets.ab.looks import plan
 from nets.ab.measure import measure
-from nets.ab.sittings import AbSettings, Reporter
+from nets.ab.reporter import Reporter
+from nets.ab.sittings import AbSettings
 from nets.errors import Unusable
 from nets.records import durable
 from nets.records.run import MAX_ROUNDS

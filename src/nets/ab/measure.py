@@ -13,7 +13,8 @@ from nets.ab.child import PLUGIN, ChildSpec
 from nets.ab.interleave import StopRequest
 from nets.ab.leftovers import own_folder
 from nets.ab.looks import TooFewSittings, plan
-from nets.ab.sittings import AbSettings, Reporter, SittingSeries
+from nets.ab.reporter import Reporter
+from nets.ab.sittings import AbSettings, SittingSeries
 from nets.errors import Unusable, counted
 from nets.gate.confirmation import to_confirm
 from nets.gate.levels import Stage, looks

@@ -11,11 +11,12 @@ from statistics import fmean
 from nets.ab.child import INTERRUPT_TIMEOUT_S, CellsRefused, Child, ChildSpec, SideFailed, accepts_option
 from nets.ab.interleave import Sitting, StopRequest
 from nets.ab.looks import Plan, Verdict, plan
+from nets.ab.reporter import CellSoFar, Progress, Reporter
 from nets.errors import Unusable, counted
 from nets.gate.levels import Stage
 from nets.gate.limits import Limits
 from nets.records.run import Run, read_run
-from nets.stats.inference import Shift, paired_shift
+from nets.stats.inference import paired_shift
 
 SECONDS_A_SITTING = 1.0
 """As long as each side's rounds of a cell should take in a sitting; most of a sitting is the start of both sides."""
@@ -36,53 +37,6 @@ class AbSettings:
     max_s: float
     seed: int
     limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a stage has come: in which cell and pair of rounds (None between two), of which sitting, from 1.
-
-    `left_s`: how long it takes to the next look, None before the first sitting is over.
-    """
-
-    stage: Stage
-    sitting: int
-    next_look: int
-    cell: str | None
-    n_pairs: int
-    left_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class CellSoFar:
-    """What a cell has shown after a sitting: its own ratio in it, the effect of all, and how the accuracies differ.
-
-    `verdict`: where this was a look; `accuracy`: the mean of head less base over all pairs, None where there is none.
-    """
-
-    stage: Stage
-    sitting: int
-    cell: str
-    log_ratio: float
-    shift: Shift
-    accuracy: float | None
-    verdict: Verdict | None
-
-
-class Reporter:
-    """Is told how a comparison goes on; this one says nothing."""
-
-    def say(self, sentence: str) -> None:
-        """A sentence about all of it."""
-
-    def warn(self, sentence: str) -> None:
-        """A sentence that a person should not miss."""
-
-    def progress(self, progress: Progress) -> None:
-        """Called at each step, of which there are several a second."""
-
-    def sitting(self, cells: Sequence[CellSoFar], progress: Progress) -> None:
-        """Called after each sitting."""
 
 
 @dataclass(slots=True)

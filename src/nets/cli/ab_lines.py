@@ -14,7 +14,7 @@ from typing import TextIO
 import typer
 
 from nets.ab.looks import Verdict
-from nets.ab.sittings import CellSoFar, Progress, Reporter
+from nets.ab.reporter import CellSoFar, Progress, Reporter
 from nets.report.text import plain
 from nets.stats.inference import Shift
 

@@ -30,7 +30,7 @@ def findings_on_measured(base: Run, head: Run, limits: Limits, stage: Stage) -> 
 
 
 def _measured(cell: ComparedCell, test: PairedTest | None, limits: Limits, stage: Stage) -> Iterator[Finding]:
-    yield from time_findings(cell, test, limits)
+    yield from time_findings(cell, test, limits, stage)
     band = band_for(*cell.results, limits)
     if (accuracy := accuracy_finding(*cell.results, band, limits, cell.pairs, stage)) is not None:
         yield accuracy

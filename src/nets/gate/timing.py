@@ -80,15 +80,17 @@ def paired_tests(comparable: Iterable[ComparedCell], limits: Limits, stage: Stag
     }
 
 
-def time_findings(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Iterator[Finding]:
+def time_findings(
+    cell: ComparedCell, test: PairedTest | None, limits: Limits, stage: Stage = "screen"
+) -> Iterator[Finding]:
     """The findings on the total and on its parts; `test` is None where there are too few pairs."""
-    yield _total(cell, test, limits).with_note("; ".join(_notes(cell)))
+    yield _total(cell, test, limits, stage).with_note("; ".join(_notes(cell)))
     for metric in ("train_s", "eval_s"):
         if _is_timed(cell, metric):
             yield _part(cell, metric, limits)
 
 
-def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Finding:
+def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits, stage: Stage) -> Finding:
     if not _is_timed(cell, "total_s"):
         because = "there is no round, or one whose time can't be: 0, or above thirty years"
         return Finding(cell=cell.id, metric="total_s", status="not enough data", because=because)
@@ -97,7 +99,7 @@ def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Findi
         status = ratio_status(shift.point, limits.time_unpaired)
         return found.with_ratio(shift, limits.time_unpaired, status=status)
     if test is None or len(cell.sittings) < test.n_needed:
-        return _too_few(found, shift, cell, test, limits)
+        return _too_few(found, shift, cell, test, limits, stage)
     p = test.slower_p if shift.point > 0 else test.faster_p
     status = ratio_status(shift.point, limits.time)
     because = f"{_counted_pairs(cell)}, sign-flip p = {p:.2g}{test.adjusted}"
@@ -109,8 +111,13 @@ def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Findi
     return found.with_ratio(shift, limits.time, status=status, p=p, because=because)
 
 
-def _too_few(found: Finding, shift: Shift, cell: ComparedCell, test: PairedTest | None, limits: Limits) -> Finding:
-    """The finding where not even the clearest difference could be significant; the wide limit still holds."""
+def _too_few(
+    found: Finding, shift: Shift, cell: ComparedCell, test: PairedTest | None, limits: Limits, stage: Stage
+) -> Finding:
+    """The finding where not even the clearest difference could be significant.
+
+    In the screen the wide limit still holds, which asks for a confirmation; that has to be by a test.
+    """
     n = len(cell.sittings)
     because = f"{_counted_pairs(cell)} {'is' if n == 1 else 'are'} too few"
     if test is not None:
@@ -120,7 +127,7 @@ def _too_few(found: Finding, shift: Shift, cell: ComparedCell, test: PairedTest 
     else:
         because += f", a test needs at least {limits.min_pairs}"
     status = ratio_status(shift.point, limits.time_unpaired)
-    if status == "ok":
+    if status == "ok" or stage == "confirmation":
         return found.with_ratio(shift, limits.time, status="not enough data", because=because)
     because += "; but this is beyond even the limit of unpaired files"
     return found.with_ratio(shift, limits.time_unpaired, status=status, because=because)
