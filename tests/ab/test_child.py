@@ -43,9 +43,8 @@ def until_event(repository: Repository, side: Child, what: str) -> list[str]:
     """Let a side begin its first round, and wait for an event in it."""
     side.collect()
     side._pipe.send_bytes(json.dumps(list(side.collected)).encode())
-    for _ in ("set up", "begin"):
-        side._pipe.recv_bytes()
-        side._pipe.send_bytes(b'"go"')
+    side._pipe.recv_bytes()
+    side._pipe.send_bytes(b'"go"')
     while True:
         lines = repository.events_file.read_text().splitlines() if repository.events_file.is_file() else []
         found = [line.split() for line in lines if line.startswith(what)]

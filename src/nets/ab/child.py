@@ -47,14 +47,12 @@ class CellsRefused(SideFailed):
 class Waiting:
     """A child is about to begin round `n_done` of a test, from 0; `seconds`: what the round before took.
 
-    `is_set_up`: whether that round's set-up is over, which is told of the first alone. `on_gpu`: whether its process
-    has begun to use a GPU.
+    `on_gpu`: whether its process has begun to use a GPU, told before the first round.
     """
 
     test: str
     n_done: int
     seconds: float | None
-    is_set_up: bool = False
     on_gpu: bool = False
 
 
@@ -150,7 +148,7 @@ class Child:
         self.tell(list(order))
 
     def answer(self, step: str) -> None:
-        """Let it continue with `go`, `enough` or `skip`, up to where it waits next."""
+        """Let it continue with `set up`, `go`, `enough` or `skip`, up to where it waits next."""
         self.tell(step)
         self.hear()
 

@@ -74,12 +74,14 @@ class ParentConnection:
         def in_turns(
             target: Callable[..., Any], *, setup: Callable[[], Any] | None = None, rounds: int = 1, **others: Any
         ) -> None:
-            def skip() -> None:
+            step = self.ask(test=nodeid, n_done=0, seconds=None, on_gpu=_is_on_gpu())
+            if step == "set up":  # for what is done once; the first round is set up again in its turn, as all are
+                if setup is not None:
+                    setup()
+                step = self.ask(test=nodeid, n_done=0, seconds=None)
+            if step == "skip":
                 benchmark.skipped = True  # spares a warning that it was not used
                 pytest.skip("nets ab was stopped before it")
-
-            if self.ask(test=nodeid, n_done=0, seconds=None, on_gpu=_is_on_gpu()) == "skip":
-                skip()
             seconds: list[float] = []
 
             def wait() -> Any:
@@ -87,10 +89,7 @@ class ParentConnection:
                     foreign = _foreign_import() if len(seconds) == 1 else None  # the network's module is imported late
                     if self.ask(test=nodeid, n_done=len(seconds), seconds=seconds[-1], foreign=foreign) == "enough":
                         raise NoMoreRounds
-                arguments = setup() if setup is not None else None
-                if not seconds and self.ask(test=nodeid, n_done=0, seconds=None, is_set_up=True) == "skip":
-                    skip()
-                return arguments
+                return setup() if setup is not None else None
 
             def timed(*args: Any, **kwargs: Any) -> Any:
                 started = perf_counter()

@@ -119,13 +119,13 @@ class Sitting:
         return "go" if n_done < most and not self.stop.is_made else "enough"
 
     def _set_up(self, test: str) -> bool:
-        """Have both set up the test's first round; whether both have."""
-        if self.is_on_gpu:
+        """Have both do at once what a process does but once: building, compiling, importing; whether both have.
+
+        Not on a GPU, where a set-up measures. The first round is set up again in its turn.
+        """
+        if not self.is_on_gpu:
             for side in self.sides:
-                side.answer("go")
-        else:
-            for side in self.sides:
-                side.tell("go")
+                side.tell("set up")
             for side in self.sides:
                 side.hear()
         return all(side.waits_in(test) for side in self.sides)

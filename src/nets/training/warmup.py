@@ -38,7 +38,8 @@ def warm_up(cell_id: str, network: nn.Module, data: Data, loaders: Loaders, prot
         outputs = network(images)
         _demand_logits(cell_id, outputs, (len(labels), data.n_classes))
         optimizer.zero_grad()
-        F.cross_entropy(outputs, labels).backward()
+        loss = F.cross_entropy(outputs, labels)
+        loss.backward(torch.ones_like(loss))  # as a timed step does: torch imports sympy for the first one
         if any(parameter.grad is not None and parameter.grad.is_sparse for parameter in trained):
             raise UnfitNetwork(f"{cell_id}: Adam does not support sparse gradients: make them dense (sparse=False)")
         optimizer.step()
