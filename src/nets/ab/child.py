@@ -108,9 +108,13 @@ class Child:
         self._pipe, theirs = Pipe()
         ending, self._alive = Pipe(duplex=False)  # nothing is sent by it; it closes when this process ends
         timed = ("--benchmark-enable", "--benchmark-only")  # whatever a revision's ini file says
+        # whose search for what was never closed takes half a second at a process's end
+        timed += ("-p", "no:unraisableexception", "-p", "no:threadexception")
         ours = ("-p", PLUGIN, *timed, "--benchmark-json", str(spec.json))
         command = [str(spec.python), "-m", "pytest", *spec.arguments, *ours]
         variables = child_environment(spec.folder, plugin_folder)
+        if spec.isolated_from is not None:  # a folder of our own, in which each sitting may find what is compiled
+            variables.pop("PYTHONDONTWRITEBYTECODE", None)
         variables |= {child_plugin.PIPE: str(theirs.fileno()), child_plugin.PARENT: str(ending.fileno())}
         if spec.isolated_from is not None:
             variables[child_plugin.ISOLATED_FROM] = json.dumps([str(folder) for folder in spec.isolated_from])
