@@ -36,6 +36,8 @@ def test_the_record(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
     assert [r["seed"] for r in record["rounds"]] == [7, 8, 9]
     assert all(len(r["train_loss"]) == len(r["train_accuracy"]) == 10 for r in record["rounds"])
+    table = record["network"].pop("table")
+    assert [(layer["name"], layer["parameters"]) for layer in table] == [("1", 392_500), ("3", 5_010)]
     assert record["network"] == {
         "parameters": 397_510, "layers": 2, "hidden_layers": 1, "macs_per_image": 397_000, "macs_per_batch": 0,
         "not_counted": [], "layers_missing_because": None, "declared_layers": 2,
