@@ -209,6 +209,22 @@ def test_what_is_no_range(repository: Path) -> None:
     nothing_left(repository)
 
 
+def test_a_shallow_clone(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good commit that lies before the clone's first one is missed with the reason, and so is what lies between."""
+    commits = history(3)
+    git("clone", "--quiet", "--depth", "1", f"file://{repository}", "../shallow")
+    monkeypatch.chdir(repository.parent / "shallow")
+    with (
+        pytest.raises(Unusable, match="this is a shallow clone, which may have to fetch it"),
+        own_worktree(commits[0], "HEAD"),
+    ):
+        pass
+    git("fetch", "--quiet", "--depth", "1", "origin", commits[0])
+    with pytest.raises(Unusable, match="which has to fetch what lies between"), own_worktree(commits[0], "HEAD"):
+        pass
+    assert len(git("worktree", "list").splitlines()) == 1
+
+
 def test_two_at_once(repository: Path) -> None:
     """Two bisections of one repository don't meet, nor one of the user's own."""
     commits = history(9)
