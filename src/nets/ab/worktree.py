@@ -84,7 +84,8 @@ class _Worktrees:
         if not (folder / self._here).is_dir():
             raise NoSuchFolder(revision, self._here)
         apart = (self._tree.resolve(), folder.resolve())
-        return Checkout(f"{revision} ({commit[:12]})", folder / self._here, apart, absent)
+        name = commit[:12] if revision == commit else f"{revision} ({commit[:12]})"
+        return Checkout(name, folder / self._here, apart, absent)
 
     def _remove(self, folder: Path) -> None:
         try:

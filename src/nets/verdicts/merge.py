@@ -33,8 +33,8 @@ def merge_runs(sittings: Sittings, bands: Bands | str, into: Path, confirmation:
     sitting has done so. `bands`: the variant's, or why there are none. `confirmation`: the second measurement of some
     cells, kept apart. Raises Unusable for a file that is not nets'.
     """
-    whole = read_content(sittings.files[0])
     found = _Found.of(sittings.files)
+    whole = found.first
     cells = [cell for cell in found.timings if cell not in found.broken]
     judged = depth.with_depth([merged_result(found.records[cell], bands) for cell in cells])
     whole["benchmarks"] = [_benchmark(found.timings[cell], result) for cell, result in zip(cells, judged, strict=True)]
@@ -61,8 +61,12 @@ def merge_runs(sittings: Sittings, bands: Bands | str, into: Path, confirmation:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the files of several sittings hold, by cell; `broken`: the records of those that broke off."""
+    """What the files of several sittings hold, by cell; `first`: the first file's content, as JSON.
 
+    `broken`: the records of the cells that broke off.
+    """
+
+    first: dict[str, Any]
     timings: dict[str, list[Mapping[str, Any]]]
     records: dict[str, list[Result]]
     broken: dict[str, list[Result]]
@@ -74,6 +78,7 @@ class _Found:
         contents = [read_content(path) for path in files]
         runs = [parsed_run(content, str(path)) for path, content in zip(files, contents, strict=True)]
         found = cls(
+            first=contents[0],
             timings=defaultdict(list),
             records=defaultdict(list),
             broken=defaultdict(list),
