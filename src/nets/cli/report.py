@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
+
+from nets.cli.common import tell
 
 
 def report(
@@ -15,13 +15,9 @@ def report(
 ) -> None:
     """Check a run's file against the record's schema and print its table."""
     from nets.records.run import read_run
-    from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
-    from nets.report.text import harmless, plain
+    from nets.report.document import Sentence
+    from nets.report.run import growth, not_run, run_parts, side_by_side
 
     run = read_run(file)
-    results = [harmless(result) for result in run.cells]
-    lines = run_lines(results, width=get_terminal_size().columns, color=sys.stdout.isatty())
-    lines += [*side_by_side_lines(map(harmless, run.side_by_side)), *growth_lines(map(harmless, run.growth))]
-    lines += not_run_lines((plain(cell), plain(because)) for cell, because in run.not_run)
-    lines += [] if run.harness is None else [str(run.harness)]
-    typer.echo("\n".join(lines))
+    parts = [*run_parts(run.cells), *side_by_side(run.side_by_side), *growth(run.growth), *not_run(run.not_run)]
+    tell([*parts, *([] if run.harness is None else [Sentence(str(run.harness))])])
