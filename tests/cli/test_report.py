@@ -36,8 +36,8 @@ def test_several_tables() -> None:
     """Files and folders are printed one after the other, each headed by its name; one alone has no heading."""
     lines = ran("runs/older/a.json", "runs").output.splitlines()
     headings = [line for line in lines if line.startswith("runs/")]
-    assert headings == ["runs/older/a.json:", "runs/b.json:"]
-    assert lines.index("runs/older/a.json:") < next(i for i, line in enumerate(lines) if "digits" in line)
+    assert headings == ["runs/older/a.json", "runs/b.json"]
+    assert lines.index("runs/older/a.json") < next(i for i, line in enumerate(lines) if "digits" in line)
     assert "b.json" not in ran("runs/b.json").output
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from nets.cli.common import resolved
+from nets.cli.common import resolved, tell
 from nets.errors import Unusable, counted
 
 if TYPE_CHECKING:
     from nets.records.run import Run
+    from nets.report.document import Part
 
 T = TypeVar("T")
 STANDARD_OUTPUT = Path("-")
@@ -41,24 +40,22 @@ def report(
     if csv is not None:
         _write_csv(files, csv)
         return
-    from nets.report.text import plain
+    from nets.report.document import Section
 
-    texts = list(_each(files, _text))
-    for source, text in texts:
-        typer.echo(text if len(texts) == 1 else f"{plain(source)}:\n{text}\n")
+    of_runs = list(_each(files, lambda run: (run.source, _parts(run))))
+    if len(of_runs) == 1:
+        tell(of_runs[0][1])
+    else:
+        tell(Section(source, tuple(parts)) for source, parts in of_runs)
 
 
-def _text(run: Run) -> tuple[str, str]:
-    """The file's name, and the run's table with what stands below it."""
-    from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
-    from nets.report.text import harmless, plain
+def _parts(run: Run) -> list[Part]:
+    """The run's table with what stands below it."""
+    from nets.report.document import Sentence
+    from nets.report.run import growth, not_run, run_parts, side_by_side
 
-    results = [harmless(result) for result in run.cells]
-    lines = run_lines(results, width=get_terminal_size().columns, color=sys.stdout.isatty())
-    lines += [*side_by_side_lines(map(harmless, run.side_by_side)), *growth_lines(map(harmless, run.growth))]
-    lines += not_run_lines((plain(cell), plain(because)) for cell, because in run.not_run)
-    lines += [] if run.harness is None else [str(run.harness)]
-    return run.source, "\n".join(lines)
+    parts = [*run_parts(run.cells), *side_by_side(run.side_by_side), *growth(run.growth), *not_run(run.not_run)]
+    return [*parts, *([] if run.harness is None else [Sentence(str(run.harness))])]
 
 
 def _write_csv(files: Sequence[Path], output: Path) -> None:
