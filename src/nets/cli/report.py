@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from nets.cli.common import resolved, tell
+from nets.cli.common import resolved, say, tell
 from nets.errors import Unusable, counted
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _write_csv(files: Sequence[Path], output: Path) -> None:
         typer.echo(text, nl=False)
         return
     durable.write(output, text)
-    typer.echo(f"{output}: {counted(sum(map(len, of_runs)), 'row')} of {counted(len(of_runs), 'run')}")
+    say(f"{output}: {counted(sum(map(len, of_runs)), 'row')} of {counted(len(of_runs), 'run')}")
 
 
 def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:
@@ -84,7 +84,6 @@ def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:
     """
     from nets.history.archive import each_run_below
     from nets.records.run import read_run
-    from nets.report.text import plain
 
     seen: set[Path] = set()
 
@@ -100,5 +99,5 @@ def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:
             continue
         below, passed_over = each_run_below(path, made)
         for sentence in passed_over:
-            typer.echo(f"passed over: {plain(sentence, 1_000)}", err=True)
+            say(f"passed over: {sentence}", to_stderr=True)
         yield from (each for found in below for each in found)

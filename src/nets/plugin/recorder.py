@@ -142,6 +142,7 @@ class Recorder:
             entry = Entry.from_json(str(properties[RECORD]), report.nodeid)
             self._journal.append(entry)
             self._session.ledger.count_rounds(entry.result)
+            self._session.tests_s.append(report.duration)
         elif SKIPPED in properties:
             self._not_run[report.nodeid] = str(properties[SKIPPED])
         elif report.failed and report.when != "teardown":
