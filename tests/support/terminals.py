@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -9,9 +10,14 @@ import subprocess
 import sys
 import termios
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
 from rich.cells import cell_len
+
+from nets.cli.app import app
 
 _STYLES = re.compile(r"\x1b\[[\d;]*m")
 _UNSET = ("CI", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTHONIOENCODING", "TERMINAL_WIDTH")
@@ -39,6 +45,24 @@ def in_terminal(arguments: Sequence[str], *, width: int, folder: Path | None = N
         pass
     os.close(ours)
     return process.wait(), written.decode(errors="replace").replace("\r\n", "\n")
+
+
+def in_pipe(arguments: Sequence[str], charset: str = "utf-8", **changes: str) -> tuple[int, str]:
+    """The exit status of `nets ARGUMENTS`, and what it wrote on both streams, in this process.
+
+    typer's own runner gives help the same width whatever the environment says.
+    """
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=charset, errors="strict", write_through=True)
+    with (
+        patch.dict(os.environ, environment(**changes), clear=True),
+        redirect_stdout(stream),
+        redirect_stderr(stream),
+        pytest.raises(SystemExit) as ended,
+    ):
+        app(list(arguments), prog_name="nets")
+    stream.flush()
+    return int(ended.value.code or 0), written.getvalue().decode(charset)
 
 
 def unstyled(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nets.plugin.session import tolerant
-from nets.report.screen import screen_of
+from nets.report.screen import is_live, screen_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ def is_watched(config: pytest.Config) -> bool:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("capturemanager"):
         return False
-    return screen_of(reporter._tw._file).is_live
+    return bool(reporter.isatty) and is_live()  # of now, amid a test, what pytest writes to is a file
 
 
 class ProgressLine:
@@ -66,7 +66,8 @@ class ProgressLine:
         """Go down, write, and come back up to where pytest goes on writing."""
         column = self._terminal.width_of_current_line + 1
         with self._capture.global_and_fixture_disabled():
-            self._terminal._file.write(f"\n\r\x1b[K{line[: self._terminal.fullwidth - 1]}\x1b[A\x1b[{column}G")
+            shown = _cut(line, self._terminal.fullwidth - 1)
+            self._terminal._file.write(f"\n\r\x1b[K{shown}\x1b[A\x1b[{column}G")
             self._terminal.flush()
 
 
@@ -110,6 +111,13 @@ def progress_text(
         f"{place}{cell.id}  round {n_round + 1}/{protocol.rounds}  epoch {n_epoch + 1}/{protocol.epochs}  "
         f"left {_clock(left_s)}{in_all}  loss {trained.loss:.4f}  accuracy {trained.accuracy:.4f}"
     )
+
+
+def _cut(line: str, room: int) -> str:
+    """As many of the line's parts, which two spaces divide, as there is room for."""
+    while len(line) > room and "  " in line:
+        line = line.rpartition("  ")[0]
+    return line[:room]
 
 
 def _clock(seconds: float) -> str:

@@ -18,7 +18,6 @@ from nets.report.document import (
     Tone,
     sentences,
     table,
-    without_empty_columns,
 )
 from nets.report.markdown import markdown_text
 from nets.report.sentence import NO_COMMIT, commit_text, sentence

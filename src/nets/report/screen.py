@@ -51,8 +51,13 @@ def screen_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Sc
         width=_width(stream, environment, is_terminal=is_terminal),
         color=not environment.get("NO_COLOR") and (forced or (is_terminal and not is_dumb)),
         encoding=getattr(stream, "encoding", None) or "utf-8",
-        is_live=is_terminal and not is_dumb and not environment.get("CI"),
+        is_live=is_terminal and is_live(environment),
     )
+
+
+def is_live(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether somebody watches a terminal that can rewrite a line, if it is a terminal that is written to."""
+    return environment.get("TERM") != "dumb" and not environment.get("CI")
 
 
 def _width(stream: TextIO, environment: Mapping[str, str], *, is_terminal: bool) -> int | None:
