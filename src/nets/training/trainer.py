@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nets.datasets.data import Split
 
@@ -21,6 +21,16 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
     def __len__(self) -> int: ...
+
+
+class Optimizer(Protocol):
+    """What a step asks of one."""
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+
+    def step(self) -> object:
+        """Apply them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,8 @@ class Trainer(ABC):
     recorded with at their peak is `recorded_peak_bytes`: a replay uses that memory and allocates none.
     """
 
+    model: nn.Module
+    optimizer: Optimizer
     mode = "eager"
     recorded_peak_bytes = 0
 
