@@ -1,4 +1,4 @@
-"""What a report is made of: sentences, tables and charts, which a terminal, Markdown and a page write alike; pure.
+"""What a report is made of: sentences, tables, charts, pictures; a terminal, Markdown and a page write it alike; pure.
 
 Texts are as they are: each writer makes them safe for where they go.
 """
@@ -30,12 +30,24 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """A value beside the range that it is expected in, both fractions of a scale from `start` to `end`."""
+
+    value: float
+    low: float
+    high: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """A place in a table. `value`: what its column is sorted by; where it is None, the text is."""
+    """A place in a table. `value`: what its column is sorted by; where it is None, the text is. `bar`: on a page."""
 
     text: str
     tone: Tone = "plain"
     value: float | None = None
+    bar: Bar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,32 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a data set, and what is said below it; `png` is None where the data are not here."""
+
+    png: bytes | None
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Images side by side, on a page alone."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that a page holds."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """Parts under a title."""
 
@@ -86,7 +124,16 @@ class Section:
     parts: tuple[Part, ...]
 
 
-Part: TypeAlias = Sentence | Table | Chart | Section
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document of its own; `summary`: what it says in one sentence."""
+
+    title: str
+    summary: str
+    parts: tuple[Part, ...]
+
+
+Part: TypeAlias = Sentence | Table | Chart | Gallery | Download | Section
 
 
 def table(

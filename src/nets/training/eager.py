@@ -23,8 +23,7 @@ class ResidentTrainer(Trainer):
     optimizer: FusedAdam
 
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.loaders = loaders
         self.device = device
         self.optimizer = FusedAdam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
@@ -251,8 +250,7 @@ class ArticleTrainer(Trainer):
     """The article's loops."""
 
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self._loaders = loaders
         self._device = device
         self.optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)

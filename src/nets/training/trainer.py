@@ -87,18 +87,18 @@ class StepsDone:
 
 
 class Trainer(ABC):
-    """Trains one network, from its weights as they were handed over, and evaluates it.
+    """Trains one network, `model`, from its weights as they were handed over, and evaluates it.
 
     `mode` says how the steps are executed, `fallback_because` why not as the pipeline would have them. What steps were
     recorded with at their peak is `recorded_peak_bytes`: a replay uses that memory and allocates none.
     """
 
-    model: nn.Module
     optimizer: Optimizer
     mode = "eager"
     recorded_peak_bytes = 0
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
         self.fallback_because: str | None = None
 
     def train(self) -> Pass:
