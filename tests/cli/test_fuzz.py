@@ -18,14 +18,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nets.cli.common import judge_files, limits_of
+from nets.cli.common import judge_files, limits_of, tell
 from nets.cli.history import history
 from nets.cli.report import report
 from nets.errors import NetsError
 from nets.gate.limits import Limits
 from nets.records import durable
 from nets.records.cell import Accuracy
-from nets.report.bands import band_lines
+from nets.report.bands import band_parts
 from nets.report.text import plain
 from nets.verdicts import band_rates
 from nets.verdicts.bands import band_of, read_bands
@@ -190,7 +190,7 @@ def test_half_a_character(path: tuple[str | int, ...], written: list[str]) -> No
     for sides in (("good", "bad"), ("bad", "good")):
         base, head = map(Path, sides)
         demand_bounded(lambda base=base, head=head: judge_files(base, head, Limits(), Path("p"), Path("j")), written)
-    demand_bounded(lambda: report(Path("bad")), written)
+    demand_bounded(lambda: report([Path("bad")]), written)
 
 
 @fuzz
@@ -201,7 +201,7 @@ def test_a_runs_file(bad: dict[str, Any], at: tuple[int, bytes] | None, written:
     for sides in (("good", "bad"), ("bad", "good"), ("bad", "bad")):
         base, head = map(Path, sides)
         demand_bounded(lambda base=base, head=head: judge_files(base, head, Limits(), Path("p"), Path("j")), written)
-    demand_bounded(lambda: report(Path("bad")), written)
+    demand_bounded(lambda: report([Path("bad")]), written)
 
 
 @fuzz
@@ -240,7 +240,7 @@ def test_a_bands_file(bad: dict[str, Any], at: tuple[int, bytes] | None, written
         found = read_bands(Path("bands.toml"))
         accuracy = Accuracy(mean=0.9, std=None, min=0.9, max=0.9)
         band_of("digits-snn500", FULL.protocol, accuracy, diverged=False, bands=found)
-        print("\n".join(band_lines(found, found)))
+        tell(band_parts(found, found))
 
     demand_bounded(work, written)
 

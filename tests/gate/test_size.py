@@ -13,7 +13,8 @@ from nets.gate.findings import Gate
 from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
 from nets.records.run import Run
-from nets.report.gate import gate_lines, gate_markdown
+from nets.report.gate import gate_document, gate_markdown
+from nets.report.terminal import terminal_lines
 from tests.support.gating import run
 from tests.support.records import record
 
@@ -47,9 +48,13 @@ def n_calls(work: Callable[[], object]) -> int:
     return n
 
 
+def lines(gate: Gate) -> list[str]:
+    return terminal_lines(gate_document(gate), width=80, color=False)
+
+
 PARTS: dict[str, Callable[[int], Callable[[], object]]] = {
     "judge": lambda n: partial(judge_runs, *two_runs(n), limits=Limits()),
-    "lines": lambda n: partial(gate_lines, judged(n), width=80, color=False),
+    "lines": lambda n: partial(lines, judged(n)),
     "markdown": lambda n: partial(gate_markdown, judged(n)),
 }
 
@@ -63,5 +68,5 @@ def test_work_is_linear(part: str) -> None:
 def test_a_line_of_the_table_is_cheap() -> None:
     """A row takes no more than 150 calls, where rich's own layout took 1,500."""
     few, many = judged(30), judged(130)
-    of_many, of_few = (n_calls(partial(gate_lines, found, width=80, color=False)) for found in (many, few))
+    of_many, of_few = (n_calls(partial(lines, found)) for found in (many, few))
     assert (of_many - of_few) / (len(many.findings) - len(few.findings)) < 150

@@ -6,16 +6,18 @@ from typing import Any
 
 from nets.cells.catalog import CELLS, protocol_for
 from nets.plugin.terminal import progress_text
-from nets.records.cell import Accuracy, Device, Outcome
+from nets.records.cell import Accuracy, Device, Outcome, Result
 from nets.records.gpu import Gpu
-from nets.report.run import not_run_lines, run_lines
+from nets.report.document import Sentence
+from nets.report.run import not_run, run_parts
+from nets.report.terminal import terminal_lines
 from nets.training.trainer import Pass
 from tests.support.records import one_round, record, seen_of_gpu, traced
 
 
-def rendered(*results: object) -> str:
+def rendered(*results: Result) -> str:
     """The summary without colours."""
-    return "\n".join(run_lines(results, width=80, color=False))  # type: ignore[arg-type]  # records
+    return "\n".join(terminal_lines(run_parts(results), width=80, color=False))
 
 
 def test_the_article_s_table() -> None:
@@ -71,8 +73,9 @@ def test_disturbed_cells_are_named() -> None:
 def test_cells_that_did_not_run() -> None:
     """Cells that did not run for the same reason share a line; without any result there is no table."""
     missing = [("mnist-a", "no data"), ("mnist-b", "no data"), ("digits-c", "interrupted")]
-    assert not_run_lines(missing) == ["not run: mnist-a, mnist-b: no data", "not run: digits-c: interrupted"]
-    assert run_lines([], width=80, color=False) == []
+    texts = [part.text for part in not_run(missing) if isinstance(part, Sentence)]
+    assert texts == ["not run: mnist-a, mnist-b: no data", "not run: digits-c: interrupted"]
+    assert run_parts([]) == []
 
 
 def test_markup_in_a_record_is_text() -> None:
@@ -83,7 +86,7 @@ def test_markup_in_a_record_is_text() -> None:
 def test_markup_in_a_heading_is_text() -> None:
     """A data set's and a network's name, which head a table, are no markup either."""
     seen = record(**{**on_gpu(seen_of_gpu()), "dataset": "[bold]set[/bold]", "model": "[link=http://e.vil]x[/link]"})
-    text = "\n".join(run_lines([seen], width=80, color=False))
+    text = "\n".join(terminal_lines(run_parts([seen]), width=80, color=False))
     assert "GPU summary: [bold]set[/bold]   [link=http://e.vil]x[/link]" in text
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets.report.document import markdown
+from nets.report.markdown import markdown
 from nets.report.text import plain
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nets.cli.common import Cells, DataDir
+from nets.cli.common import Cells, DataDir, tell
 from nets.errors import Unusable
 
 BANDS = Path("benchmarks/bands.toml")
@@ -34,11 +34,10 @@ def bands(
     from nets.cells.catalog import select
 
     if rates:
-        from nets.report.bands import band_lines
+        from nets.report.bands import band_parts
         from nets.verdicts.bands import read_bands
 
-        lines = band_lines(read_bands(file), read_bands(broken) if broken is not None else None)
-        typer.echo("\n".join(lines))
+        tell(band_parts(read_bands(file), read_bands(broken) if broken is not None else None))
         return
     if label_noise and file == BANDS:
         raise Unusable("runs with --label-noise are no reference: name another --file for them")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from nets.errors import Unusable
 
 if TYPE_CHECKING:
     from nets.gate.limits import Limits
+    from nets.report.document import Part
 
 Cells = Annotated[str | None, typer.Option("--cells", help="Exact ids, comma-separated; all by default.")]
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="NETS_DATA", help="A torchvision root.")]
@@ -28,6 +29,14 @@ Allow = Annotated[
 ]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the findings for a job summary.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything found, with its figures.")]
+
+
+def tell(parts: Iterable[Part]) -> None:
+    """Print a document on standard output."""
+    from nets.report.terminal import terminal_lines
+
+    lines = terminal_lines(parts, width=get_terminal_size().columns, color=sys.stdout.isatty())
+    typer.echo("\n".join(lines))
 
 
 def limits_of(config: Path | None, limit: list[str] | None, allow: list[str] | None) -> Limits:
@@ -50,14 +59,13 @@ def judge_files(
     from nets.gate.judge import judge_runs
     from nets.records import durable
     from nets.records.run import read_run, with_subject
-    from nets.report.gate import gate_lines, gate_markdown
+    from nets.report.gate import gate_document, gate_markdown
     from nets.report.sentence import sentence
     from nets.report.text import json_text
 
     refuse_overwriting(base, head, markdown, json_file)
     found = judge_runs(with_subject(read_run(base)), with_subject(read_run(head)), limits, cells)
-    lines = gate_lines(found, width=get_terminal_size().columns, color=sys.stdout.isatty())
-    typer.echo("\n".join(lines))
+    tell(gate_document(found))
     if markdown is not None:
         durable.write(markdown, gate_markdown(found))
     if json_file is not None:

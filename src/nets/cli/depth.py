@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nets.cli.common import DataDir
+from nets.cli.common import DataDir, tell
 from nets.errors import Unusable, counted
 from nets.machine.imports import without_collecting
+from nets.report.document import Part, Sentence, sentences
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nets.records.comparisons import DepthComparison
     from nets.training.pipelines import Pipeline
 
+Say = Callable[[Iterable[Part]], None]
 CLASSES = 10
 IMAGENET_CLASSES = 1_000
 """Of networks whose structure alone is asked for: anyone's, and those of torchvision and timm."""
@@ -57,7 +58,7 @@ def depth(
     with without_collecting():
         from nets.networks.targets import target_builder
 
-    say: Callable[[str], None] = (lambda line: None) if as_json else typer.echo
+    say: Say = (lambda parts: None) if as_json else tell
     with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the network's code prints is no JSON
         build = target_builder(target, is_trained=not structure_only and dataset is not None)
         if structure_only or dataset is None:
@@ -65,9 +66,9 @@ def depth(
             found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
             if found.network.layers_missing_because is not None:
                 raise Unusable(found.network.layers_missing_because)
-            say(_structure_lines(found, with_table=layers))
+            say(_structure_parts(found, with_table=layers))
             if not structure_only:
-                say("By cost: not judged; --dataset trains it, in turns with LeNet-5.")
+                say(sentences(["By cost: not judged; --dataset trains it, in turns with LeNet-5."]))
         else:
             from nets.cells.catalog import Cell, protocol_for
             from nets.datasets.load import load_data
@@ -80,10 +81,10 @@ def depth(
             if image is not None and _shape(image, dataset) != data.image_shape:
                 raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
             begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
-            say(_structure_lines(begun, with_table=layers))
+            say(_structure_parts(begun, with_table=layers))
             cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
             found = _trained(begun, cell, how, way, data, where, say)
-            say(_verdict_line(found))
+            say(_verdict_parts(found))
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
 
@@ -126,7 +127,7 @@ def _trained(
     pipeline: Pipeline,
     data: Data,
     device: torch.device,
-    say: Callable[[str], None],
+    say: Say,
 ) -> DepthComparison:
     """Both verdicts, after training the cell in turns with the reference."""
     from nets.cells.catalog import REFERENCE
@@ -136,7 +137,7 @@ def _trained(
     from nets.networks.build import UnfitNetwork
 
     def say_round(name: str, done: Round) -> None:
-        say(f"  {name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}")
+        say([Sentence(f"{name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}", level=1)])
 
     try:
         sides = train_interleaved(cell, protocol, pipeline, data, device, say=say_round)
@@ -154,28 +155,28 @@ def _trained(
     )
 
 
-def _structure_lines(found: DepthComparison, *, with_table: bool) -> str:
-    from nets.report.layers import layer_lines
+def _structure_parts(found: DepthComparison, *, with_table: bool) -> list[Part]:
+    from nets.report.layers import layer_table
 
     network, named = found.network, f"{found.target}, {'x'.join(map(str, found.image))}"
     if network.layers is None:
         because = network.layers_missing_because
-        return f"{named}: {network.parameters:,} trainable parameters; layers not counted: {because}"
+        return sentences([f"{named}: {network.parameters:,} trainable parameters; layers not counted: {because}"])
     once = f", and {network.macs_per_batch:,} a batch on weights alone" if network.macs_per_batch else ""
-    return "\n".join(
-        [
-            f"{named}: {counted(network.layers, 'layer')}, {network.hidden_layers} of them hidden, "
-            f"{network.parameters:,} trainable parameters, "
-            f"{network.macs_per_image:,} multiply-accumulates an image{once}",
-            *(layer_lines(network, width=get_terminal_size().columns, color=sys.stdout.isatty()) if with_table else ()),
-            *(f"not counted: {sentence}" for sentence in network.not_counted),
-            f"Classical definition: {found.depth.classical}.",
-        ]
+    counts = (
+        f"{named}: {counted(network.layers, 'layer')}, {network.hidden_layers} of them hidden, "
+        f"{network.parameters:,} trainable parameters, "
+        f"{network.macs_per_image:,} multiply-accumulates an image{once}"
     )
+    return [
+        *sentences([counts]),
+        *([layer_table(network)] if with_table else []),
+        *sentences(f"not counted: {sentence}" for sentence in network.not_counted),
+        *sentences([f"Classical definition: {found.depth.classical}."]),
+    ]
 
 
-def _verdict_line(found: DepthComparison) -> str:
+def _verdict_parts(found: DepthComparison) -> list[Part]:
     assert found.device is not None
-    return f"By cost, on {found.device.type}: {found.device.name}: {found.depth.cost_aware}.\n  " + (
-        found.depth.because.replace("; ", "\n  ")
-    )
+    verdict = f"By cost, on {found.device.type}: {found.device.name}: {found.depth.cost_aware}."
+    return [Sentence(verdict), *(Sentence(reason, level=1) for reason in found.depth.because.split("; "))]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
 
 import typer
 
-from nets.cli.common import Cells, Json, resolved
+from nets.cli.common import Cells, Json, resolved, tell
 from nets.errors import Unusable
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def history(
     from nets.history.series import history as history_of
     from nets.records import durable
     from nets.report.action_benchmark import entries
-    from nets.report.history import history_lines
+    from nets.report.history import history_parts
     from nets.report.text import json_text
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
@@ -71,8 +71,7 @@ def history(
         contents |= {export / name: entries(found, worse) for name, worse in EXPORTS.items()}
     for path, content in contents.items():
         durable.write(path, json_text(content))
-    width, color = get_terminal_size().columns, sys.stdout.isatty()
-    typer.echo("\n".join(history_lines(found, width=width, color=color, everything=everything)))
+    tell(history_parts(found, width=get_terminal_size().columns, everything=everything))
 
 
 class Progress:

@@ -47,15 +47,17 @@ class SessionGate:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The gate's table."""
-        from nets.report.gate import gate_lines
+        from nets.report.document import Part, Sentence
+        from nets.report.gate import gate_document
+        from nets.report.terminal import terminal_lines
 
         if self._judged is None:
             return
         terminalreporter.section("nets gate")
-        told = [self._judged] if isinstance(self._judged, str) else gate_lines(
-            self._judged, width=terminalreporter._tw.fullwidth, color=terminalreporter.hasmarkup
-        )  # fmt: skip
-        for line in told:
+        judged = self._judged
+        parts: list[Part] = [Sentence(judged)] if isinstance(judged, str) else gate_document(judged)
+        width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
+        for line in terminal_lines(parts, width=width, color=color):
             terminalreporter.write_line(line)
 
 

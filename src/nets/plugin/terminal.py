@@ -86,21 +86,23 @@ class Summary:
         if session.runs_nothing or not (session.planned or session.side_by_side or session.growth):
             return
         with tolerant():
-            from nets.report.run import growth_lines, not_run_lines, run_lines, side_by_side_lines
+            from nets.report.document import sentences
+            from nets.report.run import growth, not_run, run_parts, side_by_side
+            from nets.report.terminal import terminal_lines
 
             terminalreporter.section("nets")
             width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
             entries = recorder.entries()
-            lines = [
-                *run_lines([entry.result for entry in entries], width=width, color=color),
-                *_several_tests(entries),
-                *side_by_side_lines(session.side_by_side),
-                *growth_lines(session.growth),
-                *not_run_lines(recorder.missing()),
+            parts = [
+                *run_parts([entry.result for entry in entries]),
+                *sentences(_several_tests(entries)),
+                *side_by_side(session.side_by_side),
+                *growth(session.growth),
+                *not_run(recorder.missing()),
+                *sentences([str(recorder.harness)] if recorder.harness is not None else []),
+                *sentences(recorder.told()),
             ]
-            lines += [str(recorder.harness)] if recorder.harness is not None else []
-            lines += recorder.told()
-            for line in lines:
+            for line in terminal_lines(parts, width=width, color=color):
                 terminalreporter.write_line(line)
 
 

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from nets.cells.catalog import CELLS, PROTOCOLS, protocol_for
 from nets.errors import Unusable
-from nets.report.text import plain
+from nets.report.document import Part, sentences, table
 from nets.verdicts.band_rates import ROUNDS, caught, rates
 from nets.verdicts.bands import Bands
 
@@ -17,13 +17,24 @@ MIN_REFERENCE_RUNS = 5
 MAX_REFERENCE_RUNS = 200
 """The most: a rate is simulated with 400,000 times as many accuracies in memory, and all choices of three are tried."""
 
+HEADINGS = (
+    "cell",
+    "protocol",
+    "n",
+    "mean",
+    "std",
+    "band of\n3 rounds",
+    "article",
+    "inside",
+    "alarms\n.05",
+    "alarms\n.001",
+    "drop\ncaught",
+)
 
-def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
+
+def band_parts(bands: Bands, broken: Bands | None = None) -> list[Part]:
     """A row for each cell and protocol; then how many of the `broken` runs, with wrong training labels, are caught."""
-    lines = [
-        f"{'cell':<15} {'protocol':<8} {'n':>3} {'mean':>7} {'std':>7} {'band of 3 rounds':>17} "
-        f"{'article':>8} {'inside':>6} {'alarms .05':>10} {'alarms .001':>11} {'drop caught':>11}"
-    ]
+    rows: list[tuple[str, ...]] = []
     for name in PROTOCOLS:
         for cell in CELLS:
             reference = bands.accuracies(cell.id, protocol_for(name, cell.dataset))
@@ -35,22 +46,33 @@ def band_lines(bands: Bands, broken: Bands | None = None) -> list[str]:
             if name == "article" and cell.published is not None:
                 mean = cell.published.accuracy
                 published, inside = f"{mean:.4f}", "yes" if found.low <= mean <= found.high else "no"
-            lines.append(
-                f"{cell.id:<15} {name:<8} {found.n:>3} {found.mean:>7.4f} {found.std:>7.4f} "
-                f"{f'{found.low:.4f}–{found.high:.4f}':>17} {published:>8} {inside:>6} {found.held_out:>10.4f} "
-                f"{found.simulated:>11.5f} {found.smallest_drop:>11.4f}"
+            rows.append(
+                (
+                    cell.id,
+                    name,
+                    str(found.n),
+                    f"{found.mean:.4f}",
+                    f"{found.std:.4f}",
+                    f"{found.low:.4f}–{found.high:.4f}",
+                    published,
+                    inside,
+                    f"{found.held_out:.4f}",
+                    f"{found.simulated:.5f}",
+                    f"{found.smallest_drop:.4f}",
+                )
             )
+    texts = []
     for runs in broken.runs if broken is not None else ():
         reference = bands.accuracies(runs.cell, protocol_for(runs.protocol, runs.cell.rpartition("-")[0]))
         if len(reference) >= MIN_REFERENCE_RUNS and len(runs.accuracies) >= ROUNDS:
             _demand_few(len(runs.accuracies), f"{runs.cell} under {runs.protocol}")
             drop = fmean(reference) - fmean(runs.accuracies)
-            lines.append(
-                f"{plain(runs.cell)} {plain(runs.protocol)}: {plain(runs.source)}: mean accuracy {drop:.4f} lower over "
+            texts.append(
+                f"{runs.cell} {runs.protocol}: {runs.source}: mean accuracy {drop:.4f} lower over "
                 f"{len(runs.accuracies)} runs; of all choices of three {caught(runs.accuracies, reference):.1%} "
                 "are caught"
             )
-    return lines
+    return [table(HEADINGS, rows, right=HEADINGS[2:]), *sentences(texts)]
 
 
 def _demand_few(n: int, what: str) -> None:

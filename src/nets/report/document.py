@@ -1,98 +1,159 @@
-"""Tables and sentences as lines of a terminal, and text as Markdown."""
+"""What a report is made of: sentences, tables, charts, pictures; a terminal, Markdown and a page write it alike; pure.
+
+Texts are as they are: each writer makes them safe for where they go.
+"""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
-from rich.console import Console
-from rich.text import Text
-
-from nets.report.text import MAX_LENGTH, plain
-
-_MARKUP = re.compile(r"[!#$&()*:<>@\[\\\]^_`{|}~]|(?<=www)\.|^[-+=]|^\d+\.(?=\s|$)", re.IGNORECASE)
-"""What Markdown or HTML may take for structure, anywhere or at the start of a line."""
 MAX_SENTENCE = 1_000
+MAX_MESSAGE = 10_000
+"""Characters of a sentence of ours, and of somebody else's message, that are shown."""
 ALWAYS_SHOWN = ("total_s", "accuracy")
 """Metrics that a table shows even where nothing changed."""
 
+Tone = Literal["plain", "strong", "dim", "good", "doubtful", "bad"]
+"""What a text means to its reader; each writer has its own colour or weight for it. No colour says it alone."""
 
-def markdown(text: str, max_length: int = MAX_LENGTH) -> str:
-    """Text for GitHub's Markdown and HTML, its special characters as references, which are never taken for structure.
 
-    An @ is followed by a word joiner, since mentions and addresses are looked for after the references are resolved.
-    Source: GitHub Flavored Markdown, section 6.2.
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A line of text; `level`: how far below the one before it that it says more of."""
+
+    text: str
+    tone: Tone = "plain"
+    max_length: int = MAX_SENTENCE
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A value beside the range that it is expected in, both fractions of a scale from `start` to `end`."""
+
+    value: float
+    low: float
+    high: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A place in a table. `value`: what its column is sorted by; where it is None, the text is. `bar`: on a page."""
+
+    text: str
+    tone: Tone = "plain"
+    value: float | None = None
+    bar: Bar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; its heading may have several lines."""
+
+    heading: str
+    right: bool = False
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table, of a cell for each column."""
+
+    cells: tuple[Cell, ...]
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under headings; `caption` says on a page what it is."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing in Vega-Lite, with the same figures as a table; only a page and a picture's file can hold it.
+
+    `name`: of the file, without its ending. `says`: what is to be seen in it, for those who can't see it.
     """
-    return _MARKUP.sub(_reference, plain(text, max_length)).replace("&#64;", "&#64;&#8288;")
+
+    name: str
+    title: str
+    says: str
+    spec: Mapping[str, Any]
+    table: Table
 
 
-def _reference(found: re.Match[str]) -> str:
-    return "".join(f"&#{ord(character)};" for character in found[0])
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a data set, and what is said below it; `png` is None where the data are not here."""
+
+    png: bytes | None
+    text: str
+    tone: Tone = "plain"
 
 
-class Grid:
-    """A table whose rows stay on one line, like rich's, whose own takes longer for 1,000 cells than all else does."""
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Images side by side, on a page alone."""
 
-    def __init__(self, headings: Iterable[str] = (), *, right: Container[str] = (), dim: Container[str] = ()) -> None:
-        """An empty table; `right`, `dim`: the columns that are aligned to the right, or dim."""
-        self._columns: list[tuple[str, bool, str]] = []
-        self._rows: list[tuple[list[Text], str]] = []
-        for heading in headings:
-            self.add_column(heading, right=heading in right, style="dim" if heading in dim else "")
-
-    def add_column(self, heading: str, *, right: bool = False, style: str = "") -> None:
-        """One more column; a heading is never markup, and may have several lines."""
-        self._columns.append((heading, right, style))
-
-    def add_row(self, *cells: str | Text, style: str = "") -> None:
-        """One more row, of a cell for each column; a `str` is never markup."""
-        self._rows.append(([Text(cell) if isinstance(cell, str) else cell for cell in cells], style))
-
-    def lines(self) -> list[Text]:
-        """The headings, a line below them, and the rows, an empty line around them."""
-        headings = [heading.split("\n") for heading, *_ in self._columns]
-        height = max(map(len, headings), default=0)
-        above = [[""] * (height - len(parts)) + parts for parts in headings]
-        head = [[Text(parts[i]) for parts in above] for i in range(height)]
-        rows = [(cells, "bold") for cells in head] + self._rows
-        widths = [max(cell.cell_len for cell in column) for column in zip(*(cells for cells, _ in rows), strict=True)]
-        lines = [self._line(cells, widths, style) for cells, style in rows]
-        rule = Text(" " + "─" * (sum(widths) + 3 * len(widths) - 3))
-        return [Text(), *lines[:height], rule, *lines[height:], Text()]
-
-    def _line(self, cells: Sequence[Text], widths: Sequence[int], style: str) -> Text:
-        line = Text(" ")
-        for cell, width, (_, right, of_column) in zip(cells, widths, self._columns, strict=True):
-            padding = " " * (width - cell.cell_len)
-            line.append(padding if right else "").append_text(_styled(cell, of_column, style))
-            line.append("   " if right else f"{padding}   ")
-        return line
+    title: str
+    pictures: tuple[Picture, ...]
 
 
-def _styled(cell: Text, *styles: str) -> Text:
-    """A cell under the styles of its column and row, its own on top."""
-    if not any(styles):
-        return cell
-    made = Text(cell.plain)
-    for style in (*styles, cell.style):
-        if style:
-            made.stylize(style)
-    for span in cell.spans:
-        made.stylize(span.style, span.start, span.end)
-    return made
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that a page holds."""
+
+    name: str
+    content: bytes
+    media_type: str
 
 
-def terminal_lines(parts: Iterable[Text | Grid], *, width: int, color: bool) -> list[str]:
-    """Sentences and tables, one below the other, as lines for a terminal.
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Parts under a title."""
 
-    A line that is longer than `width` is not broken: one that the terminal wraps is better than one that is cut.
-    """
-    lines = [line for part in parts for line in (part.lines() if isinstance(part, Grid) else [part])]
-    if not color:
-        return "\n".join(line.plain.rstrip() for line in lines).rstrip().split("\n")
-    out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=True, color_system="standard")
-    for line in lines:
-        console.print(line, soft_wrap=True)
-    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+    title: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document of its own; `summary`: what it says in one sentence."""
+
+    title: str
+    summary: str
+    parts: tuple[Part, ...]
+
+
+Part: TypeAlias = Sentence | Table | Chart | Gallery | Download | Section
+
+
+def table(
+    headings: Iterable[str],
+    rows: Iterable[Iterable[str | Cell] | Row],
+    *,
+    right: Container[str] = (),
+    dim: Container[str] = (),
+    caption: str = "",
+) -> Table:
+    """A table of texts; `right`, `dim`: the headings of the columns that are aligned to the right, or dim."""
+    columns = tuple(Column(each, each in right, "dim" if each in dim else "plain") for each in headings)
+    return Table(columns, tuple(each if isinstance(each, Row) else row(each) for each in rows), caption)
+
+
+def row(cells: Iterable[str | Cell], tone: Tone = "plain") -> Row:
+    """A row of texts."""
+    return Row(tuple(Cell(each) if isinstance(each, str) else each for each in cells), tone)
+
+
+def sentences(texts: Iterable[str], tone: Tone = "plain", max_length: int = MAX_SENTENCE) -> list[Part]:
+    """Each text as a sentence."""
+    return [Sentence(each, tone, max_length) for each in texts]

@@ -1,53 +1,43 @@
-"""The gate's findings and verdict as lines for a terminal, and as Markdown for a job summary."""
+"""The gate's findings and verdict, for a terminal, and as Markdown for a job summary."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import get_args
 
-from rich.text import Text
-
 from nets.errors import EXIT_CODES, Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
-from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, Grid, markdown, terminal_lines
+from nets.report.document import ALWAYS_SHOWN, Cell, Part, Section, Sentence, Tone, sentences, table
+from nets.report.markdown import markdown_text
 from nets.report.sentence import NO_COMMIT, commit_text, sentence
-from nets.report.text import ABSENT, plain, value_text
+from nets.report.text import ABSENT, value_text
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
 VERDICTS: Mapping[int, str] = {Exit.FINE: "pass", Exit.REGRESSED: "FAIL", Exit.CANT_TELL: EXIT_CODES[Exit.CANT_TELL]}
 
 
-def gate_lines(gate: Gate, *, width: int, color: bool) -> list[str]:
-    """The table of what is not ok, with every time and accuracy; the reasons; the verdict last."""
-    table = Grid(HEADINGS, right=HEADINGS[2:7])
-    shown = _shown(gate)
-    for finding in shown:
-        cells = [Text(plain(cell)) for cell in _row(finding, paired=gate.paired)]
-        cells[-1].stylize(_style(finding.status))
-        table.add_row(*cells)
-    parts: list[Text | Grid] = [Text(plain(caption, MAX_SENTENCE)) for caption in _captions(gate)]
-    parts += [table] if shown else []
-    parts += [
-        Text(plain(_sentence(finding), MAX_SENTENCE), style=_style(finding.status)) for finding in _worst_first(gate)
-    ]
-    parts += [Text(f"note: {plain(note, MAX_SENTENCE)}") for note in gate.notes]
-    parts += [Text(sentence(gate), style="bold"), Text(verdict(gate), style="bold")]
-    return terminal_lines(parts, width=width, color=color)
+def gate_document(gate: Gate) -> list[Part]:
+    """For a terminal, where the last lines are seen first: the verdict ends it."""
+    return [*gate_parts(gate), Sentence(sentence(gate), "strong"), Sentence(verdict(gate), "strong")]
 
 
 def gate_markdown(gate: Gate) -> str:
-    """The same as GitHub's Markdown, for a job summary."""
-    rows = [_row(finding, paired=gate.paired) for finding in _shown(gate)]
-    parts = [f"### nets gate: {markdown(VERDICTS[gate.exit_code])}", "", markdown(sentence(gate), MAX_SENTENCE), ""]
-    parts += [*_bullets(_captions(gate)), ""]
-    if rows:
-        parts += [_table_row(HEADINGS, str), _table_row(("---",) * 2 + ("---:",) * 5 + ("---",), str)]
-        parts += [*(_table_row(row, markdown) for row in rows), ""]
-    parts += _bullets(map(_sentence, _worst_first(gate)))
-    parts += ["", *_bullets(gate.notes), "", markdown(verdict(gate))]
-    return "\n".join(parts) + "\n"
+    """The same for a job summary, whose first lines are seen first."""
+    title = f"nets gate: {VERDICTS[gate.exit_code]}"
+    parts = (Sentence(sentence(gate), "strong"), *gate_parts(gate), Sentence(verdict(gate), "strong"))
+    return markdown_text([Section(title, parts)])
+
+
+def gate_parts(gate: Gate) -> list[Part]:
+    """What is compared; the table of what is not ok, with every time and accuracy; the reasons; the notes."""
+    parts = sentences(_captions(gate))
+    if shown := _shown(gate):
+        rows = [_cells(finding, paired=gate.paired) for finding in shown]
+        parts.append(table(HEADINGS, rows, right=HEADINGS[2:7]))
+    parts += [Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate)]
+    return [*parts, *sentences(f"note: {note}" for note in gate.notes)]
 
 
 def verdict(gate: Gate) -> str:
@@ -101,7 +91,7 @@ def _sentence(finding: Finding) -> str:
     return f"{finding.status}: {finding.cell} {finding.metric}: {reasons}"
 
 
-def _row(finding: Finding, *, paired: bool) -> tuple[str, ...]:
+def _cells(finding: Finding, *, paired: bool) -> tuple[str | Cell, ...]:
     return (
         finding.cell,
         finding.metric,
@@ -110,7 +100,7 @@ def _row(finding: Finding, *, paired: bool) -> tuple[str, ...]:
         _effect(finding, finding.effect),
         _interval(finding),
         _limit(finding),
-        _status(finding, paired=paired),
+        Cell(_status(finding, paired=paired), _tone(finding.status)),
     )
 
 
@@ -150,15 +140,7 @@ def _limit(finding: Finding) -> str:
     return f"{100 * finding.limit:g} points" if finding.metric == "accuracy" else f"{100 * finding.limit:g} %"
 
 
-def _style(status: Status) -> str:
+def _tone(status: Status) -> Tone:
     if status in FAILING:
-        return "red"
-    return "yellow" if status in INCONCLUSIVE else "green"
-
-
-def _bullets(sentences: Iterable[str]) -> list[str]:
-    return [f"- {markdown(sentence, MAX_SENTENCE)}" for sentence in sentences]
-
-
-def _table_row(cells: Iterable[str], escape: Callable[[str], str]) -> str:
-    return f"| {' | '.join(escape(cell) for cell in cells)} |"
+        return "bad"
+    return "doubtful" if status in INCONCLUSIVE else "good"

@@ -8,7 +8,7 @@ from typing import Any
 
 from nets.cells.catalog import CELLS
 from nets.records.cell import Result
-from nets.report.document import Grid
+from nets.report.document import Table, Tone, row, table
 from nets.report.text import ABSENT
 
 PUBLISHED = {cell.id: cell.published for cell in CELLS}
@@ -21,10 +21,10 @@ class _Row:
     heading: str
     value: Callable[[Result], str | None]
     of_driver: bool = False
-    style: str = ""
+    tone: Tone = "plain"
 
 
-def gpu_tables(results: Sequence[Result]) -> list[Grid]:
+def gpu_tables(results: Sequence[Result]) -> list[Table]:
     """A summary for each data set with a cell that ran on a GPU."""
     on_gpu = [result for result in results if result.device.type == "cuda"]
     datasets = dict.fromkeys(result.cell.dataset for result in on_gpu)
@@ -51,16 +51,14 @@ def gpu_notes(results: Iterable[Result]) -> list[str]:
     return [f"{sentence} ({', '.join(ids)})" for sentence, ids in cells.items()]
 
 
-def _table(dataset: str, results: Sequence[Result]) -> Grid:
-    table = Grid([f"GPU summary: {dataset}"])
-    for result in results:
-        table.add_column(result.cell.model, right=True)
-    for row in ROWS:
-        values = [_marked(row, result) for result in results]
+def _table(dataset: str, results: Sequence[Result]) -> Table:
+    models = [result.cell.model for result in results]
+    rows = []
+    for line in ROWS:
+        values = [_marked(line, result) for result in results]
         if any(value is not None for value in values):
-            cells = [ABSENT if value is None else value for value in values]
-            table.add_row(row.heading, *cells, style=row.style)
-    return table
+            rows.append(row([line.heading, *(ABSENT if value is None else value for value in values)], line.tone))
+    return table([f"GPU summary: {dataset}", *models], rows, right=models)
 
 
 def _marked(row: _Row, result: Result) -> str | None:
@@ -103,11 +101,11 @@ ROWS = (
     _Row("compute capability", _figure("device", "compute_capability", str)),
     _Row("SMs", _figure("device", "n_sms", str)),
     _Row("trace: GPU utilization", _figure("trace", "gpu_utilization_pct")),
-    _Row("  the article's, Tesla K80", _figure("published", "gpu_utilization_pct"), style="dim"),
+    _Row("  the article's, Tesla K80", _figure("published", "gpu_utilization_pct"), tone="dim"),
     _Row("trace: est. SM efficiency", _figure("trace", "sm_efficiency_pct")),
-    _Row("  the article's", _figure("published", "sm_efficiency_pct"), style="dim"),
+    _Row("  the article's", _figure("published", "sm_efficiency_pct"), tone="dim"),
     _Row("trace: est. achieved occupancy", _figure("trace", "achieved_occupancy_pct")),
-    _Row("  the article's", _figure("published", "achieved_occupancy_pct"), style="dim"),
+    _Row("  the article's", _figure("published", "achieved_occupancy_pct"), tone="dim"),
     _Row("trace: kernels' time left over", _figure("trace", "leftover_share", lambda share: f"{100 * share:.2f} %")),
     _Row("trace: kernels a profiler step", _figure("trace", "kernels_per_step", "{:.1f}".format)),
     _Row("NVML: window", _window),

@@ -1,4 +1,4 @@
-"""A history as lines for a terminal, from its records alone: the changes by commit first, then every line."""
+"""A history in sentences and a table, from its records alone: the changes by commit first, then every line."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import chain
 
-from rich.text import Text
-
 from nets.errors import counted
 from nets.history.commits import UNVERSIONED
 from nets.history.records import Change, ChangedCommit, Condition, Direction, History, JointChange, Line
-from nets.report.document import ALWAYS_SHOWN, MAX_SENTENCE, Grid, terminal_lines
+from nets.report.document import ALWAYS_SHOWN, Cell, Part, Sentence, Table, Tone, sentences, table
 from nets.report.text import plain, value_text
 from nets.report.trend import MAX_TREND_LENGTH, MIN_TREND_LENGTH, trend
 from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP
@@ -20,12 +18,15 @@ MAX_NAMED = 10
 MAX_COMMITS = 20
 MAX_CHANGES = 2
 MAX_SUBJECT = 72
-STYLES: dict[Direction | None, str] = {"worse": "red", "better": "green", None: "yellow"}
+TONES: dict[Direction | None, Tone] = {"worse": "bad", "better": "good", None: "doubtful"}
 Under = dict[tuple[str, tuple[Condition, ...]], str]
 
 
-def history_lines(history: History, *, width: int, color: bool, everything: bool = False) -> list[str]:
-    """What changed, by commit; the lines with a change of their own, and every total time and accuracy; the count."""
+def history_parts(history: History, *, width: int, everything: bool = False) -> list[Part]:
+    """What changed, by commit; the lines with a change of their own, and every total time and accuracy; the count.
+
+    `width`: of a line, in characters; trends take what the other columns leave of it.
+    """
     own = {(each.cell, each.metric, each.under) for commit in history.changed_commits for each in commit.changes}
     shown = [
         line
@@ -33,12 +34,11 @@ def history_lines(history: History, *, width: int, color: bool, everything: bool
         if everything or (line.cell, line.metric, line.under) in own or line.metric in ALWAYS_SHOWN
     ]
     under = _distinguishing_conditions(history)
-    parts: list[Text | Grid] = [Text(_caption(history))]
+    parts: list[Part] = [Sentence(_caption(history))]
     parts += _commits(history.changed_commits, under, width)
     parts += [_table(shown, under, width)] if shown else []
-    parts += [Text(plain(sentence, MAX_SENTENCE)) for sentence in _sentences(history, len(history.lines) - len(shown))]
-    parts.append(Text(_count(history), style="bold"))
-    return terminal_lines(parts, width=width, color=color)
+    parts += sentences(_sentences(history, len(history.lines) - len(shown)))
+    return [*parts, Sentence(_count(history), "strong")]
 
 
 def _caption(history: History) -> str:
@@ -47,20 +47,20 @@ def _caption(history: History) -> str:
     return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
 
 
-def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int) -> Iterator[Text]:
+def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int) -> Iterator[Part]:
     """A line for each commit at which something begins, the newest first, and below it one for each change."""
     if not commits:
         return
-    yield Text()
-    yield Text("Changes, the newest first:", style="bold")
+    yield Sentence("")
+    yield Sentence("Changes, the newest first:", "strong")
     for commit in commits[: -MAX_COMMITS - 1 : -1]:
         place = f"{_name(commit.begins)}{'*' if commit.dirty else ''} ({commit.time[:10]})"
         room = min(MAX_SUBJECT, max(20, width - len(place) - 2))
-        yield Text(plain(f"{place} {plain(commit.subject or '', room)}"))
+        yield Sentence(f"{place} {plain(commit.subject or '', room)}")
         for change in commit.changes:
-            yield Text(f"  {plain(_joint_text(change, commit, under), MAX_SENTENCE)}", style=STYLES[change.direction])
+            yield Sentence(_joint_text(change, commit, under), TONES[change.direction], level=1)
     if len(commits) > MAX_COMMITS:
-        yield Text(f"... and at {counted(len(commits) - MAX_COMMITS, 'earlier commit')}, which --json names")
+        yield Sentence(f"... and at {counted(len(commits) - MAX_COMMITS, 'earlier commit')}, which --json names")
 
 
 def _joint_text(change: JointChange, commit: ChangedCommit, under: Under) -> str:
@@ -89,7 +89,7 @@ def _name(commit: str) -> str:
     return commit if commit == UNVERSIONED else commit[:7]
 
 
-def _table(shown: list[Line], under: Under, width: int) -> Grid:
+def _table(shown: list[Line], under: Under, width: int) -> Table:
     headings = ["cell", "metric", *(["under"] if under else []), "commits", "first", "last", "trend", "changes"]
     rows = [
         [
@@ -110,11 +110,11 @@ def _table(shown: list[Line], under: Under, width: int) -> Grid:
         max(len(row[i]) for row in [headings, *rows]) + 3 for i in range(len(headings)) if i != len(headings) - 2
     )
     n = min(MAX_TREND_LENGTH, max(MIN_TREND_LENGTH, width - taken - 1))
-    table = Grid(headings, right=("commits", "first", "last"))
-    for line, row in zip(shown, rows, strict=True):
-        style = STYLES[line.changes[-1].direction] if line.changes else ""
-        table.add_row(*map(Text, row[:-2]), Text(trend(line, n)), Text(row[-1], style=style))
-    return table
+    made: list[list[str | Cell]] = [
+        [*row[:-2], trend(line, n), Cell(row[-1], TONES[line.changes[-1].direction] if line.changes else "plain")]
+        for line, row in zip(shown, rows, strict=True)
+    ]
+    return table(headings, made, right=("commits", "first", "last"))
 
 
 def _value_text(line: Line, i: int) -> str:

@@ -1,38 +1,35 @@
-"""A run's records as lines for a terminal: the table of cells, and what was timed in turns."""
+"""A run's records in tables and sentences: the cells, and what was timed in turns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-from rich.text import Text
-
 from nets.records.cell import Network, Result
 from nets.records.comparisons import Growth, SideBySide, TimedSide
-from nets.report.document import Grid, terminal_lines
+from nets.report.document import MAX_MESSAGE, Cell, Part, Sentence, Table, row, sentences, table
 from nets.report.gpu import PUBLISHED, gpu_notes, gpu_tables
 from nets.report.text import ABSENT
 
 
-def run_lines(results: Sequence[Result], *, width: int, color: bool) -> list[str]:
+def run_parts(results: Sequence[Result]) -> list[Part]:
     """The article's table, with the article's own figures beside ours, and below it what failed."""
     if not results:
         return []
-    parts: list[Text | Grid] = [_caption(results), _table(results)]
+    parts: list[Part] = [_caption(results), _table(results)]
     if any(PUBLISHED.get(result.id) for result in results):
-        parts.append(Text("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", style="dim"))
-    parts += gpu_tables(results)
-    parts += [Text(note, style="yellow") for note in gpu_notes(results)]
-    parts += [Text(line) for line in (*not_counted_lines(results), *disagreements(results))]
-    parts += [
-        Text(f"{result.outcome.status}: {failure}", style="red")
-        for result in results
-        for failure in result.outcome.failures
-    ]
+        parts.append(Sentence("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", "dim"))
+    parts += [*gpu_tables(results), *sentences(gpu_notes(results), "doubtful")]
+    parts += sentences((*not_counted(results), *disagreements(results)), max_length=MAX_MESSAGE)
+    parts += sentences(
+        (f"{result.outcome.status}: {failure}" for result in results for failure in result.outcome.failures),
+        "bad",
+        MAX_MESSAGE,
+    )
     disturbed = [result.id for result in results if any(round_.disturbed for round_ in result.rounds)]
     if disturbed:
-        parts.append(Text(f"disturbed by other processes while timed: {', '.join(disturbed)}", style="yellow"))
-    return terminal_lines(parts, width=width, color=color)
+        parts.append(Sentence(f"disturbed by other processes while timed: {', '.join(disturbed)}", "doubtful"))
+    return parts
 
 
 def disagreements(results: Iterable[Result]) -> list[str]:
@@ -45,7 +42,7 @@ def disagreements(results: Iterable[Result]) -> list[str]:
     ]
 
 
-def not_counted_lines(results: Iterable[Result]) -> list[str]:
+def not_counted(results: Iterable[Result]) -> list[str]:
     """A sentence for each cell whose layers, or a part of whose operations, can't be counted."""
     lines = []
     for result in results:
@@ -56,41 +53,40 @@ def not_counted_lines(results: Iterable[Result]) -> list[str]:
     return lines
 
 
-def not_run_lines(missing: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each reason why cells did not run."""
+def not_run(missing: Iterable[tuple[str, str]]) -> list[Part]:
+    """A sentence for each reason why cells did not run."""
     cells: dict[str, list[str]] = {}
     for cell, because in missing:
         cells.setdefault(because, []).append(cell)
-    return [f"not run: {', '.join(ids)}: {because}" for because, ids in cells.items()]
+    return sentences(
+        (f"not run: {', '.join(ids)}: {because}" for because, ids in cells.items()), max_length=MAX_MESSAGE
+    )
 
 
-def _table(results: Sequence[Result]) -> Grid:
+def _table(results: Sequence[Result]) -> Table:
     """A row for each cell."""
     numbers = ("layers", "trainable\nparameters", "time (s)", "test\naccuracy")
     published = ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util.")
     compared = published if any(PUBLISHED.get(result.id) for result in results) else ()
     texts = ("classical\ntype", "type\nby cost", "GPU\nutilization", "outcome")
+    rows = [row((*_cells(result), *(_published(result) if compared else ()))) for result in results]
     headings = ("dataset", "network", *numbers, *texts, *compared)
-    table = Grid(headings, right=(*numbers, "GPU\nutilization", *compared), dim=compared)
-    for result in results:
-        cells = (*_row(result), *(_published(result) if compared else ()))
-        table.add_row(*cells)
-    return table
+    return table(headings, rows, right=(*numbers, "GPU\nutilization", *compared), dim=compared)
 
 
-def _caption(results: Sequence[Result]) -> Text:
+def _caption(results: Sequence[Result]) -> Sentence:
     """What all rows share."""
     first = results[0]
     rounds = sorted({len(result.rounds) for result in results})
     n = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
     of_rounds = "one round" if n == "1" else f"mean of {n} rounds ± standard deviation"
-    return Text(
+    return Sentence(
         f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device.type}: {first.device.name}, "
         f"{of_rounds}"
     )
 
 
-def _row(result: Result) -> tuple[str | Text, ...]:
+def _cells(result: Result) -> tuple[str | Cell, ...]:
     network, depth = result.network, result.depth
     return (
         result.cell.dataset,
@@ -103,7 +99,7 @@ def _row(result: Result) -> tuple[str | Text, ...]:
         ABSENT if depth is None or depth.cost_aware is None else depth.cost_aware,
         # the trace's figure, as in the article; the driver's is in the GPU summary
         ABSENT if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %",
-        Text(result.outcome.status, style="green" if result.outcome.status == "passed" else "red"),
+        Cell(result.outcome.status, "good" if result.outcome.status == "passed" else "bad"),
     )
 
 
@@ -128,19 +124,19 @@ def _published(result: Result) -> tuple[str, str, str]:
     return f"{published.time_s:.2f}", f"{published.accuracy:.4f}", used
 
 
-def side_by_side_lines(records: Iterable[SideBySide]) -> list[str]:
-    """A line for each side-by-side record: the times of both, and their ratio."""
-    lines = []
+def side_by_side(records: Iterable[SideBySide]) -> list[Part]:
+    """A sentence for each side-by-side record: the times of both, and their ratio."""
+    texts = []
     for record in records:
         ratio = record.ratio
         interval = f"{ratio.low:.4f}–{ratio.high:.4f}" if ratio.low is not None else "too few pairs for an interval"
         sides = ", ".join(_side(side) for side in record.sides)
-        lines.append(
+        texts.append(
             f"{record.id}: {record.of}: {ratio.median:.4f} "
             f"({interval}, {ratio.confidence:.0%}, {ratio.n} pairs; {sides}; "
             f"{record.device.type}: {record.device.name})"
         )
-    return lines
+    return sentences(texts)
 
 
 def _side(side: TimedSide) -> str:
@@ -148,21 +144,30 @@ def _side(side: TimedSide) -> str:
     return f"{side.name}{how} {median(side.seconds) * 1e3:.3f} ms a {side.per}"
 
 
-def growth_lines(records: Iterable[Growth]) -> list[str]:
+def growth(records: Iterable[Growth]) -> list[Part]:
     """A table for each record: by batch size, then by set size."""
-    lines: list[str] = []
+    parts: list[Part] = []
     for record in records:
-        lines += [
-            f"{record.id}, pipeline {record.pipeline}, {record.device.type}: {record.device.name}: the ceiling is "
-            f"{record.ceiling_images_per_s:,.0f} images/s:",
-            f"a large matrix product's {median(record.matmul_flop_per_s) / 1e9:,.0f} GFLOP/s "
-            f"over {record.training_flop_per_image / 1e6:.2f} MFLOP an image",
-            f"{'batch size':>10} {'set size':>9} {'mode':>6} {'threads':>7} {'ms a step':>10} {'images/s':>12} "
-            f"{'of ceiling':>10}",
-        ]
-        lines += [
-            f"{point.batch_size:>10,} {point.n_train:>9,} {point.mode:>6} {point.threads:>7} "
-            f"{median(point.step_s) * 1e3:>10.3f} {point.images_per_s:>12,.0f} {record.share(point):>10.1%}"
+        parts += sentences(
+            [
+                f"{record.id}, pipeline {record.pipeline}, {record.device.type}: {record.device.name}: the ceiling is "
+                f"{record.ceiling_images_per_s:,.0f} images/s:",
+                f"a large matrix product's {median(record.matmul_flop_per_s) / 1e9:,.0f} GFLOP/s "
+                f"over {record.training_flop_per_image / 1e6:.2f} MFLOP an image",
+            ]
+        )
+        headings = ("batch size", "set size", "mode", "threads", "ms a step", "images/s", "of ceiling")
+        rows = (
+            (
+                f"{point.batch_size:,}",
+                f"{point.n_train:,}",
+                point.mode,
+                str(point.threads),
+                f"{median(point.step_s) * 1e3:.3f}",
+                f"{point.images_per_s:,.0f}",
+                f"{record.share(point):.1%}",
+            )
             for point in (*record.by_batch_size, *record.by_set_size)
-        ]
-    return lines
+        )
+        parts.append(table(headings, rows, right=headings))
+    return parts
