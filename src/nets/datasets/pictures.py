@@ -37,8 +37,8 @@ def pictures(name: str, root: Path, sha256: str, *, train: Iterable[int] = (), t
     data = load_data(name, root, download=False)
     if data.sha256 != sha256:
         raise OtherData(
-            f"{shown(name)}: the SHA-256 here is {data.sha256:.12}, and the record's {shown(sha256):.12}; its images can be "
-            "shown only where the data are those that it was measured on"
+            f"{shown(name)}: the SHA-256 here is {data.sha256:.12}, and the record's {shown(sha256):.12}; show "
+            "its images where the data are those that it was measured on"
         )
     return Pictures(
         train=_png_files(data, "training", data.train.images, train),
