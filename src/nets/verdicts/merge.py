@@ -56,7 +56,7 @@ def merge_runs(sittings: Sittings, bands: Bands | str, into: Path, confirmation:
             "pairing": confirmation.pairing.to_json(),
             "cells": [again.merged(cell, bands).to_json() for cell in dict.fromkeys([*again.records, *again.broken])],
         }
-    durable.write(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
+    durable.write(into, durable.json_text(whole))
 
 
 @dataclass(frozen=True, slots=True)

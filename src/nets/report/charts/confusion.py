@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from nets.errors import counted
+from nets.records.cell import Result
 from nets.report.charts.marks import (
     MARGIN,
     SMALL,
@@ -22,7 +23,7 @@ from nets.report.charts.marks import (
     text,
     texts,
 )
-from nets.report.charts.style import GRID, MUTED, fitted, slug, width
+from nets.report.charts.style import GRID, MUTED, fitted, looks, slug, width
 from nets.report.document import Cell, Chart, Table, table
 from nets.report.text import plain
 
@@ -35,6 +36,17 @@ LEAST, MOST = 0.08, 0.5
 NAMES, LINE, SMALL_TEXT = 84, 18, 9
 """Pixels: for the names of classes at most, a line of text, the size of counts that would be too wide."""
 Counts = Sequence[Sequence[int]]
+
+
+def confusion_charts(results: Sequence[Result]) -> list[Chart]:
+    """A heat map for each cell whose record has the counts."""
+    look = looks(result.cell.model for result in results)
+    made = []
+    for result in results:
+        if (seen := result.predictions) is not None and seen.confusion is not None:
+            colour = look[result.cell.model].colour
+            made.append(confusion_chart(result.id, seen.confusion, seen.class_names, colour))
+    return [each for each in made if each is not None]
 
 
 def confusion_chart(cell: str, counts: Counts, names: Sequence[str] | None, colour: str) -> Chart | None:
