@@ -38,7 +38,7 @@ def gate_parts(gate: Gate) -> list[Part]:
 def findings_parts(gate: Gate) -> list[Part]:
     """The table of what is not ok, with every time and accuracy, and the reasons."""
     parts: list[Part] = []
-    if shown := _shown(gate):
+    if shown := shown_findings(gate):
         rows = [_cells(finding, paired=gate.paired) for finding in shown]
         parts.append(table(HEADINGS, rows, right=HEADINGS[2:7]))
     return [*parts, *(Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate))]
@@ -46,13 +46,13 @@ def findings_parts(gate: Gate) -> list[Part]:
 
 def verdict(gate: Gate) -> str:
     """The verdict, with the number of findings of each status, the worst first."""
-    counts = Counter((finding.status, _status(finding, paired=gate.paired)) for finding in gate.findings)
+    counts = Counter((finding.status, status_text(finding, paired=gate.paired)) for finding in gate.findings)
     worst_first = sorted(counts, key=lambda found: (get_args(Status).index(found[0]), -counts[found], found[1]))
     statuses = ", ".join(f"{counts[found]} {found[1]}" for found in worst_first)
     return f"{VERDICTS[gate.exit_code]} ({statuses}; exit {gate.exit_code})"
 
 
-def _shown(gate: Gate) -> list[Finding]:
+def shown_findings(gate: Gate) -> list[Finding]:
     return [finding for finding in gate.findings if finding.status != "ok" or finding.metric in ALWAYS_SHOWN]
 
 
@@ -102,13 +102,13 @@ def _cells(finding: Finding, *, paired: bool) -> tuple[str | Cell, ...]:
         _value(finding.metric, finding.base),
         _value(finding.metric, finding.head),
         _effect(finding, finding.effect),
-        _interval(finding),
+        interval_text(finding),
         _limit(finding),
-        Cell(_status(finding, paired=paired), _tone(finding.status)),
+        Cell(status_text(finding, paired=paired), _tone(finding.status)),
     )
 
 
-def _status(finding: Finding, *, paired: bool) -> str:
+def status_text(finding: Finding, *, paired: bool) -> str:
     """The status; of a ratio that is ok between two stored files no more is known than that it is within the limit."""
     if paired or finding.status != "ok" or finding.metric == "accuracy":
         return finding.status
@@ -131,7 +131,7 @@ def _effect(finding: Finding, value: float | None) -> str:
     return f"{100 * value:+.2f} points" if finding.metric == "accuracy" else f"{value:+.2%}"
 
 
-def _interval(finding: Finding) -> str:
+def interval_text(finding: Finding) -> str:
     if finding.low is None or finding.high is None or finding.confidence is None:
         return ABSENT
     low, high = _effect(finding, finding.low), _effect(finding, finding.high)
