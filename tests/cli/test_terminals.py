@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -32,6 +33,7 @@ COMMANDS: Mapping[str, list[str]] = {
     "a wrong option": ["gate", "--nosuch"],
     "help": ["gate", "--help"],
 }
+COMMAND: Any = typer.main.get_command(app)
 EXIT_CODES = {"gate": 1, "an error": 2, "a wrong option": 2}
 
 
@@ -133,23 +135,22 @@ def test_forced_color_in_a_pipe() -> None:
     assert unstyled(forced) == ran("gate")
 
 
-def options(command: typer.core.TyperCommand) -> list[str]:
+def said_in_help(command: Any) -> list[str]:
     """What the help says of each argument and option, and of the command."""
     texts = [getattr(each, "help", None) or "" for each in command.params]
     return [*filter(None, texts), *(command.help or "").split("\n\n"), command.epilog or ""]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-@pytest.mark.parametrize("name", ["", *typer.main.get_command(app).commands])  # type: ignore[attr-defined]
+@pytest.mark.parametrize("name", ["", *COMMAND.commands])
 def test_help_is_whole(name: str, width: int) -> None:
     """Each option's help is there to the last word, names in brackets too, within the width."""
-    group = typer.main.get_command(app)
-    command = group.commands[name] if name else group  # type: ignore[attr-defined]
+    command = COMMAND.commands[name] if name else COMMAND
     status, output = in_pipe([*filter(None, [name]), "--help"], COLUMNS=str(width))
     assert status == 0
     assert longest(output) <= width
     told = "".join(output.split())  # lines end after hyphens, too
-    for text in options(command):
+    for text in said_in_help(command):
         assert "".join(text.split()) in told
     if not name:
         for each in command.commands.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
             register(gate := session_gate(session, recorder), "nets-gate")
         register(Summary(session, recorder, gate), "nets-summary")
+        if (page := config.getoption("--report")) is not None:
+            from nets.plugin.report import SessionReport
+
+            register(SessionReport(Path(page), session, recorder), "nets-report")
     if session.options.cell_timeout is not None:
         register(CellTimeout(session.options.cell_timeout), "nets-timeout")
     register(checks.AccuracyInBand(), "nets-accuracy")

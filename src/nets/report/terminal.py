@@ -26,6 +26,10 @@ STYLES: Mapping[Tone, str] = {
 }
 
 
+Line = list[Piece]
+EMPTY: Line = []
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Where the lines go; `width`: None where a line may have any length."""
@@ -46,15 +50,16 @@ def terminal_lines(parts: Iterable[Part], *, width: int | None, color: bool, enc
     """
     lines = list(_lines(parts, Frame(width, encoding)))
     if not color:
-        return "\n".join(line.plain.rstrip() for line in lines).rstrip().split("\n") if lines else []
+        texts = ("".join([text for text, _ in line]).rstrip() for line in lines)
+        return "\n".join(texts).rstrip().split("\n") if lines else []
     out = io.StringIO()
     console = Console(file=out, width=width or 80, force_terminal=True, no_color=False, color_system="standard")
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(Text.assemble(*line), soft_wrap=True)
     return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
 
 
-def _lines(parts: Iterable[Part], frame: Frame) -> Iterator[Text]:
+def _lines(parts: Iterable[Part], frame: Frame) -> Iterator[Line]:
     for part in parts:
         match part:
             case Sentence():
@@ -63,21 +68,21 @@ def _lines(parts: Iterable[Part], frame: Frame) -> Iterator[Text]:
                 yield from _table_lines(part, frame)
             case Section():
                 title = Sentence(part.title, "strong")
-                yield from (Text(), *_sentence_lines(title, frame), *_lines(part.parts, frame))
+                yield from (EMPTY, *_sentence_lines(title, frame), *_lines(part.parts, frame))
 
 
-def _sentence_lines(sentence: Sentence, frame: Frame) -> Iterator[Text]:
+def _sentence_lines(sentence: Sentence, frame: Frame) -> Iterator[Line]:
     """Below the first line the others are indented."""
     text, style = frame.shown(sentence.text, sentence.max_length), STYLES[sentence.tone]
     if frame.width is None:
-        yield Text(f"{'  ' * sentence.level}{text}", style=style)
+        yield [(f"{'  ' * sentence.level}{text}", style)]
         return
     indent = min(2 * sentence.level, frame.width // 2)
     for i, line in enumerate(folded(text, frame.width - indent, frame.width - indent - 2)):
-        yield Text(f"{' ' * (indent + 2 * (i > 0))}{line}", style=style)
+        yield [(f"{' ' * (indent + 2 * (i > 0))}{line}", style)]
 
 
-def _table_lines(table: Table, frame: Frame) -> Iterator[Text]:
+def _table_lines(table: Table, frame: Frame) -> Iterator[Line]:
     """The headings, a line below them, and the rows, an empty line around them.
 
     rich's own tables take longer for 1,000 cells than all else does.
@@ -90,38 +95,42 @@ def _table_lines(table: Table, frame: Frame) -> Iterator[Text]:
         yield from _laid_out(table, grid, frame)
 
 
-def _laid_out(table: Table, grid: Grid, frame: Frame) -> Iterator[Text]:
+def _laid_out(table: Table, grid: Grid, frame: Frame) -> Iterator[Line]:
     layout = layout_of(grid, frame.width)
     if layout is None:
         assert frame.width is not None
         yield from _blocks(table, grid, frame.width)
         return
-    yield Text()
+    yield EMPTY
     yield from _row_lines(layout.head(STYLES["strong"]), layout)
-    yield Text(" " + writable("─", frame.encoding) * layout.length)
+    yield [(" " + writable("─", frame.encoding) * layout.length, "")]
     for row, texts in zip(table.rows, grid.rows, strict=True):
         styles = [
             " ".join(filter(None, (STYLES[column.tone], STYLES[row.tone], STYLES[cell.tone])))
             for cell, column in zip(row.cells, table.columns, strict=True)
         ]
         yield from _row_lines(layout.row(texts, styles), layout)
-    yield Text()
+    yield EMPTY
 
 
-def _row_lines(lines: Iterable[list[Piece]], layout: Layout) -> Iterator[Text]:
+def _row_lines(lines: Iterable[list[Piece]], layout: Layout) -> Iterator[Line]:
+    columns = list(zip(layout.widths, layout.right, strict=True))
     for pieces in lines:
-        line = Text(" ")
-        for (text, style), width, right in zip(pieces, layout.widths, layout.right, strict=True):
+        line = [(" ", "")]
+        for (text, style), (width, right) in zip(pieces, columns, strict=True):
             padding = " " * (width - cell_len(text))
-            line.append(padding if right else "").append(text, style or None)
-            line.append(layout.gap if right else f"{padding}{layout.gap}")
+            line += (
+                [(padding, ""), (text, style), (layout.gap, "")]
+                if right
+                else [(text, style), (padding + layout.gap, "")]
+            )
         yield line
 
 
-def _blocks(table: Table, grid: Grid, width: int) -> Iterator[Text]:
+def _blocks(table: Table, grid: Grid, width: int) -> Iterator[Line]:
     """Each row as lines of a heading and a value, all but the first indented; what is empty is left out."""
     for row, texts in zip(table.rows, grid.rows, strict=True):
-        yield Text()
+        yield EMPTY
         indent = 1
         for heading, text, column, cell in zip(grid.headings, texts, table.columns, row.cells, strict=True):
             if not text:
@@ -129,6 +138,6 @@ def _blocks(table: Table, grid: Grid, width: int) -> Iterator[Text]:
             style = " ".join(filter(None, (STYLES[column.tone], STYLES[row.tone], STYLES[cell.tone])))
             named = f"{heading}: {text}" if heading else text
             for i, line in enumerate(folded(named, width - indent, width - indent - 2)):
-                yield Text(f"{' ' * (indent + 2 * (i > 0))}{line}", style=style)
+                yield [(f"{' ' * (indent + 2 * (i > 0))}{line}", style)]
             indent = 3
-    yield Text()
+    yield EMPTY
