@@ -176,9 +176,7 @@ def test_sentences() -> None:
     """One stands alone, more are a list, those of a deeper level inside it, strong ones apart; a tone is a class."""
     assert main_of(written(Sentence("a", "dim"))).strip() == '<p class="dim">a</p>'
     nested = main_of(
-        written(
-            Sentence("a"), Sentence("b", "bad", level=1), Sentence("c", level=2), Sentence("d"), Sentence("e", "strong")
-        )
+        written(Sentence("a"), Sentence("b", "bad", level=1), Sentence("c", level=2), Sentence("d"), Sentence("e", "strong"))
     )
     assert re.sub(r"\s*\n\s*", "", nested) == (
         '<ul class="sentences"><li><span>a</span><ul class="sentences"><li><span class="bad">b</span>'
@@ -274,9 +272,7 @@ def test_no_drawing(svg: str) -> None:
 
 def test_gallery() -> None:
     """An image is in the file, enlarged by a whole number; the place of one that is not here says so; all have their text."""
-    gallery = Gallery(
-        "Test images", (Picture(png(32), "4 <b>", "good"), Picture(None, "7"), Picture(b"\x89PNG", "cut"))
-    )
+    gallery = Gallery("Test images", (Picture(png(32), "4 <b>", "good"), Picture(None, "7"), Picture(b"\x89PNG", "cut")))
     text = main_of(written(gallery))
     images = Parsed(text).all("img")
     assert [base64.b64decode((each["src"] or "").removeprefix("data:image/png;base64,")) for each in images] == [
@@ -290,7 +286,7 @@ def test_gallery() -> None:
 def test_download() -> None:
     """A file is held byte for byte, with its name and size; a type that is none is not written."""
     content = bytes(range(256)) * 5
-    page = parsed(Download('a"b.json', content, "application/json"), Download("c", b"", 'text/html"><script>'))
+    page = parsed(Download("a\"b.json", content, "application/json"), Download("c", b"", 'text/html"><script>'))
     first, second = page.all("a")[1:]
     assert first["href"] == f"data:application/json;base64,{base64.b64encode(content).decode()}"
     assert first["download"] == 'a"b.json'
@@ -303,9 +299,7 @@ def test_size() -> None:
     """What the writer adds to twelve charts of 25 KB and a table is 80 KB at most."""
     heavy = ("<path d='M0,0" + "L1,1" * 6_240 + "'/>").join(('<svg xmlns="http://www.w3.org/2000/svg">', "</svg>"))
     charts = [Chart(str(i), f"Chart {i}", "It rises.", {}, chart("a", "A").table) for i in range(12)]
-    text = html_text(
-        Page("nets", "All passed.", (Section("A", tuple(charts)), *made_page().parts[1:2])), lambda _: heavy
-    )
+    text = html_text(Page("nets", "All passed.", (Section("A", tuple(charts)), *made_page().parts[1:2])), lambda _: heavy)
     assert 0 < len(text.encode()) - 12 * len(heavy) < 80_000
 
 

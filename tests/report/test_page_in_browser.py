@@ -36,9 +36,7 @@ def test_well_rendered(browser: Browser, written: Path) -> None:
     demand_well_rendered(browser, written)
 
 
-@pytest.mark.parametrize(
-    "name", [HOSTILE, "n" * 2_000, "אבג mnist", "word " * 500], ids=["markup", "long", "rtl", "words"]
-)
+@pytest.mark.parametrize("name", [HOSTILE, "n" * 2_000, "אבג mnist", "word " * 500], ids=["markup", "long", "rtl", "words"])
 def test_any_name(browser: Browser, tmp_path: Path, name: str) -> None:
     """A name that is markup, very long, or written from right to left is text, and stays inside its place."""
     path = tmp_path / "page.html"
@@ -64,9 +62,7 @@ def test_faults_are_found(browser: Browser, written: Path) -> None:
 def test_the_policy_holds(browser: Browser, written: Path, tmp_path: Path) -> None:
     """A script, a style or a request that gets into the file does nothing, and is reported."""
     path = tmp_path / "page.html"
-    added = (
-        '<script>document.title = "ran"</script><p style="color: red">x</p><img src="http://localhost/x.png"></main>'
-    )
+    added = '<script>document.title = "ran"</script><p style="color: red">x</p><img src="http://localhost/x.png"></main>'
     path.write_text(written.read_text("utf-8").replace("</main>", added), encoding="utf-8")
     with opened(browser, path) as watched:
         assert watched.page.title() == "nets: out.json"

@@ -57,17 +57,13 @@ def html_text(page: Page, draw: Callable[[Chart], str]) -> str:
     """
     style, script = _style(), _asset("page.js")
     writer = _Writer(draw)
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            page=page,
-            policy=_policy(style, script),
-            style=Markup(style),
-            script=Markup(script),
-            body=writer.parts(page.parts, level=2),
-            contents=writer.contents,
-        )
+    return _environment().get_template("page.html.jinja").render(
+        page=page,
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        body=writer.parts(page.parts, level=2),
+        contents=writer.contents,
     )
 
 
@@ -179,9 +175,7 @@ class _Writer:
                 sized = [(each, *_shown_size(each)) for each in part.pictures]
                 return str(self._macros.gallery(part, sized, _png_uri))
             case Download():
-                return str(
-                    self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content)))
-                )
+                return str(self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content))))
             case Section():
                 return self._section(part, level)
             case Chart():

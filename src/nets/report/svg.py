@@ -13,87 +13,18 @@ WIDE = 480
 """Pixels of a drawing whose texts would be too small to read at a telephone's width."""
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _ELEMENTS = frozenset(
-    [
-        "svg",
-        "g",
-        "path",
-        "rect",
-        "line",
-        "circle",
-        "ellipse",
-        "polyline",
-        "polygon",
-        "text",
-        "tspan",
-        "title",
-        "defs",
-        "clipPath",
-        "linearGradient",
-        "stop",
-    ]
+    "svg g path rect line circle ellipse polyline polygon text tspan title defs clipPath linearGradient stop".split()
 )
 _LOOKS = frozenset(
-    [
-        "fill",
-        "fill-opacity",
-        "fill-rule",
-        "stroke",
-        "stroke-width",
-        "stroke-opacity",
-        "stroke-dasharray",
-        "stroke-dashoffset",
-        "stroke-linecap",
-        "stroke-linejoin",
-        "stroke-miterlimit",
-        "opacity",
-        "font-size",
-        "font-weight",
-        "font-style",
-        "text-anchor",
-        "dominant-baseline",
-        "letter-spacing",
-        "stop-color",
-        "stop-opacity",
-        "clip-path",
-        "clip-rule",
-    ]
+    "fill fill-opacity fill-rule stroke stroke-width stroke-opacity stroke-dasharray stroke-dashoffset stroke-linecap "
+    "stroke-linejoin stroke-miterlimit opacity font-size font-weight font-style text-anchor dominant-baseline "
+    "letter-spacing stop-color stop-opacity clip-path clip-rule".split()
 )
 _PLACES = frozenset(
-    [
-        "id",
-        "d",
-        "x",
-        "y",
-        "x1",
-        "y1",
-        "x2",
-        "y2",
-        "dx",
-        "dy",
-        "cx",
-        "cy",
-        "r",
-        "rx",
-        "ry",
-        "width",
-        "height",
-        "points",
-        "transform",
-        "viewBox",
-        "offset",
-        "gradientUnits",
-        "clipPathUnits",
-    ]
+    "id d x y x1 y1 x2 y2 dx dy cx cy r rx ry width height points transform viewBox offset gradientUnits "
+    "clipPathUnits".split()
 )
-_DEFAULT_COLORS = {
-    "#000": INK,
-    "#000000": INK,
-    "black": INK,
-    "#fff": SURFACE,
-    "white": SURFACE,
-    "#888": MUTED,
-    "#ddd": GRID,
-}
+_DEFAULT_COLORS = {"#000": INK, "#000000": INK, "black": INK, "#fff": SURFACE, "white": SURFACE, "#888": MUTED, "#ddd": GRID}
 """Vega's own, where a chart has set none."""
 _VARIABLES = {color.light: f"var(--{color.role})" for color in COLORS} | {
     name: f"var(--{color.role})" for name, color in _DEFAULT_COLORS.items()
