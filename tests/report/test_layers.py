@@ -55,7 +55,7 @@ TIMES = LayerTimes(
 )
 
 
-def told(times: LayerTimes, width: int = 80) -> list[str]:
+def told(times: LayerTimes, width: int | None = None) -> list[str]:
     """The table and what stands below it."""
     return terminal_lines(layer_times(NETWORK, times), width=width, color=False)
 
