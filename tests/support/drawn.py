@@ -1,13 +1,19 @@
-"""Runs for the tests of the charts: the suite's ten cells with their figures, on a CPU and on a GPU, and stranger ones."""
+"""Cells for the tests of the charts: the suite's ten with their figures, on a CPU and on a GPU, and stranger ones."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from nets.cells.catalog import CELLS, protocol_for
+from nets.history.records import Change, ChangedCommit, History, JointChange, Line, Point, State
 from nets.records.cell import Accuracy, Band, BandVerdict, CellFacts, Device, Network, Result, Round
 from nets.records.gpu import LongKernel
+from nets.records.predictions import Predictions
 from nets.verdicts.depth import with_depth
 from tests.support.records import one_round, record, seen_of_gpu, traced
 
@@ -129,6 +135,86 @@ def thirty_cells() -> tuple[Result, ...]:
         )
         cell = CellFacts(**{**each.cell.model_dump(), "model": name})
         accuracy = Accuracy.of(r.accuracy for r in rounds)
-        made.append(each.replace(cell=cell, rounds=rounds, accuracy=accuracy, band=None, band_missing_because="no reference runs"))
+        made.append(
+            each.replace(
+                cell=cell, rounds=rounds, accuracy=accuracy, band=None, band_missing_because="no reference runs"
+            )
+        )
     reference = next(each for each in of_digits if each.cell.model == "lenet5")
     return tuple(with_depth([*made[:29], reference]))
+
+
+def diverged(result: Result) -> Result:
+    """The cell, its second round without a finite loss from its third epoch on."""
+    first, second, *others = result.rounds
+    losses = (*second.train_loss[:2], *(None for _ in second.train_loss[2:]))
+    return result.replace(rounds=(first, second.replace(train_loss=losses, loss=None), *others))
+
+
+def unfinished() -> tuple[Result, ...]:
+    """Cells that ended early: before the first round, without a network, without anything to compare."""
+    nothing = {"network": None, "rounds": (), "accuracy": None, "depth": None, "cpu": None}
+    return (
+        record("mnist", "snn500", **nothing),
+        record("mnist", "cnn3l", depth=None),
+        record("mnist", "lenet5", rounds=(one_round(train_loss=(None,), train_accuracy=(0.1,), loss=None),)),
+    )
+
+
+def confused(n: int, names: tuple[str, ...] | None = None) -> Predictions:
+    """What a network predicted of images of `n` classes, most of them correctly."""
+    rng = random.Random(n)
+    counts = [[0] * n for _ in range(n)]
+    for label in range(n):
+        for _ in range(50):
+            counts[label][label if rng.random() < 0.9 else rng.randrange(n)] += 1
+    return Predictions(
+        seed=2, n_classes=n, class_names=names, confusion=tuple(map(tuple, counts)), train=(), test=(), mistakes=()
+    )
+
+
+def line_of(cell: str, metric: str, values: Sequence[float], *, changes_at: Sequence[int] = (), **changes: Any) -> Line:
+    """A line of a history, a commit a day, every ninth of disturbed rounds; `changes_at`: where levels begin."""
+    points = tuple(
+        Point(
+            place=i, commit=f"{(i * 7_919 + 13) % 10_007:07x}{i:033d}", dirty=False, value=value, std=None, n_runs=1,
+            time=(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=i)).isoformat(), n_values=3, disturbed=i % 9 == 1,
+        )
+        for i, value in enumerate(values)
+    )  # fmt: skip
+    ends = [0, *changes_at, len(values)]
+    levels = [median(values[a:b]) for a, b in pairwise(ends)]
+    found = tuple(
+        Change(
+            begins=points[at].commit, time=points[at].time, since=points[at - 1].commit, index=at, before=levels[i],
+            after=levels[i + 1], effect=levels[i + 1] / levels[i] - 1, p=0.001,
+            direction="worse" if levels[i + 1] > levels[i] else "better",
+        )
+        for i, at in enumerate(changes_at)
+    )  # fmt: skip
+    unit = {"accuracy": "fraction", "rss_peak_bytes": "bytes"}.get(metric, "s")
+    state: State = "tested" if len(values) >= 12 else "too few"
+    line = Line(cell=cell, metric=metric, unit=unit, worse="more", under=(), state=state, points=points, changes=found)
+    return line.replace(**changes)
+
+
+def history_of(*lines: Line, subject: str = "Sleep in every step") -> History:
+    """The lines as a history, whose changed commits all have this subject."""
+    commits = {change.begins: change for line in lines for change in line.changes}
+    changed = tuple(
+        ChangedCommit(
+            begins=begins, time=change.time, dirty=False, subject=subject,
+            changes=(
+                JointChange(
+                    cell="x", metric="x", under=(), since=change.since, before=1, after=2, effect=1, direction=None,
+                    disturbed=False, parts=(),
+                ),
+            ),
+        )
+        for begins, change in commits.items()
+    )  # fmt: skip
+    n = max(len(line.points) for line in lines)
+    return History(
+        topological=True, n_files=n, n_commits=n, first="2026-01-01", last="2026-12-31", passed_over=(), notes=(),
+        lines=lines, changed_commits=changed,
+    )  # fmt: skip

@@ -113,8 +113,8 @@ def _write_page(files: Sequence[Path], html: Path | None, plots: Path | None, da
     made = page(runs, histories, _pictures(runs[0][0], data_dir) if runs else None, Limits())
     if plots is not None:
         durable.make_writable(plots, "--plots")
-        n_written = write_plots(charts_of(made), plots)
-        typer.echo(f"{plots}: {counted(n_written, 'chart')}, each as SVG and PNG")
+        written = write_plots(charts_of(made), plots)
+        typer.echo(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart")
     if html is not None:
         durable.write(html, html_text(made, svg))
         typer.echo(f"{html}: {counted(len(runs), 'run')}, {counted(len(histories), 'folder')} of stored runs")

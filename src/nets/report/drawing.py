@@ -30,10 +30,12 @@ _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|-?\d+e-?\d+")
 _MOVE = re.compile(r"^translate\(([^,()]+),([^,()]+)\)$")
 _CIRCLE = re.compile(r"^M([\d.]+),0A\1,\1,0,1,1,-\1,0A\1,\1,0,1,1,\1,0$")
 _INHERITED = frozenset(
-    "fill stroke fill-opacity stroke-opacity stroke-width stroke-dasharray stroke-linejoin text-anchor font-size "
-    "font-weight".split()
-)
-_KEPT = _INHERITED | frozenset("d transform x1 y1 x2 y2 opacity".split())
+    (
+        "fill", "stroke", "fill-opacity", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-linejoin",
+        "text-anchor", "font-size", "font-weight",
+    )
+)  # fmt: skip
+_KEPT = _INHERITED | {"d", "transform", "x1", "y1", "x2", "y2", "opacity"}
 _DEFAULTS = {
     "opacity": "1", "fill-opacity": "1", "stroke-opacity": "1", "stroke-width": "1", "text-anchor": "start",
     "transform": "translate(0,0)", "fill": "none", "font-weight": "normal", "font-size": str(TEXT), "x1": "0",
@@ -140,7 +142,9 @@ def _seen(element: ET.Element) -> Iterator[ET.Element]:
 def _kept(attributes: Mapping[str, str]) -> dict[str, str]:
     """Those that say how it looks, where that isn't as it would be anyway; lengths to a tenth of a pixel."""
     kept = {
-        name: value if name.endswith(("fill", "stroke", "opacity")) else _NUMBER.sub(lambda found: _rounded(float(found[0])), value)
+        name: value
+        if name.endswith(("fill", "stroke", "opacity"))
+        else _NUMBER.sub(lambda found: _rounded(float(found[0])), value)
         for name, value in attributes.items()
         if name in _KEPT
     }

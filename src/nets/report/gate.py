@@ -53,6 +53,7 @@ def verdict(gate: Gate) -> str:
 
 
 def shown_findings(gate: Gate) -> list[Finding]:
+    """What is not ok, and every time and accuracy."""
     return [finding for finding in gate.findings if finding.status != "ok" or finding.metric in ALWAYS_SHOWN]
 
 
@@ -132,6 +133,7 @@ def _effect(finding: Finding, value: float | None) -> str:
 
 
 def interval_text(finding: Finding) -> str:
+    """An effect's interval with its confidence."""
     if finding.low is None or finding.high is None or finding.confidence is None:
         return ABSENT
     low, high = _effect(finding, finding.low), _effect(finding, finding.high)

@@ -50,7 +50,7 @@ def bands_chart(results: Sequence[Result]) -> Chart | None:
         INNER,
         above=30,
     )
-    panels = []
+    panels: list[Panel] = []
     for dataset in dict.fromkeys(result.cell.dataset for result, _ in measured):
         cells = [each for each in measured if each[0].cell.dataset == dataset]
         panels.append(_panel(dataset, cells, results, () if panels else legend.layers))
@@ -127,7 +127,9 @@ def _extent(result: Result, accuracy: Accuracy) -> list[float]:
 
 def _says(measured: Sequence[Measured]) -> str:
     banded = [result for result, _ in measured if result.band is not None]
-    outside = [f"{each.id} ({_verdict(each)})" for each in banded if each.band is not None and each.band.verdict != "inside"]
+    outside = [
+        f"{each.id} ({_verdict(each)})" for each in banded if each.band is not None and each.band.verdict != "inside"
+    ]
     if not banded:
         return f"the accuracy of {counted(len(measured), 'cell')}, none of which has a band."
     said = [f"{len(banded) - len(outside)} of {counted(len(banded), 'cell')} with a band are inside of it"]

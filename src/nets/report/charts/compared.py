@@ -25,7 +25,6 @@ from nets.report.charts.marks import (
     rules,
     strips,
     text,
-    texts,
 )
 from nets.report.charts.style import BAD, BAND, DOUBTFUL, GOOD, INK, MUTED, linear_ticks, listed
 from nets.report.document import Cell, Chart, Table, Tone, table
@@ -33,7 +32,7 @@ from nets.report.gate import interval_text, shown_findings, status_text
 from nets.report.text import ABSENT, plain
 
 Kind = Literal["ratio", "points"]
-ROW, NAME, STRIP, HEAD, GAP = 40, 9, 26, 26, 62
+ROW, NAME, STRIP, GAP = 42, 10, 28, 62
 MAX_ROWS = 60
 """Of a panel: what is worst comes first where there are more."""
 BAND_OPACITY = 0.25
@@ -65,7 +64,9 @@ def compared_chart(gate: Gate, *, everything: bool = False) -> Chart | None:
         above=4,
     )
     for kind in ("ratio", "points"):
-        rows = [each for each in findings if each.effect is not None and (each.metric == "accuracy") == (kind == "points")]
+        rows = [
+            each for each in findings if each.effect is not None and (each.metric == "accuracy") == (kind == "points")
+        ]
         rows = sorted(sorted(rows, key=_rank)[:MAX_ROWS], key=rows.index)
         if rows:
             panels.append(_panel(rows, kind, () if panels else legend.layers, paired=gate.paired))
@@ -93,23 +94,17 @@ def _tone(status: Status) -> Tone:
 
 def _panel(rows: Sequence[Finding], kind: Kind, legend: Sequence[Layer], *, paired: bool) -> Panel:
     axis = _axis(rows, kind)
-    tops: list[float] = []
-    groups: list[Datum] = []
-    y = 0.0
-    for i, finding in enumerate(rows):
-        if i == 0 or rows[i - 1].cell != finding.cell:
-            groups.append(text(finding.cell, y=y + HEAD / 2))
-            y += HEAD
-        tops.append(y)
-        y += ROW
-    names = [text(f"{each.metric}", MUTED, y=top + NAME) for each, top in zip(rows, tops, strict=True)]
+    tops = [float(ROW * i) for i in range(len(rows))]
+    names = [text(f"{each.cell} {each.metric}", y=top + NAME) for each, top in zip(rows, tops, strict=True)]
     said = [
-        text(_said(each, paired=paired), COLOURS[_tone(each.status)], y=top + NAME) for each, top in zip(rows, tops, strict=True)
+        text(_said(each, paired=paired), COLOURS[_tone(each.status)], y=top + NAME)
+        for each, top in zip(rows, tops, strict=True)
     ]
     layers = (
-        *_marks(rows, tops, axis, paired=paired), texts(groups, at=0, is_bold=True), *heads(names, said, INNER, is_bold=False), *legend,
+        *_marks(rows, tops, axis, paired=paired), *heads(names, said, INNER), *legend,
     )  # fmt: skip
-    return Panel(INNER, y, axis, pixels(y), layers)
+    height = float(ROW * len(rows))
+    return Panel(INNER, height, axis, pixels(height), layers)
 
 
 def _axis(rows: Sequence[Finding], kind: Kind) -> Axis:
@@ -162,7 +157,9 @@ def _limits(metric: str, limit: float) -> tuple[float, float]:
 def _said(finding: Finding, *, paired: bool) -> str:
     """The effect, its interval and the finding, in the gate's own words."""
     interval = interval_text(finding)
-    return f"{finding.effect_text}{'' if interval == ABSENT else f', {interval}'}: {status_text(finding, paired=paired)}"
+    return (
+        f"{finding.effect_text}{'' if interval == ABSENT else f', {interval}'}: {status_text(finding, paired=paired)}"
+    )
 
 
 def _says(gate: Gate) -> str:

@@ -70,8 +70,8 @@ def confusion_chart(cell: str, counts: Counts, names: Sequence[str] | None, colo
     panel = Panel(size, size, axis, pixels(size), layers)
     bottom = MARGIN + LINE + 8 + (widest if is_turned else TEXT)
     return chart(
-        slug("confusion", cell), f"Confusion matrix: {plain(cell)}", _says(counts, classes), _table(cell, counts, classes),
-        [panel], left=left, right=max(MARGIN, SMALL - left - size), bottom=bottom,
+        slug("confusion", cell), f"Confusion matrix: {plain(cell)}", _says(counts, classes),
+        _table(cell, counts, classes), [panel], left=left, right=max(MARGIN, SMALL - left - size), bottom=bottom,
     )  # fmt: skip
 
 
@@ -110,14 +110,18 @@ def _labels(shown: Sequence[str], side: int, left: float, *, is_turned: bool) ->
     named = shown[::every]
     rows = [text(name, MUTED, x=-6, y=at) for name, at in zip(named, middles, strict=True)]
     yield in_pixels(texts(rows, align="right"))
-    columns = [text(name, MUTED, x=at, y=n * side + 6) for name, at in zip(named, middles, strict=True)]
+    room = TEXT + 1 if is_turned else max(width(name, TEXT) for name in shown) + 5
+    every = next(each for each in (1, 2, 5, 10, 20, 50) if each * side >= room)
+    columns = [text(shown[i], MUTED, x=(i + 0.5) * side, y=n * side + 6) for i in range(0, n, every)]
     if is_turned:
-        yield in_pixels(texts(columns, align="right", angle=-90))
+        yield in_pixels(texts(columns, align="right", angle=270))
     else:
         yield in_pixels(texts(columns, align="center", is_below=True))
     lowest = n * side + 10 + (max(width(name, TEXT) for name in shown) if is_turned else TEXT)
     yield in_pixels(texts([text("predicted class", MUTED, x=n * side / 2, y=lowest)], align="center", is_below=True))
-    yield in_pixels(texts([text("true class", MUTED, x=MARGIN + TEXT / 2 - left, y=n * side / 2)], align="center", angle=-90))
+    yield in_pixels(
+        texts([text("true class", MUTED, x=MARGIN + TEXT / 2 - left, y=n * side / 2)], align="center", angle=270)
+    )
 
 
 def _shade(count: int, most: int) -> float:
@@ -134,7 +138,7 @@ def _mistakes(counts: Counts) -> list[tuple[int, int, int]]:
 
 def _says(counts: Counts, classes: Sequence[str]) -> str:
     n_images, n_right = sum(map(sum, counts)), sum(counts[i][i] for i in range(len(counts)))
-    said = f"{n_right:,} of {counted(n_images, 'image')} are classified correctly"
+    said = f"{n_right:,} of {n_images:,} images are classified correctly"
     worst = [f"{classes[i]} for {classes[j]} ({n})" for n, i, j in _mistakes(counts)[:3]]
     return f"{said}; most often taken are {', '.join(worst)}." if worst else f"{said}."
 
@@ -143,14 +147,18 @@ def _table(cell: str, counts: Counts, classes: Sequence[str]) -> Table:
     """Of few classes the matrix; of more the confusions, the most first, and at the end how many there are in all."""
     caption = f"Images of {plain(cell)} by true and predicted class"
     if len(counts) <= MAX_COUNTS:
-        rows = [
+        rows: list[list[str | Cell]] = [
             [name, *(Cell(str(n), value=n) for n in row)] for name, row in zip(classes, counts, strict=True)
         ]  # fmt: skip
         return table(["true class, predicted", *classes], rows, right=classes, caption=caption)
     mistakes = _mistakes(counts)
-    listed = [[classes[i], classes[j], Cell(str(n), value=n)] for n, i, j in mistakes[:MAX_LISTED]]
+    listed: list[list[str | Cell]] = [
+        [classes[i], classes[j], Cell(str(n), value=n)] for n, i, j in mistakes[:MAX_LISTED]
+    ]
     n_left = sum(n for n, *_ in mistakes[MAX_LISTED:])
     rest: list[list[str | Cell]] = [["all others", "", Cell(str(n_left), value=n_left)]] if n_left else []
     n_right = sum(counts[i][i] for i in range(len(counts)))
     right: list[str | Cell] = ["classified correctly", "", Cell(str(n_right), value=n_right)]
-    return table(("true class", "predicted class", "images"), [right, *listed, *rest], right=("images",), caption=caption)
+    return table(
+        ("true class", "predicted class", "images"), [right, *listed, *rest], right=("images",), caption=caption
+    )

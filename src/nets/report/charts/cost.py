@@ -31,7 +31,6 @@ from nets.report.charts.style import (
     Look,
     fitted,
     linear_ticks,
-    listed,
     log_padded,
     log_ticks,
     looks,
@@ -136,7 +135,13 @@ def _placed(wanted: Sequence[tuple[str, float, float]], points_: Sequence[Box]) 
         )  # fmt: skip
         for left, middle in tried:
             box = (left, middle - 7, left + wide, middle + 7)
-            if left >= 2 and box[2] <= PLOT + 6 and box[1] >= -6 and box[3] <= HEIGHT and not any(_meet(box, b) for b in taken):
+            if (
+                left >= 2
+                and box[2] <= PLOT + 6
+                and box[1] >= -6
+                and box[3] <= HEIGHT
+                and not any(_meet(box, b) for b in taken)
+            ):
                 taken.append(box)
                 yield label, left, middle
                 break
@@ -171,7 +176,9 @@ def _accuracy_range(accuracy: Accuracy) -> tuple[float, float]:
 def _says(cells: Sequence[Measured]) -> str:
     fastest = min(cells, key=lambda each: _mean(each[0]))
     best = max(cells, key=lambda each: each[1].mean)
-    said = [f"{plain(fastest[0].cell.model)} is the fastest ({seconds(_mean(fastest[0]))}, accuracy {fastest[1].mean:.4f})"]
+    said = [
+        f"{plain(fastest[0].cell.model)} is the fastest ({seconds(_mean(fastest[0]))}, accuracy {fastest[1].mean:.4f})"
+    ]
     if best[0].id != fastest[0].id:
         model = plain(best[0].cell.model)
         said.append(f"{model} the most accurate ({best[1].mean:.4f}, {seconds(_mean(best[0]))})")
@@ -191,7 +198,10 @@ def _table(cells: Sequence[Measured], published: Mapping[str, Published]) -> Tab
         row += [_cell(accuracy.mean, ".4f"), _cell(accuracy.std, ".4f")]
         if published:
             figures = published.get(result.id)
-            row += [_cell(figures and figures.time_s, ".2f"), _cell(figures and figures.accuracy, ".4f")]
+            row += [
+                _cell(None if figures is None else figures.time_s, ".2f"),
+                _cell(None if figures is None else figures.accuracy, ".4f"),
+            ]
         rows.append(row)
     return table(headings, rows, right=headings[1:], caption="Time of a round and test accuracy, means over the rounds")
 

@@ -99,7 +99,13 @@ def _accuracy(result: Result, rounds: Drawn, of: Look, *, is_last: bool) -> Pane
     y = Axis(low, high, linear_ticks(low, min(high, 1.0), 4), end=HEIGHT)
     x = _epochs(result, end, is_last=is_last)
     data = [
-        {**_at(result, i, round_, epoch, "training accuracy", value), "x": epoch, "y": value, "series": i, "colour": of.colour}
+        {
+            **_at(result, i, round_, epoch, "training accuracy", value),
+            "x": epoch,
+            "y": value,
+            "series": i,
+            "colour": of.colour,
+        }
         for i, round_ in rounds
         for epoch, value in _thin(round_.train_accuracy)
     ]
@@ -198,7 +204,9 @@ def _table(cells: Sequence[Result]) -> Table:
     """A row for each epoch that is drawn, with the values of all rounds that are; then the test's."""
     rows: list[list[str | Cell]] = []
     for result in cells:
-        drawn = [round_ for _, round_ in thinned(list(enumerate(result.rounds)), MAX_ROUNDS, lambda pair: pair[1].accuracy)]
+        drawn = [
+            round_ for _, round_ in thinned(list(enumerate(result.rounds)), MAX_ROUNDS, lambda pair: pair[1].accuracy)
+        ]
         for epoch, _ in _thin(max((each.train_loss for each in drawn), key=len)):
             losses = [each.train_loss[epoch - 1] for each in drawn if len(each.train_loss) >= epoch]
             accuracies = [each.train_accuracy[epoch - 1] for each in drawn if len(each.train_accuracy) >= epoch]

@@ -92,12 +92,15 @@ def _layers(judged: Sequence[Judged], axis: Axis, height: float) -> Iterator[Lay
     for label, line in zip(CRITERIA, LINES, strict=True):
         yield texts([text(label, MUTED, y=top + line) for top in tops], at=LABELS)
     yield from _criteria(judged, tops)
-    for i, (label, line) in enumerate((("classical:", LINES[0]), ("by cost:", sum(LINES[1:]) / 2))):
-        verdicts = [(depth.classical, depth.cost_aware)[i] for _, depth in judged]
-        yield texts([text(label, MUTED, y=top + line) for top in tops], at=VERDICTS)
-        said = [text(v or ABSENT, COLOURS[v], y=top + line) for v, top in zip(verdicts, tops, strict=True)]
+    classical = [depth.classical for _, depth in judged]
+    by_cost = [depth.cost_aware for _, depth in judged]
+    for label, verdicts, at in (("classical:", classical, LINES[0]), ("by cost:", by_cost, sum(LINES[1:]) / 2)):
+        yield texts([text(label, MUTED, y=top + at) for top in tops], at=VERDICTS)
+        said = [text(v or ABSENT, COLOURS[v], y=top + at) for v, top in zip(verdicts, tops, strict=True)]
         yield texts(said, at=VERDICTS + 58, is_bold=True)
-    opposed = [text("they disagree", y=top + NAME) for (_, depth), top in zip(judged, tops, strict=True) if _opposed(depth)]
+    opposed = [
+        text("they disagree", y=top + NAME) for (_, depth), top in zip(judged, tops, strict=True) if _opposed(depth)
+    ]
     yield texts(opposed, at=VERDICTS)
 
 

@@ -45,24 +45,29 @@ class _Metric:
     is_drivers: bool = False
 
 
+def _of(part: str, field: str) -> Callable[[Result], float | None]:
+    """A field of a part of the record; None where there is no such part."""
+    return lambda result: getattr(getattr(result, part), field, None)
+
+
 METRICS = (
     _Metric(
         "trace: GPU utilization",
-        lambda result: result.trace and result.trace.gpu_utilization_pct,
+        _of("trace", "gpu_utilization_pct"),
         lambda published: published.gpu_utilization_pct,
     ),
     _Metric(
         "trace: est. SM efficiency",
-        lambda result: result.trace and result.trace.sm_efficiency_pct,
+        _of("trace", "sm_efficiency_pct"),
         lambda published: published.sm_efficiency_pct,
     ),
     _Metric(
         "trace: est. achieved occupancy",
-        lambda result: result.trace and result.trace.achieved_occupancy_pct,
+        _of("trace", "achieved_occupancy_pct"),
         lambda published: published.achieved_occupancy_pct,
     ),
-    _Metric("driver: utilization (NVML)", lambda result: result.gpu and result.gpu.utilization_pct, is_drivers=True),
-    _Metric("driver: SM utilization (GPM)", lambda result: result.gpu and result.gpu.sm_utilization_pct, is_drivers=True),
+    _Metric("driver: utilization (NVML)", _of("gpu", "utilization_pct"), is_drivers=True),
+    _Metric("driver: SM utilization (GPM)", _of("gpu", "sm_utilization_pct"), is_drivers=True),
 )
 
 

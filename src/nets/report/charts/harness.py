@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from nets.records.run import Harness
 from nets.report.charts.marks import INNER, TEXT, Axis, Datum, Panel, bars, chart, in_pixels, pixels, rules, text, texts
-from nets.report.charts.style import BAND, INK, MUTED, width
+from nets.report.charts.style import BAND, MUTED, width
 from nets.report.document import Cell, Chart, Table, table
 
 HEIGHT = 34
@@ -66,7 +66,8 @@ def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
 
 def _says(harness: Harness, shown: Sequence[tuple[str, float]]) -> str:
     rest = sorted((each for each in shown if each[0] != "timed"), key=lambda each: -each[1])
-    said = f"{harness.timed_s / harness.wall_s:.1%} of {harness.wall_s:.1f} s of wall time were timed training and evaluation"
+    share = harness.timed_s / harness.wall_s
+    said = f"{share:.1%} of {harness.wall_s:.1f} s of wall time were timed training and evaluation"
     if not rest:
         return f"{said}."
     most = " and ".join(f"{name} ({seconds:.1f} s)" for name, seconds in rest[:2])

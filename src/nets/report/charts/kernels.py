@@ -45,7 +45,8 @@ def _chart(result: Result, kernels: Sequence[LongKernel], colour: str) -> Chart:
     shares = [text(f"{kernel.share:.1%}", INK, y=name["y"]) for kernel, name in zip(kernels, names, strict=True)]
     main = Panel(INNER, height, axis, pixels(height), (bars(shown), *heads(names, shares, INNER, is_bold=False)))
     total = sum(kernel.share for kernel in kernels)
-    says = f"{plain(kernels[0].name, 80)} took {kernels[0].share:.1%} of all kernels' time; these {len(kernels)} took {total:.1%}."
+    first = f"{plain(kernels[0].name, 80)} took {kernels[0].share:.1%} of all kernels' time"
+    says = f"{first}; these {len(kernels)} took {total:.1%}."
     title = f"The longest kernels: {plain(result.id)}"
     return chart(slug("kernels", result.id), title, says, _table(result, kernels), [main], top=MARGIN, bottom=46)
 

@@ -16,7 +16,7 @@ from nets.report.charts.style import width as text_width
 from nets.report.document import Chart, Table
 from nets.report.text import plain
 
-Datum = Mapping[str, float | str | None]
+Datum = Mapping[str, Any]
 """A mark: `x`, `y` (`x2`, `y2`), `colour`, `title` (said on hovering), and what else its kind asks for."""
 Layer = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -176,7 +176,7 @@ def texts(
     """
     mark = {
         "type": "text", "align": align, "baseline": "top" if is_below else "middle", "dx": dx, "dy": dy,
-        "fontSize": size, "limit": 0, **({"fontWeight": "bold"} if is_bold else {}), **({"angle": angle} if angle else {}),
+        "fontSize": size, "limit": 0, "angle": angle, **({"fontWeight": "bold"} if is_bold else {}),
     }  # fmt: skip
     layer = _layer(mark, data, {"text": {"field": "text", "type": "nominal"}}, "fill")
     if at is not None:
@@ -247,7 +247,7 @@ def chart(
     height = top + bottom + sum(max(each.height for each in row) for row in rows) + row_gap * (len(rows) - 1)
     spec = {
         "$schema": SCHEMA,
-        "background": None,
+        "background": CLEAR,
         "padding": {"left": left, "right": right, "top": top, "bottom": bottom},
         "autosize": {"type": "none"},
         "usermeta": {"width": width, "height": height},

@@ -51,7 +51,9 @@ def rounds_chart(results: Sequence[Result]) -> Chart | None:
         for i, each in thinned(list(enumerate(result.rounds)), MAX_ROUNDS, lambda pair: pair[1].time_s)
     ]
     names = [text(result.id, y=top + NAME) for result, top in zip(ran, tops, strict=True)]
-    said = [text(_spread(result, middle), MUTED, y=y["y"]) for result, middle, y in zip(ran, medians, names, strict=True)]
+    said = [
+        text(_spread(result, middle), MUTED, y=y["y"]) for result, middle, y in zip(ran, medians, names, strict=True)
+    ]
     height = ROW * len(ran)
     middles = [top + DOTS for top in tops]
     line = rules([{"x": 1, "x2": 1, "y": y - 9, "y2": y + 9, "colour": MUTED, "title": ""} for y in middles])
@@ -85,7 +87,9 @@ def _says(ran: Sequence[Result]) -> str:
     disturbed = [each.id for each in ran if any(r.disturbed for r in each.rounds)]
     said = [counted(n, "round")]
     if spreads[widest] > 0:
-        said.append(f"they differ most in {plain(widest)}, where the slowest took {spreads[widest]:.1%} longer than the fastest")
+        said.append(
+            f"they differ most in {plain(widest)}, where the slowest took {spreads[widest]:.1%} longer than the fastest"
+        )
     said += [f"disturbed ones are in {listed(disturbed)}"] if disturbed else []
     return "; ".join(said) + "."
 

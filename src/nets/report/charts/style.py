@@ -50,7 +50,7 @@ def width(text: str, size: float, *, is_bold: bool = False) -> float:
     return n * size * MEAN_WIDTH * (1.1 if is_bold else 1) * SLACK
 
 
-_WIDTHS = {each: 0.5 for each in "iIjlt.,:;|'!()[]fr -"} | {each: 1.5 for each in "mMwW@%"}
+_WIDTHS = dict.fromkeys("iIjlt.,:;|'!()[]fr -", 0.5) | dict.fromkeys("mMwW@%", 1.5)
 
 
 def fitted(text: str, room: float, size: float, *, is_bold: bool = False) -> str:
@@ -71,7 +71,7 @@ def listed(names: Sequence[str], n: int = 5) -> str:
 
 
 def slug(*parts: str) -> str:
-    """A name of a file, and of an element: letters, digits, - and _; what other names would become, too, is told apart."""
+    """A file's name of letters, digits, - and _; what isn't one already gets a mark of its own, to be told apart."""
     whole = "-".join(parts)
     safe = re.sub(r"[^a-z0-9_]+", "-", whole.lower()).strip("-")[:60]
     return safe if safe == whole else f"{safe}-{hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:6]}"
