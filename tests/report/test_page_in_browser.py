@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from playwright.sync_api import Browser, Page
 from nets.report.html import html_text
 from tests.support.browser import demand_well_rendered, opened, rendering_faults, started
 from tests.support.pages import CELLS, HOSTILE, drawing, made_page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with started() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +48,12 @@ def test_faults_are_found(browser: Browser, written: Path) -> None:
         "document.querySelector('figure svg').innerHTML = ''": "an empty drawing",
         "document.querySelector('svg text').setAttribute('transform', 'translate(-50,0)')": "outside its drawing",
     }
-    for change, fault in planted.items():
-        with opened(browser, written) as watched:
+    with opened(browser, written) as watched:
+        for change, fault in planted.items():
             watched.page.evaluate(change)
             assert any(fault in found for found in rendering_faults(watched.page)), fault
+            watched.page.reload()
+        assert rendering_faults(watched.page) == []
 
 
 def test_the_policy_holds(browser: Browser, written: Path, tmp_path: Path) -> None:
@@ -183,3 +178,12 @@ def test_download(browser: Browser, written: Path, tmp_path: Path) -> None:
         started.value.save_as(tmp_path / "saved")
         assert started.value.suggested_filename == "cifar10-lenet5.json"
         assert (tmp_path / "saved").read_bytes() == b'{"a": 1}' * 1_000
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_no_browser(monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]) -> None:
+    """Without a browser these tests are skipped with the reason; in CI, which installs one, they fail."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="no browser: none of chromium"), started():
+        pass
