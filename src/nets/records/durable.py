@@ -21,7 +21,6 @@ from nets.records.base import first_fault, parse
 from nets.records.cell import Result
 from nets.records.consistency import demand_consistent
 
-
 _NUMBER = r"(?:-?[\d.eE+-]+|null)"
 _NUMBERS = re.compile(rf"\[\n\s*({_NUMBER}(?:,\n\s*{_NUMBER})*)\n\s*\]")
 """A list of numbers alone, a line each; no text has line ends, which JSON writes as two characters."""

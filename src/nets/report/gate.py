@@ -31,13 +31,17 @@ def gate_markdown(gate: Gate) -> str:
 
 
 def gate_parts(gate: Gate) -> list[Part]:
-    """What is compared; the table of what is not ok, with every time and accuracy; the reasons; the notes."""
-    parts = sentences(_captions(gate))
+    """What is compared; what was found; the notes."""
+    return [*sentences(captions(gate)), *findings_parts(gate), *sentences(f"note: {note}" for note in gate.notes)]
+
+
+def findings_parts(gate: Gate) -> list[Part]:
+    """The table of what is not ok, with every time and accuracy, and the reasons."""
+    parts: list[Part] = []
     if shown := shown_findings(gate):
         rows = [_cells(finding, paired=gate.paired) for finding in shown]
         parts.append(table(HEADINGS, rows, right=HEADINGS[2:7]))
-    parts += [Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate)]
-    return [*parts, *sentences(f"note: {note}" for note in gate.notes)]
+    return [*parts, *(Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate))]
 
 
 def verdict(gate: Gate) -> str:
@@ -58,7 +62,7 @@ def _worst_first(gate: Gate) -> list[Finding]:
     return [finding for status in get_args(Status) if status != "ok" for finding in gate.with_status(status)]
 
 
-def _captions(gate: Gate) -> Iterator[str]:
+def captions(gate: Gate) -> Iterator[str]:
     """The files that are compared, what they ran under, and what they are of."""
     for name, run in (("base", gate.base), ("head", gate.head)):
         parts = [counted(run.n_cells, "cell"), f"torch {run.torch or 'unknown'}"]

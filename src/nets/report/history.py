@@ -27,18 +27,23 @@ def history_parts(history: History, *, width: int, everything: bool = False) -> 
 
     `width`: of a line, in characters; trends take what the other columns leave of it.
     """
-    own = {(each.cell, each.metric, each.under) for commit in history.changed_commits for each in commit.changes}
-    shown = [
-        line
-        for line in history.lines
-        if everything or (line.cell, line.metric, line.under) in own or line.metric in ALWAYS_SHOWN
-    ]
+    shown = shown_lines(history, everything=everything)
     under = distinguishing_conditions(history)
     parts: list[Part] = [Sentence(_caption(history))]
     parts += _commits(history.changed_commits, under, width)
     parts += [_table(shown, under, width)] if shown else []
     parts += sentences(_sentences(history, len(history.lines) - len(shown)))
     return [*parts, Sentence(_count(history), "strong")]
+
+
+def shown_lines(history: History, *, everything: bool = False) -> list[Line]:
+    """The lines with a change of their own, and every total time and accuracy."""
+    own = {(each.cell, each.metric, each.under) for commit in history.changed_commits for each in commit.changes}
+    return [
+        line
+        for line in history.lines
+        if everything or (line.cell, line.metric, line.under) in own or line.metric in ALWAYS_SHOWN
+    ]
 
 
 def _caption(history: History) -> str:
