@@ -57,13 +57,17 @@ def html_text(page: Page, draw: Callable[[Chart], str]) -> str:
     """
     style, script = _style(), _asset("page.js")
     writer = _Writer(draw)
-    return _environment().get_template("page.html.jinja").render(
-        page=page,
-        policy=_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        body=writer.parts(page.parts, level=2),
-        contents=writer.contents,
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            page=page,
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            body=writer.parts(page.parts, level=2),
+            contents=writer.contents,
+        )
     )
 
 
@@ -124,7 +128,7 @@ class _Item:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A cell as a table's template takes it: `kinds`, its classes; `value`, what it is sorted by, as JavaScript reads it."""
+    """A cell as the template takes it: `kinds`, its classes; `value`, what it is sorted by, as JavaScript reads it."""
 
     text: str
     kinds: str
@@ -175,7 +179,9 @@ class _Writer:
                 sized = [(each, *_shown_size(each)) for each in part.pictures]
                 return str(self._macros.gallery(part, sized, _png_uri))
             case Download():
-                return str(self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content))))
+                return str(
+                    self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content)))
+                )
             case Section():
                 return self._section(part, level)
             case Chart():
