@@ -70,7 +70,7 @@ def captions(gate: Gate) -> Iterator[str]:
         parts += [f"protocol {' and '.join(run.protocols)}"] if run.protocols else []
         yield f"{name}: {run.source}: {', '.join(parts)}"
         if run.commit is not None or run.ran is not None:
-            yield f"{name}: {_commit(run)}{'' if run.ran is None else f', run on {_moment(run.ran)}'}"
+            yield f"{name}: {_commit(run)}{'' if run.ran is None else f', run on {moment(run.ran)}'}"
 
 
 def _commit(run: ComparedRun) -> str:
@@ -79,7 +79,7 @@ def _commit(run: ComparedRun) -> str:
     return f"commit {commit_text(run)}"
 
 
-def _moment(ran: str) -> str:
+def moment(ran: str) -> str:
     """Of a date and time in ISO 8601 up to the minute, with its offset from UTC; anything else as it is."""
     try:
         moment = datetime.fromisoformat(ran)
