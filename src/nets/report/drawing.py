@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -72,10 +73,13 @@ def png(chart: Chart) -> bytes:
 
 
 def write_plots(charts: Iterable[Chart], folder: Path) -> tuple[Path, ...]:
-    """Write NAME.svg and NAME.png of each chart into a folder that is there. Raises Unusable."""
-    written = []
+    """Write NAME.svg and NAME.png of each chart into a folder, of a second one NAME-2.svg. Raises Unusable."""
+    written: list[Path] = []
+    times: Counter[str] = Counter()
     for chart in charts:
-        written += [folder / f"{chart.name}.svg", folder / f"{chart.name}.png"]
+        times[chart.name] += 1
+        name = chart.name if times[chart.name] == 1 else f"{chart.name}-{times[chart.name]}"
+        written += [folder / f"{name}.svg", folder / f"{name}.png"]
         durable.write(written[-2], svg_file(chart))
         durable.write(written[-1], png(chart))
     return tuple(written)
