@@ -96,6 +96,7 @@ def made_page(name: str = "cifar10-lenet5") -> Page:
                 "Shallow or deep",
                 (
                     chart("depth", "Cost beside LeNet-5's"),
+                    table(("cell", name, *CELLS), [(name, "0", *map(str, range(1, 6)))], caption=f"Images of {name}"),
                     Section("Why", (Sentence(f"{name} is deep: two of three criteria hold", "strong"),)),
                 ),
             ),

@@ -9,7 +9,16 @@ from typing import get_args
 
 from nets.errors import EXIT_CODES, Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
-from nets.report.document import ALWAYS_SHOWN, Cell, Part, Section, Sentence, Tone, sentences, table
+from nets.report.document import (
+    ALWAYS_SHOWN,
+    Cell,
+    Part,
+    Section,
+    Sentence,
+    Tone,
+    sentences,
+    table,
+)
 from nets.report.markdown import markdown_text
 from nets.report.sentence import NO_COMMIT, commit_text, sentence
 from nets.report.text import ABSENT, value_text
@@ -40,7 +49,7 @@ def findings_parts(gate: Gate) -> list[Part]:
     parts: list[Part] = []
     if shown := shown_findings(gate):
         rows = [_cells(finding, paired=gate.paired) for finding in shown]
-        parts.append(table(HEADINGS, rows, right=HEADINGS[2:7]))
+        parts.append(table(HEADINGS, rows, right=HEADINGS[2:7], below={"metric": "cell", "interval": "effect"}))
     return [*parts, *(Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate))]
 
 

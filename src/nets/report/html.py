@@ -40,8 +40,8 @@ from nets.report.text import plain
 
 PICTURE_WIDTH = 96
 """Pixels of the page that an image of a data set is enlarged to, or a few fewer: each of its pixels is a square."""
-LONG = 32
-"""Characters of a table's cell that are broken into lines; shorter texts stay in one."""
+LONG, LONG_WORD = 32, 16
+"""Characters of a table's cell that are broken into lines, and of a heading's word that is broken; others are not."""
 MANY_COLUMNS = 9
 """Of a table that is printed smaller."""
 MAX_HEADING_LEVEL = 6
@@ -202,7 +202,7 @@ class _Writer:
 
     def _table(self, table: Table, label: str) -> str:
         rows = [(_tone(row.tone), _places(row, table.columns)) for row in table.rows]
-        headings = [column.heading.split("\n") for column in table.columns]
+        headings = [(column.heading.split("\n"), _heading_kinds(column)) for column in table.columns]
         has_many = len(headings) > MANY_COLUMNS
         return str(self._macros.table(table, self._name("table"), label or "Table", headings, rows, has_many))
 
@@ -235,6 +235,11 @@ def _tree(sentences: Iterable[Sentence]) -> list[_Item]:
 
 def _tone(tone: str) -> str:
     return "" if tone == "plain" else tone
+
+
+def _heading_kinds(column: Column) -> str:
+    is_long = any(len(word) > LONG_WORD for word in re.split(r"[\s-]", column.heading))
+    return " ".join(kind for kind, holds in (("right", column.right), ("long", is_long)) if holds)
 
 
 def _places(row: Row, columns: Sequence[Column]) -> Iterator[_Place]:
