@@ -67,9 +67,13 @@ def svg_file(chart: Chart) -> str:
 
 def png(chart: Chart) -> bytes:
     """The same as a PNG."""
+    return _as_png(svg_file(chart))
+
+
+def _as_png(text: str) -> bytes:
     import vl_convert
 
-    return bytes(vl_convert.svg_to_png(svg_file(chart), scale=SCALE))
+    return bytes(vl_convert.svg_to_png(text, scale=SCALE))
 
 
 def write_plots(charts: Iterable[Chart], folder: Path) -> tuple[Path, ...]:
@@ -80,8 +84,9 @@ def write_plots(charts: Iterable[Chart], folder: Path) -> tuple[Path, ...]:
         times[chart.name] += 1
         name = chart.name if times[chart.name] == 1 else f"{chart.name}-{times[chart.name]}"
         written += [folder / f"{name}.svg", folder / f"{name}.png"]
-        durable.write(written[-2], svg_file(chart))
-        durable.write(written[-1], png(chart))
+        text = svg_file(chart)
+        durable.write(written[-2], text)
+        durable.write(written[-1], _as_png(text))
     return tuple(written)
 
 
