@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ HEIGHT = 900
 PAPER_WIDTH = 703
 """Pixels between the margins of A4: what is printed is laid out in these."""
 THEMES = ("light", "dark", "print")
+VIEWS = (*((width, theme) for width in WIDTHS for theme in THEMES), (PAPER_WIDTH, "print"))
+FEW_VIEWS = ((390, "light"), (1440, "dark"), (PAPER_WIDTH, "print"))
 SERIOUS = ("serious", "critical")
 _FAULTS = Path(__file__).with_name("rendering_faults.js").read_text()
 
@@ -86,15 +88,17 @@ def show(page: Page, width: int, theme: str) -> None:
     )
 
 
-def demand_well_rendered(browser: Browser, path: Path, *, is_accessible: bool = True) -> None:
+def demand_well_rendered(
+    browser: Browser, path: Path, *, is_accessible: bool = True, views: Sequence[tuple[int, str]] = VIEWS
+) -> None:
     """At each width, in light, dark and print: nothing is said, asked for, cut off or overlapping; charts are drawn.
 
     On paper no table is wider than the page. `is_accessible`: axe-core finds nothing serious, either, in each theme and
-    at each width (a second each, of which all nine would find the same).
+    at each width (a second each, of which all nine would find the same). `views`: other widths and themes than all.
     """
     with opened(browser, path) as watched:
         page = watched.page
-        for width, theme in [(width, theme) for width in WIDTHS for theme in THEMES] + [(PAPER_WIDTH, "print")]:
+        for width, theme in views:
             show(page, width, theme)
             where = f"{path.name} at {width} px, {theme}"
             assert rendering_faults(page) == [], where

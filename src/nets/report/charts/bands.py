@@ -131,7 +131,7 @@ def _says(measured: Sequence[Measured]) -> str:
         f"{each.id} ({_verdict(each)})" for each in banded if each.band is not None and each.band.verdict != "inside"
     ]
     if not banded:
-        return f"the accuracy of {counted(len(measured), 'cell')}, none of which has a band."
+        return f"The accuracy of {counted(len(measured), 'cell')}, none of which has a band."
     said = [f"{len(banded) - len(outside)} of {counted(len(banded), 'cell')} with a band are inside of it"]
     said += [f"not so {listed(outside)}"] if outside else []
     n_without = len(measured) - len(banded)

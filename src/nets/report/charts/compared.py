@@ -166,7 +166,7 @@ def _says(gate: Gate) -> str:
     counts = Counter(finding.status for finding in gate.findings)
     said = ", ".join(f"{n} {status}" for status, n in counts.most_common())
     worse = [f"{each.cell} {each.metric} ({each.effect_text})" for each in gate.with_status(*FAILING) if each.effect]
-    return f"of {counted(len(gate.findings), 'figure')} {said}{f'; regressed: {listed(worse, 3)}' if worse else ''}."
+    return f"Of {counted(len(gate.findings), 'figure')} {said}{f'; regressed: {listed(worse, 3)}' if worse else ''}."
 
 
 def _table(shown: Sequence[Finding], *, paired: bool) -> Table:

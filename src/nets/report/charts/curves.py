@@ -186,7 +186,7 @@ def _thin(values: Sequence[float | None]) -> list[tuple[int, float | None]]:
 def _says(cells: Sequence[Result]) -> str:
     diverged = [result.id for result in cells if any(None in round_.train_loss for round_ in result.rounds)]
     n_epochs = max(len(round_.train_loss) for result in cells for round_ in result.rounds)
-    said = [f"the training loss and accuracy of {counted(len(cells), 'network')} over {counted(n_epochs, 'epoch')}"]
+    said = [f"The training loss and accuracy of {counted(len(cells), 'network')} over {counted(n_epochs, 'epoch')}"]
     falls = [
         f"{plain(result.cell.model)} {first:.3g} to {last:.3g}"
         for result in cells

@@ -184,7 +184,7 @@ def _says(judged: Sequence[Judged]) -> str:
     opposed = [result.id for result, depth in judged if _opposed(depth)]
     undecided = sum(depth.cost_aware == "undecided" for _, depth in judged)
     agree = sum(depth.classical == depth.cost_aware for _, depth in judged)
-    said = [f"both definitions agree on {agree} of {counted(len(judged), 'cell')}"]
+    said = [f"Both definitions agree on {agree} of {counted(len(judged), 'cell')}"]
     said += [f"they contradict each other on {listed(opposed)}"] if opposed else []
     said += [f"by cost {undecided} can't be decided"] if undecided else []
     return "; ".join(said) + "."

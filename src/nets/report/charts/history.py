@@ -237,7 +237,7 @@ def _change_text(line: Line, change: Change, subjects: Mapping[str, str]) -> str
 def _says(shown: Sequence[Line], subjects: Mapping[str, str]) -> str:
     changed = [_change_text(line, change, subjects) for line in shown for change in line.changes]
     n_commits = max(len(line.points) for line in shown)
-    said = f"{counted(len(shown), 'figure')} over {counted(n_commits, 'commit')}"
+    said = f"{counted(len(shown), 'figure').capitalize()} over {counted(n_commits, 'commit')}"
     if not changed:
         return f"{said}; no change was found."
     more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""

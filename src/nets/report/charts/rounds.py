@@ -85,7 +85,7 @@ def _says(ran: Sequence[Result]) -> str:
     widest = max(spreads, key=spreads.__getitem__)
     n = sum(len(each.rounds) for each in ran)
     disturbed = [each.id for each in ran if any(r.disturbed for r in each.rounds)]
-    said = [counted(n, "round")]
+    said = [counted(n, "round").capitalize()]
     if spreads[widest] > 0:
         said.append(
             f"they differ most in {plain(widest)}, where the slowest took {spreads[widest]:.1%} longer than the fastest"
