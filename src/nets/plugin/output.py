@@ -16,7 +16,7 @@ from pytest_benchmark.stats import Metadata
 
 from nets.errors import Unusable
 from nets.records import durable
-from nets.records.base import finite
+from nets.records.base import finite_values
 from nets.records.durable import Entry
 from nets.records.run import read_content
 
@@ -80,7 +80,7 @@ def write_output(path: Path, config: pytest.Config, session: Any) -> None:
         commit_info=commit_info,
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=session.benchmarks, output_json=output_json)
-    durable.write(path, json.dumps(_finite(output_json), allow_nan=False, indent=4, default=str) + "\n")
+    durable.write(path, json.dumps(finite_values(output_json), allow_nan=False, indent=4, default=str) + "\n")
 
 
 def guard_storage(storage: Any, tell: Callable[[str], None]) -> None:
@@ -97,17 +97,6 @@ def guard_storage(storage: Any, tell: Callable[[str], None]) -> None:
             tell(f"{storage}: the run can't be stored there: {error.strerror}")
 
     storage.save = guarded
-
-
-def _finite(value: Any) -> Any:
-    """The same, with null for every number that is not finite: another benchmark may hold one."""
-    if isinstance(value, float):
-        return finite(value)
-    if isinstance(value, dict):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return value
 
 
 def timing_of(item: pytest.Item, *, n_rounds: int) -> dict[str, Any] | None:

@@ -83,7 +83,7 @@ class Recorder:
         """Keep of the run that ended early what this one would make alike; say what not, and why."""
         from nets.plugin.resume import why_other
 
-        cells = {cell.id: cell for cell in self._session.options.cells}
+        cells = {cell.id: cell for cell in self._session.options.cells_here}
         kept = {}
         for entry in self._journal.entries():
             cell = cells.get(entry.result.id)
@@ -172,7 +172,7 @@ class Recorder:
                 if resumes and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
                     session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
                 benchmarks.benchmarks = output.merged_benchmarks(benchmarks.benchmarks, entries, planned)
-                if self.json is not None and (planned or benchmarks.benchmarks):
+                if self.json is not None and (planned or benchmarks.benchmarks or self._session.is_empty_shard):
                     self._write(self.json)
                 output.guard_storage(benchmarks.storage, self._unwritten.append)
         result = yield  # in which pytest-benchmark stores the run, where it was asked to
@@ -216,6 +216,7 @@ class Recorder:
             "unfinished": [entry.result.to_json() for entry in self.entries() if entry.benchmark is None],
             "not_run": [{"cell": cell, "because": because} for cell, because in self.missing()],
             "harness": self.harness.to_json() if self.harness is not None else None,
+            **self._session.options.shard_to_json(),
         }
 
     @pytest.hookimpl(optionalhook=True)

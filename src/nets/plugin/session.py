@@ -49,8 +49,8 @@ class PlannedCell(NamedTuple):
 class Session:
     """One session's state, on the controller and on each worker.
 
-    `planned`: the tests that measure cells, by their node id. `notes`: what is said before they run. `side_by_side`,
-    `growth`: the records of the benchmarks that compare two things in turns, and that sweep batch and set sizes.
+    `planned`: the tests that measure cells, by their node id. `notes`: what is said before they run. `is_empty_shard`:
+    there were cells, and --shard left none of them. `side_by_side`, `growth`: the records of the benchmarks that compare two things in turns, and that sweep batch and set sizes.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -63,6 +63,7 @@ class Session:
         self.growth: list[Growth] = []
         self.ledger = Ledger()
         self.notes: list[str] = []
+        self.is_empty_shard = False
         self._origins: dict[str, dict[str, str | None]] = {}
         self._loaded: tuple[str, Data] | None = None
 

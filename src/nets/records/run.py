@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nets.errors import Unusable
-from nets.records.base import Record, first_fault, parse
+from nets.records.base import FROZEN, Record, first_fault, parse
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
 from nets.records.consistency import demand_consistent
@@ -83,6 +83,39 @@ class Harness(Record):
         )
 
 
+class Shards(Record):
+    """Which parts of a run, of how many, a file has, and in which of them each cell is measured, in the run's order.
+
+    A cell's record is that of the first of its shards; the others measured it as a reference for cells of their own.
+    """
+
+    model_config = ConfigDict(**{**FROZEN, "strict": False})  # JSON has lists alone
+
+    of: int = Field(ge=1, le=10_000)
+    here: tuple[int, ...] = Field(min_length=1)
+    cells: dict[Text, Annotated[tuple[int, ...], Field(min_length=1)]]
+
+    @model_validator(mode="after")
+    def _numbers_in_order(self) -> Shards:
+        for what, numbers in (("here", self.here), *self.cells.items()):
+            if list(numbers) != sorted(set(numbers)) or not 1 <= numbers[0] <= numbers[-1] <= self.of:
+                raise ValueError(f"{what}: not numbers of shards from 1 to {self.of}, each once, in order")
+        return self
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of the shards that the file has not."""
+        return tuple(number for number in range(1, self.of + 1) if number not in self.here)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The record of a reference network in a shard that is not its own."""
+
+    shard: int
+    result: Result
+
+
 class CommitInfo(BaseModel):
     """What pytest-benchmark says of the commit that a run was of; `subject`, its first line, is added by nets."""
 
@@ -117,6 +150,9 @@ class Run:
     harness: Harness | None = None
     commit: CommitInfo = field(default_factory=CommitInfo)
     ran: str | None = None
+    shards: Shards | None = None
+    asked: Mapping[str, str | float | bool | None] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
 
     @property
     def cells(self) -> tuple[Result, ...]:
@@ -177,6 +213,11 @@ class _Confirmation(BaseModel):
     cells: list[dict[str, Any]]
 
 
+class _Reference(BaseModel):
+    shard: int
+    record: dict[str, Any]
+
+
 class _Block(BaseModel):
     """What the recorder writes beside the benchmarks."""
 
@@ -185,6 +226,9 @@ class _Block(BaseModel):
     harness: Harness | None = None
     pairing: Pairing | None = None
     confirmation: _Confirmation | None = None
+    shards: Shards | None = None
+    asked: dict[Text, Text | float | bool | None] = {}
+    references: list[_Reference] = []
 
 
 class _File(BaseModel):
@@ -252,6 +296,12 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
         harness=file.nets.harness,
         commit=file.commit_info,
         ran=file.datetime,
+        shards=file.nets.shards,
+        asked=file.nets.asked,
+        references=tuple(
+            Reference(each.shard, _result(each.record, f"{source}: nets.references.{i}", None))
+            for i, each in enumerate(file.nets.references)
+        ),
     )
 
 

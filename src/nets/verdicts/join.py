@@ -1,0 +1,329 @@
+"""Files of one run's parts -> one file, as if one run had measured all: depth, and bands if asked, judged again."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nets.errors import Unusable
+from nets.records import durable
+from nets.records.base import SCHEMA, finite_values
+from nets.records.cell import Result
+from nets.records.run import Reference, Run, Shards, parsed_run, read_content
+from nets.verdicts import depth
+from nets.verdicts.bands import Bands, band_failures, band_of
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that is joined with others: its content, and the run that it holds."""
+
+    path: Path
+    content: dict[str, Any]
+    run: Run
+
+    @property
+    def shard(self) -> int | None:
+        """The number of the shard that it is; None for a run that is none, and for several joined ones."""
+        shards = self.run.shards
+        return shards.here[0] if shards is not None and len(shards.here) == 1 else None
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """All records."""
+        return (*self.run.cells, *(reference.result for reference in self.run.references))
+
+    def is_own(self, cell: str) -> bool:
+        """Whether the cell's record is to come from this part, not from another shard."""
+        shards = self.run.shards
+        return shards is None or cell not in shards.cells or shards.cells[cell][0] in shards.here
+
+
+def read_parts(files: Sequence[Path]) -> list[Part]:
+    """Read each file. Raises Unusable for one that is not of nets, or of another schema."""
+    parts = []
+    for path in files:
+        content = read_content(path)
+        if (schema := content["nets"].get("schema")) != SCHEMA:
+            found = f"field 'nets.schema' is {schema!r:.80}; this version of nets reads {SCHEMA}: measure it again"
+            raise Unusable(f"{path}: {found}")
+        parts.append(Part(path, content, parsed_run(content, str(path))))
+    return parts
+
+
+def demand_one_run(parts: Sequence[Part], *, partial: bool = False) -> None:
+    """Refuse what are no parts of one run: overlapping, unlike, or not all; `partial` allows the last.
+
+    Raises Unusable, naming the files and what differs.
+    """
+    if len(parts) > 1:
+        _demand_no_pairing(parts)
+    _demand_apart(parts)
+    _demand_alike(parts)
+    shards = _joined_shards(parts)
+    if shards is not None and shards.missing and not partial:
+        missing = ", ".join(f"{number}/{shards.of}" for number in shards.missing)
+        what = "the shard" if len(shards.missing) == 1 else "the shards"
+        raise Unusable(f"{what} {missing} of the run is in none of the files: name it, or join what there is, --partial")
+
+
+def joined(parts: Sequence[Part], bands: Bands | None = None) -> dict[str, Any]:
+    """One file's content. `bands`: what every accuracy is held against again; without them each keeps its verdict.
+
+    A single part stays as it is, but for its bands.
+    """
+    if len(parts) == 1:
+        return _judged_again(parts[0], bands)
+    shards = _joined_shards(parts)
+    order = {cell: i for i, cell in enumerate(shards.cells if shards is not None else ())}
+    records = _with_depth(parts, shards, bands)
+    others: dict[str, Any] = {}
+    cells: list[tuple[str, dict[str, Any]]] = []
+    for part in parts:
+        of_test = iter(part.run.results)
+        for benchmark in part.content["benchmarks"]:
+            if not _is_of_a_cell(benchmark):
+                name = benchmark.get("fullname") if isinstance(benchmark, dict) else None
+                others.setdefault(str(name), benchmark)  # a test that measures no cell runs in every shard
+            elif part.is_own((result := next(of_test)).id):
+                cells.append((result.id, {**benchmark, "extra_info": records.of[id(result)].to_json()}))
+    first = next((part for part in parts if part.results), parts[0])
+    unfinished = [records.of[id(r)] for part in parts for r in part.run.unfinished if part.is_own(r.id)]
+    return {
+        **first.content,
+        "machine_info": _with_hosts(first.content["machine_info"], parts),
+        "datetime": min((part.content.get("datetime") for part in parts), key=_moment),
+        "benchmarks": [*others.values(), *(benchmark for _, benchmark in _ordered(cells, order))],
+        "nets": {
+            "schema": SCHEMA,
+            "interrupted": any(part.content["nets"].get("interrupted") for part in parts),
+            "unfinished": [record.to_json() for _, record in _ordered([(r.id, r) for r in unfinished], order)],
+            "not_run": [
+                {"cell": cell, "because": because} for cell, because in _ordered([*_not_run(parts, shards)], order)
+            ],
+            "harness": None,
+            "joined": [each for part in parts for each in _origins(part)],
+            "references": [{"shard": each.shard, "record": each.result.to_json()} for each in records.references],
+            **({} if shards is None else {"shards": shards.to_json(), "asked": first.content["nets"].get("asked", {})}),
+        },
+    }
+
+
+def write_joined(content: dict[str, Any], into: Path) -> None:
+    """Replace a file, whole. Raises Unusable."""
+    durable.write(into, json.dumps(finite_values(content), allow_nan=False, indent=4) + "\n")
+
+
+def never_collected(run: Run) -> list[str]:
+    """Cells of the shards that a file has which left no trace in it: -k or -m left them out."""
+    if run.shards is None:
+        return []
+    seen = {result.id for result in run.cells} | set(run.why_not_run)
+    return [cell for cell, of in run.shards.cells.items() if cell not in seen and of[0] in run.shards.here]
+
+
+def _demand_no_pairing(parts: Sequence[Part]) -> None:
+    for part in parts:
+        if part.run.pairing is not None:
+            because = "its rounds belong to those of the other side, and a joined file would lose that"
+            raise Unusable(f"{part.path}: it is a side of a nets ab: {because}")
+
+
+def _demand_apart(parts: Sequence[Part]) -> None:
+    """No shard, and no cell but a reference, may be there twice; all are shards of one division, or none is."""
+    first, of_shard, of_cell = parts[0], dict[int, Path](), dict[str, Path]()
+    for part in parts:
+        ours, theirs = part.run.shards, first.run.shards
+        if (ours is None) != (theirs is None):
+            shard, whole = (first, part) if ours is None else (part, first)
+            raise Unusable(f"{whole.path}: it is no shard, and {shard.path} is one: they are of two runs")
+        if ours is not None and theirs is not None:
+            if ours.of != theirs.of:
+                raise Unusable(f"{part.path}: a shard of {ours.of}, but {first.path} of {theirs.of}")
+            if (other := _difference(ours, theirs)) is not None:
+                raise Unusable(f"{part.path}: other cells were dealt out than for {first.path}: {other}")
+            for number in ours.here:
+                if number in of_shard:
+                    where = f"in {of_shard[number]}, too"
+                    raise Unusable(f"{part.path}: it holds the shard {number}/{ours.of}, which is {where}")
+                of_shard[number] = part.path
+        for cell in dict.fromkeys(result.id for result in part.run.cells if part.is_own(result.id)):
+            if cell in of_cell:
+                raise Unusable(f"{part.path}: the cell {cell} is in {of_cell[cell]}, too; which one is meant?")
+            of_cell[cell] = part.path
+
+
+def _difference(ours: Shards, theirs: Shards) -> str | None:
+    """A cell that only one of the two has, or that lies elsewhere."""
+    if ours.cells == theirs.cells:
+        return None
+    cells = dict.fromkeys((*ours.cells, *theirs.cells))
+    return next(cell for cell in cells if ours.cells.get(cell) != theirs.cells.get(cell))
+
+
+def _demand_alike(parts: Sequence[Part]) -> None:
+    """What one run has one of, all parts must have alike."""
+    seen: dict[str, tuple[object, Path]] = {}
+    for part in parts:
+        for name, value in (*_of_the_run(part), *(fact for result in part.results for fact in _of_a_cell(result))):
+            was, where = seen.setdefault(name, (value, part.path))
+            if was != value and where != part.path:
+                raise Unusable(f"{part.path}: another {name} than {where}: {value}, not {was}: they are of two runs")
+
+
+def _of_the_run(part: Part) -> Iterator[tuple[str, object]]:
+    """The options; and versions and commit, where anything was measured."""
+    yield from ((f"--{name.replace('_', '-')}", value) for name, value in part.run.asked.items())
+    if part.results:
+        yield from (
+            (f"version of {name}" if name not in ("torch", "cuda", "cudnn", "python") else name, version)
+            for name, version in part.run.versions.by_name().items()
+            if not name.startswith("machine_info.")
+        )
+        yield "commit", part.run.commit.id
+        yield "state of the working tree (dirty or not)", "dirty" if part.run.commit.dirty else "clean"
+
+
+def _of_a_cell(result: Result) -> Iterator[tuple[str, object]]:
+    """What is the same for all cells of a run, for all of a data set, or for all of a batch size."""
+    device, execution, protocol, dataset = result.device, result.execution, result.protocol, result.cell.dataset
+    yield "device", f"{device.type}: {device.name}{' (MIG)' if device.mig else ''}"
+    yield "driver", device.driver
+    yield "pipeline", result.pipeline
+    yield "number of workers", result.where.n_workers
+    yield "wait policy of OpenMP", execution.wait_policy
+    yield f"number of threads for batches of {protocol.batch_size}", execution.threads
+    yield "protocol", f"{protocol.optimizer}, {protocol.rounds} rounds, seed {protocol.seed}, lr {protocol.lr:g}"
+    yield (
+        f"protocol of {dataset}",
+        f"{protocol.name} (epochs {protocol.epochs}, batch size {protocol.batch_size})",
+    )
+    if result.cell.data_sha256 is not None:
+        yield f"content of {dataset}", f"SHA-256 {result.cell.data_sha256}"
+
+
+def _joined_shards(parts: Sequence[Part]) -> Shards | None:
+    first = parts[0].run.shards
+    if first is None:
+        return None
+    here = sorted(number for part in parts if part.run.shards is not None for number in part.run.shards.here)
+    return first.replace(here=tuple(here))
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """`of`: each record judged again, by the identity of the one that was read; `references`: of other shards."""
+
+    of: dict[int, Result]
+    references: list[Reference]
+
+
+def _with_depth(parts: Sequence[Part], shards: Shards | None, bands: Bands | None) -> _Records:
+    """Each record judged for depth against the reference of its own shard; without shards, against that of all."""
+    groups: dict[int | None, list[Result]] = defaultdict(list)
+    is_reference: dict[int, int] = {}
+    for part in parts:
+        for result in part.run.cells:
+            number = part.shard
+            if number is None and shards is not None:
+                number = shards.cells[result.id][0] if result.id in shards.cells else None
+            groups[number].append(result)
+            if not part.is_own(result.id) and number is not None:
+                is_reference[id(result)] = number
+        for reference in part.run.references:
+            groups[reference.shard].append(reference.result)
+            is_reference[id(reference.result)] = reference.shard
+    found: dict[int, Result] = {}
+    for results in groups.values():
+        judged = depth.with_depth([_with_band(result, bands) for result in results])
+        found |= {id(result): now for result, now in zip(results, judged, strict=True)}
+    references = [Reference(number, found[key]) for key, number in is_reference.items()]
+    return _Records(found, sorted(references, key=lambda each: (each.shard, each.result.id)))
+
+
+def _with_band(result: Result, bands: Bands | None) -> Result:
+    """The record held against other bands; what it failed for besides stays."""
+    if bands is None or result.accuracy is None or result.outcome.status == "error":
+        return result
+    diverged = any(round_.diverged for round_ in result.rounds)
+    band, because = band_of(result.id, result.protocol, result.accuracy, diverged=diverged, bands=bands)
+    now = result.replace(band=band, band_missing_because=because)
+    before = band_failures(result)
+    failures = [failure for failure in result.outcome.failures if failure not in before] + band_failures(now)
+    return now.judged("failed" if failures else "passed", failures)
+
+
+def _judged_again(part: Part, bands: Bands | None) -> dict[str, Any]:
+    records = iter(part.run.results)
+    benchmarks = [
+        {**each, "extra_info": _with_band(next(records), bands).to_json()} if _is_of_a_cell(each) else each
+        for each in part.content["benchmarks"]
+    ]
+    return {**part.content, "benchmarks": benchmarks} if bands is not None else part.content
+
+
+def _is_of_a_cell(benchmark: object) -> bool:
+    """Whether `Run.results` has a record of it."""
+    record = benchmark.get("extra_info") if isinstance(benchmark, dict) else None
+    return isinstance(record, dict) and "schema" in record and record.get("kind") not in ("side_by_side", "growth")
+
+
+def _not_run(parts: Sequence[Part], shards: Shards | None) -> Iterator[tuple[str, str]]:
+    """Why cells have no record, each cell once."""
+    recorded = {result.id for part in parts for result in part.run.cells if part.is_own(result.id)}
+    told = {
+        cell: because
+        for part in reversed(parts)
+        for cell, because in reversed(part.run.not_run)
+        if cell not in recorded and part.is_own(cell)
+    }
+    missing = {} if shards is None else {
+        cell: f"the shard {numbers[0]}/{shards.of} is missing"
+        for cell, numbers in shards.cells.items()
+        if numbers[0] in shards.missing
+    }  # fmt: skip
+    yield from {**dict(reversed(told.items())), **missing}.items()
+
+
+def _ordered[T](found: Iterable[tuple[str, T]], order: dict[str, int]) -> list[tuple[str, T]]:
+    """In the order of the one run; what it doesn't know comes last, as it came."""
+    return sorted(found, key=lambda each: order.get(each[0], len(order)))
+
+
+def _with_hosts(machine_info: dict[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
+    ours = machine_info.get("nets")
+    return {**machine_info, "nets": {**(ours if isinstance(ours, dict) else {}), "hosts": _hosts(parts)}}
+
+
+def _hosts(parts: Iterable[Part]) -> list[str]:
+    return sorted({result.where.host for part in parts for result in part.results})
+
+
+def _origins(part: Part) -> list[dict[str, Any]]:
+    """Where a part came from; of one that was joined itself, where its parts did."""
+    before = part.content["nets"].get("joined")
+    if isinstance(before, list) and before:
+        return before
+    shards = part.run.shards
+    return [
+        {
+            "file": part.path.name,
+            "shards": [] if shards is None else list(shards.here),
+            "ran": part.run.ran,
+            "hosts": _hosts([part]),
+            "n_cells": len(part.run.cells),
+        }
+    ]
+
+
+def _moment(text: object) -> tuple[bool, float]:
+    """To order by; what is no time comes last."""
+    try:
+        return False, datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return True, 0.0
