@@ -30,7 +30,8 @@ _SECONDS = {
 }
 """What a cell is taken to cost: seconds of a round under `quick`, the mean over the data set's built-in networks.
 
-Source: the README's table of that protocol; `svhn` by its number of images; a folder, whose size is not known, as CIFAR-10.
+Source: the README's table of that protocol; `svhn` by its number of images; a folder, whose size is not known, as
+CIFAR-10.
 """
 
 

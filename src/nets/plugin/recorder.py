@@ -39,6 +39,7 @@ class Recorder:
         self._reports = reports
         self._config = session.config
         self._not_run: dict[str, str] = {}
+        self._skipped: set[str] = set()
         self._others_ran = False
         self._commit: dict[str, Any] | None = None
         self._unwritten: list[str] = []
@@ -143,7 +144,8 @@ class Recorder:
             self._journal.append(entry)
             self._session.ledger.count_rounds(entry.result)
         elif SKIPPED in properties:
-            self._not_run[report.nodeid] = str(properties[SKIPPED])
+            self._not_run[report.nodeid] = because = str(properties[SKIPPED])
+            self._skipped.add(because)
         elif report.failed and report.when != "teardown":
             self._not_run[report.nodeid] = " ".join(str(report.longrepr).split())
 
@@ -214,7 +216,10 @@ class Recorder:
             "schema": SCHEMA,
             "interrupted": self.interrupted,
             "unfinished": [entry.result.to_json() for entry in self.entries() if entry.benchmark is None],
-            "not_run": [{"cell": cell, "because": because} for cell, because in self.missing()],
+            "not_run": [
+                {"cell": cell, "because": because, "skipped": because in self._skipped}
+                for cell, because in self.missing()
+            ],
             "harness": self.harness.to_json() if self.harness is not None else None,
             **self._session.options.shard_to_json(),
         }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nets.errors import Unusable
 from nets.records import durable
@@ -17,6 +17,8 @@ from nets.records.cell import Result
 from nets.records.run import Reference, Run, Shards, parsed_run, read_content
 from nets.verdicts import depth
 from nets.verdicts.bands import Bands, band_failures, band_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,19 @@ def demand_one_run(parts: Sequence[Part], *, partial: bool = False) -> None:
     if shards is not None and shards.missing and not partial:
         missing = ", ".join(f"{number}/{shards.of}" for number in shards.missing)
         what = "the shard" if len(shards.missing) == 1 else "the shards"
-        raise Unusable(f"{what} {missing} of the run is in none of the files: name it, or join what there is, --partial")
+        raise Unusable(
+            f"{what} {missing} of the run is in none of the files: name it, or join what there is, --partial"
+        )
 
 
 def joined(parts: Sequence[Part], bands: Bands | None = None) -> dict[str, Any]:
     """One file's content. `bands`: what every accuracy is held against again; without them each keeps its verdict.
 
-    A single part stays as it is, but for its bands.
+    A single whole run stays as it is, but for its bands.
     """
-    if len(parts) == 1:
-        return _judged_again(parts[0], bands)
     shards = _joined_shards(parts)
+    if len(parts) == 1 and (shards is None or not shards.missing):
+        return _judged_again(parts[0], bands)
     order = {cell: i for i, cell in enumerate(shards.cells if shards is not None else ())}
     records = _with_depth(parts, shards, bands)
     others: dict[str, Any] = {}
@@ -103,9 +107,7 @@ def joined(parts: Sequence[Part], bands: Bands | None = None) -> dict[str, Any]:
             "schema": SCHEMA,
             "interrupted": any(part.content["nets"].get("interrupted") for part in parts),
             "unfinished": [record.to_json() for _, record in _ordered([(r.id, r) for r in unfinished], order)],
-            "not_run": [
-                {"cell": cell, "because": because} for cell, because in _ordered([*_not_run(parts, shards)], order)
-            ],
+            "not_run": [missing for _, missing in _ordered(_not_run(parts, shards), order)],
             "harness": None,
             "joined": [each for part in parts for each in _origins(part)],
             "references": [{"shard": each.shard, "record": each.result.to_json()} for each in records.references],
@@ -170,7 +172,10 @@ def _demand_alike(parts: Sequence[Part]) -> None:
     """What one run has one of, all parts must have alike."""
     seen: dict[str, tuple[object, Path]] = {}
     for part in parts:
-        for name, value in (*_of_the_run(part), *(fact for result in part.results for fact in _of_a_cell(result))):
+        for name, value in (
+            *_of_the_run(part),
+            *(fact for result in part.results if result.rounds for fact in _of_a_cell(result)),
+        ):
             was, where = seen.setdefault(name, (value, part.path))
             if was != value and where != part.path:
                 raise Unusable(f"{part.path}: another {name} than {where}: {value}, not {was}: they are of two runs")
@@ -273,24 +278,22 @@ def _is_of_a_cell(benchmark: object) -> bool:
     return isinstance(record, dict) and "schema" in record and record.get("kind") not in ("side_by_side", "growth")
 
 
-def _not_run(parts: Sequence[Part], shards: Shards | None) -> Iterator[tuple[str, str]]:
-    """Why cells have no record, each cell once."""
+def _not_run(parts: Sequence[Part], shards: Shards | None) -> list[tuple[str, dict[str, Any]]]:
+    """What the files say of cells that have no record, each cell once; and what is missing with a shard."""
     recorded = {result.id for part in parts for result in part.run.cells if part.is_own(result.id)}
-    told = {
-        cell: because
-        for part in reversed(parts)
-        for cell, because in reversed(part.run.not_run)
-        if cell not in recorded and part.is_own(cell)
-    }
-    missing = {} if shards is None else {
-        cell: f"the shard {numbers[0]}/{shards.of} is missing"
-        for cell, numbers in shards.cells.items()
-        if numbers[0] in shards.missing
-    }  # fmt: skip
-    yield from {**dict(reversed(told.items())), **missing}.items()
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for each in part.content["nets"].get("not_run", []):
+            if each["cell"] not in recorded and part.is_own(each["cell"]):
+                found.setdefault(each["cell"], each)
+    if shards is not None:
+        for cell, (number, *_) in shards.cells.items():
+            if number in shards.missing:
+                found[cell] = {"cell": cell, "because": f"the shard {number}/{shards.of} is missing", "skipped": False}
+    return list(found.items())
 
 
-def _ordered[T](found: Iterable[tuple[str, T]], order: dict[str, int]) -> list[tuple[str, T]]:
+def _ordered(found: Iterable[tuple[str, T]], order: dict[str, int]) -> list[tuple[str, T]]:
     """In the order of the one run; what it doesn't know comes last, as it came."""
     return sorted(found, key=lambda each: order.get(each[0], len(order)))
 
