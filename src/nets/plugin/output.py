@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Container, Iterable
@@ -80,7 +79,7 @@ def write_output(path: Path, config: pytest.Config, session: Any) -> None:
         commit_info=commit_info,
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=session.benchmarks, output_json=output_json)
-    durable.write(path, json.dumps(finite_values(output_json), allow_nan=False, indent=4, default=str) + "\n")
+    durable.write(path, durable.json_text(finite_values(output_json)))
 
 
 def guard_storage(storage: Any, tell: Callable[[str], None]) -> None:

@@ -50,7 +50,8 @@ class Session:
     """One session's state, on the controller and on each worker.
 
     `planned`: the tests that measure cells, by their node id. `notes`: what is said before they run. `is_empty_shard`:
-    there were cells, and --shard left none of them. `side_by_side`, `growth`: the records of the benchmarks that compare two things in turns, and that sweep batch and set sizes.
+    there were cells, and --shard left none of them. `side_by_side`, `growth`: the records of the benchmarks that
+    compare two things in turns, and that sweep batch and set sizes.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Container, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +20,19 @@ from nets.errors import Unusable
 from nets.records.base import first_fault, parse
 from nets.records.cell import Result
 from nets.records.consistency import demand_consistent
+
+_NUMBER = r"(?:-?[\d.eE+-]+|null)"
+_NUMBERS = re.compile(rf"\[\n\s*({_NUMBER}(?:,\n\s*{_NUMBER})*)\n\s*\]")
+"""A list of numbers alone, a line each; no text has line ends, which JSON writes as two characters."""
+
+
+def json_text(content: object) -> str:
+    """A run as JSON, indented, and a list of numbers on one line; what is no JSON type as `str` has it.
+
+    Raises ValueError for a number that is not finite.
+    """
+    text = json.dumps(content, allow_nan=False, indent=4, default=str)
+    return _NUMBERS.sub(lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text) + "\n"
 
 
 def write(path: Path, text: str) -> None:

@@ -62,7 +62,7 @@ class GraphTrainer(Trainer):
     mode = "graph"
 
     def __init__(self, eager: ResidentTrainer, batches: ResidentBatches, recorder: StepRecorder) -> None:
-        super().__init__()
+        super().__init__(eager.model)
         self._eager = eager
         self._batches = batches
         n, size = len(batches.split), batches.batch_size

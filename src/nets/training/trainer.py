@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nets.datasets.data import Split
 
@@ -77,7 +77,7 @@ class StepsDone:
 
 
 class Trainer(ABC):
-    """Trains one network, from its weights as they were handed over, and evaluates it.
+    """Trains one network, `model`, from its weights as they were handed over, and evaluates it.
 
     `mode` says how the steps are executed, `fallback_because` why not as the pipeline would have them. What steps were
     recorded with at their peak is `recorded_peak_bytes`: a replay uses that memory and allocates none.
@@ -86,7 +86,8 @@ class Trainer(ABC):
     mode = "eager"
     recorded_peak_bytes = 0
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
         self.fallback_because: str | None = None
 
     def train(self) -> Pass:

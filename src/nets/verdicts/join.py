@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,9 +69,9 @@ def demand_one_run(parts: Sequence[Part], *, partial: bool = False) -> None:
     shards = _joined_shards(parts)
     if shards is not None and shards.missing and not partial:
         missing = ", ".join(f"{number}/{shards.of}" for number in shards.missing)
-        what = "the shard" if len(shards.missing) == 1 else "the shards"
+        what = "shard" if len(shards.missing) == 1 else "shards"
         raise Unusable(
-            f"{what} {missing} of the run is in none of the files: name it, or join what there is, --partial"
+            f"none of the files has the {what} {missing} of the run: add it, or join what there is: --partial"
         )
 
 
@@ -118,7 +117,7 @@ def joined(parts: Sequence[Part], bands: Bands | None = None) -> dict[str, Any]:
 
 def write_joined(content: dict[str, Any], into: Path) -> None:
     """Replace a file, whole. Raises Unusable."""
-    durable.write(into, json.dumps(finite_values(content), allow_nan=False, indent=4) + "\n")
+    durable.write(into, durable.json_text(finite_values(content)))
 
 
 def never_collected(run: Run) -> list[str]:
@@ -172,10 +171,8 @@ def _demand_alike(parts: Sequence[Part]) -> None:
     """What one run has one of, all parts must have alike."""
     seen: dict[str, tuple[object, Path]] = {}
     for part in parts:
-        for name, value in (
-            *_of_the_run(part),
-            *(fact for result in part.results if result.rounds for fact in _of_a_cell(result)),
-        ):
+        of_cells = [fact for result in part.results if result.rounds for fact in _of_a_cell(result)]
+        for name, value in (*_of_the_run(part), *of_cells):
             was, where = seen.setdefault(name, (value, part.path))
             if was != value and where != part.path:
                 raise Unusable(f"{part.path}: another {name} than {where}: {value}, not {was}: they are of two runs")
