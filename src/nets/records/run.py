@@ -151,7 +151,7 @@ class Run:
     commit: CommitInfo = field(default_factory=CommitInfo)
     ran: str | None = None
     shards: Shards | None = None
-    asked: Mapping[str, str | float | bool | None] = field(default_factory=dict)
+    asked: Mapping[str, str | bool | int | float | None] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
 
     @property
@@ -227,7 +227,7 @@ class _Block(BaseModel):
     pairing: Pairing | None = None
     confirmation: _Confirmation | None = None
     shards: Shards | None = None
-    asked: dict[Text, Text | float | bool | None] = {}
+    asked: dict[Text, Text | bool | int | float | None] = {}
     references: list[_Reference] = []
 
 

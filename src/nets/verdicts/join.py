@@ -71,7 +71,7 @@ def demand_one_run(parts: Sequence[Part], *, partial: bool = False) -> None:
         missing = ", ".join(f"{number}/{shards.of}" for number in shards.missing)
         what = "shard" if len(shards.missing) == 1 else "shards"
         raise Unusable(
-            f"none of the files has the {what} {missing} of the run: add it, or join what there is: --partial"
+            f"none of the files has the {what} {missing} of the run: add it or join what there is by --partial"
         )
 
 
@@ -175,7 +175,12 @@ def _demand_alike(parts: Sequence[Part]) -> None:
         for name, value in (*_of_the_run(part), *of_cells):
             was, where = seen.setdefault(name, (value, part.path))
             if was != value and where != part.path:
-                raise Unusable(f"{part.path}: another {name} than {where}: {value}, not {was}: they are of two runs")
+                differ = f"another {name} than {where}: {_text(value)}, not {_text(was)}"
+                raise Unusable(f"{part.path}: {differ}: they are of two runs")
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else str(value)
 
 
 def _of_the_run(part: Part) -> Iterator[tuple[str, object]]:
