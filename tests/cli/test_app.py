@@ -53,9 +53,9 @@ def test_bands_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     added: list[int] = []
     add = reference_runs._add
 
-    def interrupted(file: Path, like: dict[str, object], seed: int, accuracy: float) -> None:
-        add(file, like, seed, accuracy)
-        added.append(seed)
+    def interrupted(file: Path, done: reference_runs.Done, accuracy: float, setting: reference_runs.Setting) -> None:
+        add(file, done, accuracy, setting)
+        added.append(done.task.protocol.seed)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reference_runs, "_add", interrupted)

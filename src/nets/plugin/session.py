@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from nets.cells.catalog import Cell
+from nets.machine.places import DEVICE
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from nets.records.run import Harness, Part
     from nets.training.run import CellRun
 
-CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
-"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
+REFUSAL = "NETS_REFUSAL"
+"""What the controller tells a worker beside its place: why no cell may be measured."""
 
 
 @contextmanager
