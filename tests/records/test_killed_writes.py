@@ -141,14 +141,13 @@ def test_joined_shards(tmp_path: Path, forking_process: Forking, monkeypatch: py
     before = [path.read_bytes() for path in shards]
     out = tmp_path / "out.json"
     n = 0
-    for at in range(1, operations_of(forking_process, JOIN, tmp_path, tmp_path / "log") + 1):
-        for after in (False, True):
-            out.write_text("an older file")
-            assert dies_in(forking_process, JOIN, tmp_path, tmp_path / "log", at=at, after=after) == -signal.SIGKILL
-            if out.read_text() != "an older file":
-                assert len(read_run(out).results) == 4
-            assert [path.read_bytes() for path in shards] == before
-            n += 1
+    for at, after in deaths(forking_process, JOIN, tmp_path):
+        out.write_text("an older file")
+        assert dies_in(forking_process, JOIN, tmp_path, tmp_path / "log", at=at, after=after) == -signal.SIGKILL
+        if out.read_text() != "an older file":
+            assert len(read_run(out).results) == 4
+        assert [path.read_bytes() for path in shards] == before
+        n += 1
     assert n
     assert dies_in(forking_process, JOIN, tmp_path, tmp_path / "log", at=0, after=False) == 0
     assert len(read_run(out).results) == 4

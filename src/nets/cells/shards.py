@@ -59,6 +59,11 @@ class Shard:
         return cls(number, of)
 
 
+def estimate_s(dataset: str) -> int:
+    """What a round of one of its cells is taken to cost."""
+    return _SECONDS[FOLDER if dataset.startswith(FOLDER) else dataset]
+
+
 def dealt(cells: Sequence[Cell], n_shards: int) -> dict[str, tuple[int, ...]]:
     """The shards in which each cell is measured, from 1, by its id; more than one for a reference network alone.
 
@@ -98,7 +103,7 @@ class _Group:
             dataset,
             ids=tuple(each for each in ids if each != reference),
             reference=(reference,) if reference in ids else (),
-            each_s=_SECONDS[FOLDER if dataset.startswith(FOLDER) else dataset],
+            each_s=estimate_s(dataset),
         )
 
     def cost_s(self, n_cells: int) -> int:
