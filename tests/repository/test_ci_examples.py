@@ -102,13 +102,13 @@ def cluster(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_slurm(cluster: Path) -> None:
     """Submitted once, every shard is measured by a task of its own, all are joined, and held against a stored run."""
-    cells = ("--cells", "digits-snn500,shapes-cnn3l", "--epochs", "1", "--rounds", "1", "--batch-size", "500")
+    cells = ("--cells", "digits-snn500,digits-cnn3l", "--epochs", "1", "--rounds", "1", "--batch-size", "500")
     command = ["bash", "examples/ci/slurm-array.sh", "--device", "cpu", *cells]
     environment = {**os.environ, "SHARDS": "2"}
     done = subprocess.run(command, cwd=cluster, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     joined = read_run(cluster / "nets-run" / "out.json")
-    assert [result.id for result in joined.results] == ["shapes-cnn3l", "digits-snn500"]
+    assert [result.id for result in joined.results] == ["digits-snn500", "digits-cnn3l"]
     calls_made = (cluster / "calls").read_text().splitlines()
     assert [line.split()[0] for line in calls_made] == ["sbatch", "srun", "srun", "sbatch"]
     assert "--array=1-2" in calls_made[0]
