@@ -38,12 +38,13 @@ def part_of(name: str, n_train: int = 300, n_test: int = 130) -> Data:
 
 
 def run_of(
-    cell: str | Cell, pipeline: str = "resident", *, data: Data | None = None, seed: int = 0, lr: float = 1e-3
+    cell: str | Cell, pipeline: str = "resident", *, data: Data | None = None, seed: int = 0, batch_size: int = 20
 ) -> CellRun:
     """A run of an epoch a round, on few images."""
     cell = next(each for each in CELLS if each.id == cell) if isinstance(cell, str) else cell
     data = data or part_of(cell.dataset)
-    protocol = protocol_for("quick", cell.dataset).changed(epochs=1, lr=lr, batch_size=20).repeated(rounds=2, seed=seed)
+    protocol = protocol_for("quick", cell.dataset).changed(epochs=1, batch_size=batch_size)
+    protocol = protocol.repeated(rounds=2, seed=seed)
     way = PIPELINES[pipeline]
     return CellRun(cell, protocol, way, data, way.loaders(data, protocol, CPU), CPU)
 
@@ -218,7 +219,7 @@ def test_more_than_a_hundred_classes() -> None:
 
 
 def test_a_network_that_answers_at_random() -> None:
-    """Of a network that classifies otherwise when it is asked again nothing is said, and the reason names both counts."""
+    """Of a network that classifies otherwise when asked again nothing is said; the reason names both counts."""
     found, because = predictions_of(with_a_round(run_of(own(lambda outputs: torch.rand_like(outputs) + 0 * outputs))))
     assert found is None
     assert because is not None
@@ -246,3 +247,21 @@ def test_no_network_to_ask() -> None:
     assert predictions_of(run) == (None, "no network of a round is left")
     found, because = predictions_of(with_a_round(run, 2))  # one more than the protocol's
     assert (found, because) == (None, "the last network is of a round for a profiler, which is none of the record's")
+
+
+@pytest.mark.parametrize("batch_size", [4, 100])
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_batches_of_the_rounds_own_sizes(pipeline: str, batch_size: int) -> None:
+    """No batch has a size that the rounds had none of, so that a GPU needs no other kernels, and no more memory."""
+    seen: list[int] = []
+
+    def note(outputs: Tensor) -> Tensor:
+        seen.append(len(outputs))
+        return outputs
+
+    run = with_a_round(run_of(own(note), pipeline, batch_size=batch_size))
+    of_rounds = set(seen)
+    seen.clear()
+    assert [each.place for each in found_in(run).train] == [0, 1, 2, 3, 4, 5]
+    assert set(seen) <= of_rounds
+    assert batch_size in seen

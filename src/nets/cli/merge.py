@@ -95,5 +95,5 @@ def _status(run: Run, nets: Mapping[str, Any]) -> Exit:
     """As a session's end: a cell that was skipped is no failure, but a run without any cell is."""
     records = [*run.cells, *(reference.result for reference in run.references)]
     has_passed = bool(records) and all(result.outcome.status == "passed" for result in records)
-    is_whole = not nets.get("interrupted") and all(each.get("skipped") for each in nets.get("not_run", []))
+    is_whole = not run.interrupted and all(each.get("skipped") for each in nets.get("not_run", []))
     return Exit.FINE if has_passed and is_whole else Exit.REGRESSED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +12,8 @@ from torch import Tensor
 from nets.datasets.data import Data, DataError
 from nets.datasets.files import shown
 from nets.datasets.load import load_data
+from nets.errors import NetsError
+from nets.records.cell import Result
 
 
 class OtherData(DataError):
@@ -26,6 +28,34 @@ class Pictures:
     test: Mapping[int, bytes]
 
 
+def pictures_of(results: Sequence[Result], root: Path) -> Callable[[Result], Pictures]:
+    """What finds the pictures of a result's samples and mistakes; a data set is loaded once, when first asked for.
+
+    That raises NetsError where the data are not here, or are others.
+    """
+    known: dict[tuple[str, str], Pictures | NetsError] = {}
+
+    def found(result: Result) -> Pictures:
+        name, sha256 = result.cell.dataset, result.cell.data_sha256
+        if sha256 is None:
+            raise OtherData(f"{shown(name)}: the record does not say which bytes it was measured on")
+        if (name, sha256) not in known:
+            alike = [each for each in results if (each.cell.dataset, each.cell.data_sha256) == (name, sha256)]
+            seen = [each.predictions for each in alike if each.predictions is not None]
+            train = {each.place for one in seen for each in one.train}
+            test = {each.place for one in seen for each in (*one.test, *one.mistakes)}
+            try:
+                known[name, sha256] = pictures(name, root, sha256, train=sorted(train), test=sorted(test))
+            except NetsError as error:
+                known[name, sha256] = error
+        of_data = known[name, sha256]
+        if isinstance(of_data, NetsError):
+            raise of_data
+        return of_data
+
+    return found
+
+
 def pictures(name: str, root: Path, sha256: str, *, train: Iterable[int] = (), test: Iterable[int] = ()) -> Pictures:
     """Images as they are viewed, in grey or RGB, of the training set and of the test set.
 
@@ -37,8 +67,8 @@ def pictures(name: str, root: Path, sha256: str, *, train: Iterable[int] = (), t
     data = load_data(name, root, download=False)
     if data.sha256 != sha256:
         raise OtherData(
-            f"{shown(name)}: the SHA-256 here is {data.sha256:.12}, and the record's {shown(sha256):.12}; its images can be "
-            "shown only where the data are those that it was measured on"
+            f"{shown(name)}: the SHA-256 here is {data.sha256:.12}, and the record's {shown(sha256):.12}; show "
+            "its images where the data are those that it was measured on"
         )
     return Pictures(
         train=_png_files(data, "training", data.train.images, train),

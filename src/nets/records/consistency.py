@@ -112,7 +112,7 @@ def _of_the_predictions(predictions: Predictions, result: Result) -> Iterator[st
 
 
 def _of_the_mistakes(predictions: Predictions) -> Iterator[str]:
-    """Each is a mistake, and no less confident than the next; of an image that is shown, too, the same is said there."""
+    """Each is a mistake, and no less confident than the next; an image of `test` has the same said of it there."""
     mistakes, where = predictions.mistakes, "field 'predictions.mistakes'"
     for i, each in enumerate(mistakes):
         if each.is_right:

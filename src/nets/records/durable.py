@@ -35,8 +35,8 @@ def json_text(content: object) -> str:
     return _NUMBERS.sub(lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Write `text` to a temporary name beside `path`, durably, then put it in its place, with the mode it had.
+def write(path: Path, content: str | bytes) -> None:
+    """Write text, or bytes, to a temporary name beside `path`, durably, then put it in its place, with the mode it had.
 
     A link stays one: what it leads to is replaced. A device or a pipe is written to as it is. Raises Unusable.
     """
@@ -44,20 +44,20 @@ def write(path: Path, text: str) -> None:
         with suppress(Unusable):  # it is locked for the whole of this run, as a rule
             lock.enter_context(sole_writer(path))
         try:
-            _write(Path(os.path.realpath(path)), text)
+            _write(Path(os.path.realpath(path)), content.encode() if isinstance(content, str) else content)
         except OSError as error:
             raise Unusable(f"{path}: it can't be written: {error.strerror}") from error
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         return
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path))
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(mode)

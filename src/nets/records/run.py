@@ -134,7 +134,7 @@ class Run:
     `unfinished`: the cells that broke off; `not_run`: (cell, reason) of the others. `side_by_side` and `growth` are the
     records of such benchmarks. `pairing`: the same on two runs that were measured in turns, round by round; None for
     any other; `confirmation`: the second measurement of the cells that had changed in the first. `ran`: when it was
-    written, as the file says it.
+    written, as the file says it; `arguments`: pytest's, as they were given, None in files of before.
     """
 
     source: str
@@ -153,6 +153,8 @@ class Run:
     shards: Shards | None = None
     asked: Mapping[str, str | bool | int | float | None] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
+    interrupted: bool = False
+    arguments: tuple[str, ...] | None = None
 
     @property
     def cells(self) -> tuple[Result, ...]:
@@ -229,6 +231,8 @@ class _Block(BaseModel):
     shards: Shards | None = None
     asked: dict[Text, Text | bool | int | float | None] = {}
     references: list[_Reference] = []
+    interrupted: bool = False
+    arguments: list[Text] | None = None
 
 
 class _File(BaseModel):
@@ -302,6 +306,8 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
             Reference(each.shard, _result(each.record, f"{source}: nets.references.{i}", None))
             for i, each in enumerate(file.nets.references)
         ),
+        interrupted=file.nets.interrupted,
+        arguments=None if file.nets.arguments is None else tuple(file.nets.arguments),
     )
 
 

@@ -20,6 +20,8 @@ NOTED_STEPS = 64
 class ResidentTrainer(Trainer):
     """Eager steps; the loss and the correct answers are added up on the device."""
 
+    optimizer: FusedAdam
+
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
         super().__init__(model)
         self.loaders = loaders
@@ -251,7 +253,7 @@ class ArticleTrainer(Trainer):
         super().__init__(model)
         self._loaders = loaders
         self._device = device
-        self._optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
+        self.optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
         self._loss_sum, self._correct = 0.0, 0
 
     def _epoch(self) -> Iterator[StepsDone]:
@@ -261,9 +263,9 @@ class ArticleTrainer(Trainer):
             images, labels = cpu_images.to(self._device), cpu_labels.to(self._device)
             outputs = self.model(images)
             loss = F.cross_entropy(outputs, labels)
-            self._optimizer.zero_grad()
+            self.optimizer.zero_grad()
             loss.backward()
-            self._optimizer.step()
+            self.optimizer.step()
             self._loss_sum += loss.item() * len(labels)
             self._correct += int((outputs.argmax(1) == labels).sum().item())
             yield StepsDone(1, len(labels))

@@ -1,13 +1,14 @@
 """What the last round's trained network says of single images: taken after the rounds, by one more evaluation.
 
-It is asked in the batches that the rounds were evaluated in, so that it answers as it did there, and takes no more of
-the device's memory.
+It is asked in batches of the rounds' own sizes, of evaluation and of training, so that it answers as it did there, and
+neither its kernels nor its results need memory of the device that the rounds didn't: a soak comes after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ def _predictions(run: CellRun) -> Predictions:
     with run.trained() as trainer, torch.no_grad():
         trainer.model.eval()
         tested = _answers(trainer.model, _test_images(run))
-        trained = _answers(trainer.model, [_on_device(run, data.train.images[train_places])])
+        trained = _answers(trainer.model, _train_images(run, train_places))
     n_right = int((tested.predicted == data.test.labels).sum())
     if n_right != round(last.accuracy * len(data.test)):
         raise NotAsInItsRound(
@@ -101,6 +102,14 @@ def _test_images(run: CellRun) -> Iterator[Tensor]:
         yield _on_device(run, images)
 
 
+def _train_images(run: CellRun, places: list[int]) -> Iterator[Tensor]:
+    """Some of the training images, and these again, up to whole batches of the size that was trained."""
+    size = min(run.protocol.batch_size, len(run.data.train))
+    n = -(-len(places) // size) * size
+    for chosen in run.data.train.images[list(islice(cycle(places), n))].split(size):
+        yield _on_device(run, chosen)
+
+
 def _on_device(run: CellRun, images: Tensor) -> Tensor:
     """Images of the set (N, C, H, W) as the pipeline hands them to the network."""
     scaled = run.data.scaled(images, run.device)
@@ -112,10 +121,10 @@ def _answers(model: nn.Module, batches: Iterable[Tensor]) -> Answers:
     predicted, confidence = [], []
     for images in batches:
         outputs = model(images)
-        chosen = outputs.argmax(1)  # of the outputs, as the rounds count: probabilities can be equal where these aren't
+        chosen = outputs.argmax(1).cpu()  # of the outputs, and on the device, as the rounds count
         predicted.append(chosen)
-        confidence.append(outputs.float().softmax(1).gather(1, chosen[:, None])[:, 0].clamp(max=1))
-    return Answers(torch.cat(predicted).cpu(), torch.cat(confidence).cpu())
+        confidence.append(outputs.cpu().float().softmax(1).gather(1, chosen[:, None])[:, 0].clamp(max=1))
+    return Answers(torch.cat(predicted), torch.cat(confidence))
 
 
 def _confusion(labels: Tensor, predicted: Tensor, n_classes: int) -> tuple[tuple[int, ...], ...]:
@@ -135,7 +144,7 @@ def _mistakes(labels: Tensor, answers: Answers) -> list[int]:
 def _listed(
     places: Iterable[int], labels: Tensor, answers: Answers, *, offsets: Iterable[int]
 ) -> tuple[Prediction, ...]:
-    """The images at `places` of a set, whose answers stand at `offsets`."""
+    """The images at `places` of a set, and what was answered of each, which stands at its of `offsets`."""
     return tuple(
         Prediction(
             place=place,

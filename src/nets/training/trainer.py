@@ -23,6 +23,16 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
 
+class Optimizer(Protocol):
+    """What a step asks of one."""
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+
+    def step(self) -> object:
+        """Apply them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaders:
     """Training and test batches of one cell: images (N, C, H, W) float32, labels (N,) int64."""
@@ -83,6 +93,7 @@ class Trainer(ABC):
     recorded with at their peak is `recorded_peak_bytes`: a replay uses that memory and allocates none.
     """
 
+    optimizer: Optimizer
     mode = "eager"
     recorded_peak_bytes = 0
 

@@ -104,7 +104,7 @@ def joined(parts: Sequence[Part], bands: Bands | None = None) -> dict[str, Any]:
         "benchmarks": [*others.values(), *(benchmark for _, benchmark in _ordered(cells, order))],
         "nets": {
             "schema": SCHEMA,
-            "interrupted": any(part.content["nets"].get("interrupted") for part in parts),
+            "interrupted": any(part.run.interrupted for part in parts),
             "unfinished": [record.to_json() for _, record in _ordered([(r.id, r) for r in unfinished], order)],
             "not_run": [missing for _, missing in _ordered(_not_run(parts, shards), order)],
             "harness": None,
