@@ -24,7 +24,7 @@ def test_reckoned() -> None:
 
 
 def test_measured_figures() -> None:
-    """Seconds of a data set's cells are the mean of theirs, times the rounds; the rest of the wall time is the start."""
+    """Seconds of a data set's cells are the mean of theirs times rounds; the rest of the wall time is a start."""
     assert scale.seconds_of_a_cell(ALONE) == ({"digits": 4.5}, 11.0)
     beside = ALONE._replace(n_workers=2, cells_s={"digits-lenet5": 3.0, "digits-a": 1.0})
     assert scale.slow_downs(ALONE, beside) == {"digits-lenet5": 1.5, "digits-a": 1.0}
