@@ -39,7 +39,8 @@ def merge(
     from nets.records.run import parsed_run
     from nets.report.merge import merge_parts
     from nets.verdicts.bands import read_bands
-    from nets.verdicts.join import demand_one_run, joined, never_collected, read_parts, write_joined
+    from nets.verdicts.join import joined, never_collected, write_joined
+    from nets.verdicts.parts import demand_one_run, read_parts
 
     _refuse_overwriting(files, out, gate)
     base = _base(gate, gate_config)

@@ -81,7 +81,7 @@ class Options:
         """What a file of one shard says of it, and of how all of them were to be run; nothing without --shard."""
         if self.shard is None or self.shards is None:
             return {}
-        from nets.records.run import Shards
+        from nets.records.shards import Shards
 
         shards = Shards(of=self.shard.of, here=(self.shard.number,), cells=self.shards)
         asked = {name: getattr(self, name) for name in _ASKED_OF_ALL}

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from nets.errors import Unusable
-from nets.records.base import FROZEN, Record, first_fault, parse
+from nets.records.base import Record, first_fault, parse
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
 from nets.records.consistency import demand_consistent
 from nets.records.foreign import out_of_bounds, read_json
 from nets.records.git import subject_of
+from nets.records.shards import Reference, Shards
 from nets.records.versions import MachineInfo, Text, Versions, versions_of
 
 
@@ -81,39 +82,6 @@ class Harness(Record):
             f"harness: {self.cost_s:.1f} s of {self.wall_s:.1f} s of wall time ({self.cost_s / self.wall_s:.1%}) "
             f"lie outside the timed regions: {parts}"
         )
-
-
-class Shards(Record):
-    """Which parts of a run, of how many, a file has, and in which of them each cell is measured, in the run's order.
-
-    A cell's record is that of the first of its shards; the others measured it as a reference for cells of their own.
-    """
-
-    model_config = ConfigDict(**{**FROZEN, "strict": False})  # JSON has lists alone
-
-    of: int = Field(ge=1, le=10_000)
-    here: tuple[int, ...] = Field(min_length=1)
-    cells: dict[Text, Annotated[tuple[int, ...], Field(min_length=1)]]
-
-    @model_validator(mode="after")
-    def _numbers_in_order(self) -> Shards:
-        for what, numbers in (("here", self.here), *self.cells.items()):
-            if list(numbers) != sorted(set(numbers)) or not 1 <= numbers[0] <= numbers[-1] <= self.of:
-                raise ValueError(f"{what}: not numbers of shards from 1 to {self.of}, each once, in order")
-        return self
-
-    @property
-    def missing(self) -> tuple[int, ...]:
-        """The numbers of the shards that the file has not."""
-        return tuple(number for number in range(1, self.of + 1) if number not in self.here)
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The record of a reference network in a shard that is not its own."""
-
-    shard: int
-    result: Result
 
 
 class CommitInfo(BaseModel):

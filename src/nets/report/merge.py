@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nets.errors import counted
-from nets.records.run import Reference, Run
+from nets.records.run import Run
+from nets.records.shards import Reference
 from nets.report.document import MAX_MESSAGE, Part, Sentence, sentences
 from nets.report.run import growth, not_run, run_parts, side_by_side
 
