@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from nets import __version__
 from nets.cli import ab, bands, bisect, depth, gate, history, merge, report
+from nets.cli.common import say
 from nets.errors import EXIT_CODES, Exit, NetsError
 
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
@@ -26,6 +27,9 @@ class Commands(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> NoReturn:
         """Run a command and exit. A fault of ours, and a reader that went away, leave it open what would have been."""
+        from nets.report.screen import write_stand_ins
+
+        write_stand_ins(sys.stdout, sys.stderr)
         given = sys.argv[1:] if args is None else list(args)
         name = next((f"nets {argument}" for argument in given if not argument.startswith("-")), "nets")
         try:
@@ -70,9 +74,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _tell(name: str, sentence: str) -> None:
-    from nets.report.text import plain
-
-    typer.echo(f"{name}: {plain(sentence, 1_000)}", err=True)
+    say(f"{name}: {sentence}", to_stderr=True)
 
 
 app = typer.Typer(
@@ -80,6 +82,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # it takes "[gate]" for markup, and breaks paragraphs where the source does
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -100,9 +103,14 @@ def nets(
     """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
 
 
+def _first_paragraph(command: Callable[..., object]) -> str:
+    """What the list of commands says of one; of its own choice click cuts it."""
+    return " ".join((command.__doc__ or "").partition("\n\n")[0].split())
+
+
 for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, merge.merge):
-    app.command(epilog=EPILOG)(command)
-app.command()(bisect.bisect_step)
+    app.command(epilog=EPILOG, short_help=_first_paragraph(command))(command)
+app.command(short_help=_first_paragraph(bisect.bisect_step))(bisect.bisect_step)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nets.cli.common import Cells, DataDir, tell
+from nets.cli.common import Cells, DataDir, say, tell
 from nets.errors import Unusable
 
 BANDS = Path("benchmarks/bands.toml")
@@ -62,8 +62,8 @@ def bands(
                 range(first_seed, first_seed + seeds),
                 file,
                 run_all=run_all,
-                say=typer.echo,
+                say=say,
             )
     except KeyboardInterrupt:
-        typer.echo(f"{file} holds every finished run, and the same command goes on", err=True)
+        say(f"{file} holds every finished run, and the same command goes on", to_stderr=True)
         raise
