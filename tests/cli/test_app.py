@@ -53,9 +53,9 @@ def test_bands_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     added: list[int] = []
     add = reference_runs._add
 
-    def interrupted(file: Path, like: dict[str, object], seed: int, accuracy: float) -> None:
-        add(file, like, seed, accuracy)
-        added.append(seed)
+    def interrupted(file: Path, done: reference_runs.Done, accuracy: float, setting: reference_runs.Setting) -> None:
+        add(file, done, accuracy, setting)
+        added.append(done.task.protocol.seed)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reference_runs, "_add", interrupted)
@@ -150,7 +150,7 @@ def test_version() -> None:
     assert runner.invoke(app, ["--version"]).output.startswith("nets 0.")
 
 
-@pytest.mark.parametrize("command", ["ab", "bands", "depth", "gate", "history", "report"])
+@pytest.mark.parametrize("command", ["ab", "bands", "depth", "gate", "history", "merge", "report"])
 def test_exit_codes_in_every_help(command: str) -> None:
     """Each command's help says what its exit codes mean, as the README does."""
     told = " ".join(runner.invoke(app, [command, "-h"], env={"COLUMNS": "300"}).output.split())

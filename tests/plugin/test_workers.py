@@ -16,7 +16,7 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nets.machine import cpu
+from nets.machine import cpu, places
 from nets.machine.visible import visible_gpus
 from nets.plugin import workers
 from nets.plugin.session import PlannedCell
@@ -176,7 +176,7 @@ def test_within_the_caller_s_list(on_four_gpus: Mapping[str, Ran]) -> None:
 )
 def test_refusals(n_workers: int, wanted: str, gpus: list[str], message: str | None) -> None:
     """More workers than GPUs, and one named GPU for several, are refused with the numbers and the GPUs."""
-    assert workers.refusal(n_workers, wanted, gpus) == message
+    assert places.refusal(n_workers, wanted, gpus) == message
 
 
 def test_more_workers_than_gpus(on_four_gpus: Mapping[str, Ran]) -> None:

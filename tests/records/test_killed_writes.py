@@ -18,6 +18,7 @@ from nets.records.run import read_content, read_run
 from nets.verdicts.bands import read_bands
 from tests.support.forking import Forking
 from tests.support.killing import but_times, dies_in, finished, operations_of
+from tests.support.shards import all_shards
 from tests.support.suite import Suite
 from tests.verdicts.test_merge import sitting, write
 
@@ -42,6 +43,11 @@ from nets.records.run import Pairing
 from nets.verdicts.merge import Sittings, merge_runs
 with sole_writer(Path("out.json"), "--out"):
     merge_runs(Sittings([Path("1.json"), Path("2.json")], Pairing(id="x", rounds=1, looks=1)), "none", Path("out.json"))
+"""
+
+JOIN = """
+from nets.cli.app import app
+app(["merge", "1.json", "2.json", "3.json", "4.json", "-o", "out.json"])
 """
 
 
@@ -125,4 +131,25 @@ def test_merge(tmp_path: Path, forking_process: Forking, monkeypatch: pytest.Mon
         assert not orphans(tmp_path)
         n += 1
     assert n
+    print(f"{n} deaths")
+
+
+def test_joined_shards(tmp_path: Path, forking_process: Forking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nets merge` leaves the old file or the new one, and its shards as they are; the same command clears up."""
+    monkeypatch.chdir(tmp_path)
+    shards = [Path(name) for name in all_shards(tmp_path)]
+    before = [path.read_bytes() for path in shards]
+    out = tmp_path / "out.json"
+    n = 0
+    for at, after in deaths(forking_process, JOIN, tmp_path):
+        out.write_text("an older file")
+        assert dies_in(forking_process, JOIN, tmp_path, tmp_path / "log", at=at, after=after) == -signal.SIGKILL
+        if out.read_text() != "an older file":
+            assert len(read_run(out).results) == 4
+        assert [path.read_bytes() for path in shards] == before
+        n += 1
+    assert n
+    assert dies_in(forking_process, JOIN, tmp_path, tmp_path / "log", at=0, after=False) == 0
+    assert len(read_run(out).results) == 4
+    assert not orphans(tmp_path)
     print(f"{n} deaths")

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from nets import __version__
-from nets.cli import ab, bands, bisect, depth, gate, history, report
+from nets.cli import ab, bands, bisect, depth, gate, history, merge, report
 from nets.cli.common import say
 from nets.errors import EXIT_CODES, Exit, NetsError
 
@@ -108,7 +108,7 @@ def _first_paragraph(command: Callable[..., object]) -> str:
     return " ".join((command.__doc__ or "").partition("\n\n")[0].split())
 
 
-for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report):
+for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, merge.merge):
     app.command(epilog=EPILOG, short_help=_first_paragraph(command))(command)
 app.command(short_help=_first_paragraph(bisect.bisect_step))(bisect.bisect_step)
 

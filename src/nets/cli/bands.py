@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,10 @@ def bands(
     label_noise: Annotated[
         float, typer.Option(min=0, max=1, help="Fraction of training labels made wrong, to see what a band catches.")
     ] = 0.0,
+    processes: Annotated[
+        int,
+        typer.Option("-n", min=1, max=1_000, help="Processes at once, each with a GPU or a share of the cores."),
+    ] = 1,
     rates: Annotated[
         bool, typer.Option("--rates", help="Measure nothing: print each band's false alarms and what it catches.")
     ] = False,
@@ -41,22 +46,22 @@ def bands(
         return
     if label_noise and file == BANDS:
         raise Unusable("runs with --label-noise are no reference: name another --file for them")
-    from nets.machine.device import choose_device
-    from nets.measuring.reference_runs import measure_reference_runs
+    from nets.machine.places import places
+    from nets.measuring.reference_runs import Setting, measure_reference_runs, run_here
+    from nets.measuring.spread import run_spread
     from nets.records.durable import sole_writer
     from nets.training.pipelines import pipeline_named
 
+    run_all = run_here if processes == 1 else partial(run_spread, environments=places(processes, device))
     try:
         with sole_writer(file, "--file"):
             measure_reference_runs(
                 select(cells),
                 protocol,
-                pipeline_named(pipeline),
+                Setting(pipeline_named(pipeline).name, device, data_dir, label_noise),
                 range(first_seed, first_seed + seeds),
-                choose_device(device),
-                data_dir,
                 file,
-                label_noise=label_noise,
+                run_all=run_all,
                 say=say,
             )
     except KeyboardInterrupt:

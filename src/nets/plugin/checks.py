@@ -40,18 +40,9 @@ class AccuracyInBand:
         diverged = [str(round_.seed) for round_ in result.rounds if round_.diverged]
         if diverged:
             return [f"{result.id}: diverged: a loss was not finite with seed {', '.join(diverged)}"]
-        band, accuracy = result.band, result.accuracy
-        if band is None or accuracy is None or band.verdict == "inside":
-            return []
-        meaning = {
-            "below": "a broken training looks like this",
-            "above": "test images in the training set look like this",
-        }
-        return [
-            f"{result.id}: mean accuracy {accuracy.mean:.4f} of {len(result.rounds)} rounds is {band.verdict} its band "
-            f"[{band.low:.4f}, {band.high:.4f}] ({band.n} reference runs, alpha {band.alpha:g}): "
-            f"{meaning[band.verdict]}"
-        ]
+        from nets.verdicts.bands import band_failures
+
+        return band_failures(result)
 
 
 class NetworkAsPublished:

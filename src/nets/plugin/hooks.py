@@ -20,6 +20,7 @@ from nets.plugin.options import add_options, read_options
 from nets.plugin.recorder import Recorder
 from nets.plugin.reports import Reports
 from nets.plugin.session import PROGRESS, SESSION, Session
+from nets.plugin.shards import Shards
 from nets.plugin.terminal import Summary
 from nets.plugin.timeout import CellTimeout
 from nets.plugin.traces import Traces
@@ -64,6 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
     register(recorder, "nets-recorder")
     register(Traces(session, recorder), "nets-traces")
     register(Modes(session), "nets-modes")
+    if session.options.shard is not None:
+        register(Shards(session, session.options.shard), "nets-shards")
     if not session.is_worker:
         write_stand_ins(sys.stdout, sys.stderr)
         gate = None

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nets.cells.catalog import PROTOCOLS, Cell, protocol_for, select
 from nets.cells.registry import known_cells
+from nets.cells.shards import Shard, dealt
 from nets.errors import NetsError
 from nets.plugin.session import tolerant
 from nets.records import durable
@@ -46,6 +48,7 @@ class Options:
     trace: bool
     keep_traces: Path | None
     cell_timeout: float | None
+    shard: Shard | None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -61,6 +64,28 @@ class Options:
             return select(self.cell_ids, known)
         except NetsError as error:
             raise pytest.UsageError(f"--cells: {error}") from None
+
+    @cached_property
+    def shards(self) -> dict[str, tuple[int, ...]] | None:
+        """The shards in which each cell is measured, by its id; None without --shard."""
+        return None if self.shard is None else dealt(self.cells, self.shard.of)
+
+    @property
+    def cells_here(self) -> tuple[Cell, ...]:
+        """Those of the cells that this shard measures; all without --shard."""
+        if self.shard is None or self.shards is None:
+            return self.cells
+        return tuple(cell for cell in self.cells if self.shard.number in self.shards[cell.id])
+
+    def shard_to_json(self) -> dict[str, Any]:
+        """What a file of one shard says of it, and of how all of them were to be run; nothing without --shard."""
+        if self.shard is None or self.shards is None:
+            return {}
+        from nets.records.shards import Shards
+
+        shards = Shards(of=self.shard.of, here=(self.shard.number,), cells=self.shards)
+        asked = {name: getattr(self, name) for name in _ASKED_OF_ALL}
+        return {"shards": shards.to_json(), "asked": asked}
 
     def protocol_of(self, cell: Cell) -> Protocol:
         """The protocol a cell is trained under, with what the command line changes."""
@@ -110,6 +135,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="S",
         help="end a cell that takes longer; the others go on (default: never)",
     )
+    add("--shard", type=_shard, metavar="I/N", help="measure the I-th of N parts of the cells; nets merge joins them")
     add("--report", metavar="FILE", help="write what the run says as one HTML page")
     add("--gate", metavar="BASE.json", help="hold this run against a stored one; anything worse fails it")
     add("--gate-config", metavar="FILE", help="a TOML file with a table [gate] of limits, for --gate")
@@ -120,6 +146,8 @@ _AS_GIVEN = (
     *("protocol", "pipeline", "device", "rounds", "epochs", "batch_size", "lr", "seed"),
     *("require_gpu", "require_data", "resume", "cell_timeout"),
 )
+_ASKED_OF_ALL = ("protocol", "pipeline", "rounds", "epochs", "batch_size", "lr", "seed", "trace")
+"""What must be the same for all shards of a run, as it was given."""
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -132,6 +160,7 @@ def read_options(config: pytest.Config) -> Options:
         data_dir=_data_dir(option("--data-dir")),
         trace=not option("--no-trace"),
         keep_traces=_writable(option("--keep-traces")),
+        shard=None if option("--shard") is None else Shard.parse(option("--shard")),
     )
     if options.nets or options.cell_ids is not None:
         _ = options.cells  # a mistake in them is told before anything is collected
@@ -141,6 +170,8 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError("--keep-traces contradicts --no-trace")
     if options.resume and option("benchmark_json", None) is None:
         raise pytest.UsageError("--resume needs the --benchmark-json of the run that was killed")
+    if options.shard is not None and option("--gate") is not None:
+        raise pytest.UsageError("--gate holds a whole run against its base: join the shards first, nets merge --gate")
     if options.cell_timeout is not None and not hasattr(signal, "setitimer"):
         raise pytest.UsageError("--cell-timeout needs POSIX signals, which this system lacks")
     is_worker = hasattr(config, "workerinput")  # the controller has looked
@@ -221,6 +252,14 @@ def _number(high: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def _shard(text: str) -> str:
+    """As it was given: xdist hands plain values on to its workers."""
+    try:
+        return str(Shard.parse(text))
+    except NetsError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _device(text: str) -> str:

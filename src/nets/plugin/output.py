@@ -15,7 +15,7 @@ from pytest_benchmark.stats import Metadata
 
 from nets.errors import Unusable
 from nets.records import durable
-from nets.records.base import finite
+from nets.records.base import finite_values
 from nets.records.durable import Entry
 from nets.records.run import read_content
 
@@ -79,7 +79,7 @@ def content_of(config: pytest.Config, session: Any) -> dict[str, Any]:
         commit_info=commit_info,
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=session.benchmarks, output_json=output_json)
-    whole: dict[str, Any] = _finite(output_json)
+    whole: dict[str, Any] = finite_values(output_json)
     return whole
 
 
@@ -97,17 +97,6 @@ def guard_storage(storage: Any, tell: Callable[[str], None]) -> None:
             tell(f"{storage}: the run can't be stored there: {error.strerror}")
 
     storage.save = guarded
-
-
-def _finite(value: Any) -> Any:
-    """The same, with null for every number that is not finite: another benchmark may hold one."""
-    if isinstance(value, float):
-        return finite(value)
-    if isinstance(value, dict):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return value
 
 
 def timing_of(item: pytest.Item, *, n_rounds: int) -> dict[str, Any] | None:

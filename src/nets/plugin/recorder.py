@@ -40,6 +40,7 @@ class Recorder:
         self._reports = reports
         self._config = session.config
         self._not_run: dict[str, str] = {}
+        self._skipped: set[str] = set()
         self._others_ran = False
         self._commit: dict[str, Any] | None = None
         self._unwritten: list[str] = []
@@ -84,7 +85,7 @@ class Recorder:
         """Keep of the run that ended early what this one would make alike; say what not, and why."""
         from nets.plugin.resume import why_other
 
-        cells = {cell.id: cell for cell in self._session.options.cells}
+        cells = {cell.id: cell for cell in self._session.options.cells_here}
         kept = {}
         for entry in self._journal.entries():
             cell = cells.get(entry.result.id)
@@ -145,7 +146,8 @@ class Recorder:
             self._session.ledger.count_rounds(entry.result)
             self._session.tests_s.append(report.duration)
         elif SKIPPED in properties:
-            self._not_run[report.nodeid] = str(properties[SKIPPED])
+            self._not_run[report.nodeid] = because = str(properties[SKIPPED])
+            self._skipped.add(because)
         elif report.failed and report.when != "teardown":
             self._not_run[report.nodeid] = " ".join(str(report.longrepr).split())
 
@@ -174,7 +176,7 @@ class Recorder:
                 if resumes and entries and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
                     session.exitstatus = pytest.ExitCode.OK  # the killed run had finished them all
                 benchmarks.benchmarks = output.merged_benchmarks(benchmarks.benchmarks, entries, planned)
-                if self.json is not None and (planned or benchmarks.benchmarks):
+                if self.json is not None and (planned or benchmarks.benchmarks or self._session.is_empty_shard):
                     self._write(self.json)
                 output.guard_storage(benchmarks.storage, self._unwritten.append)
         result = yield  # in which pytest-benchmark stores the run, where it was asked to
@@ -225,8 +227,12 @@ class Recorder:
             "interrupted": self.interrupted,
             "arguments": list(map(str, self._config.invocation_params.args)),
             "unfinished": [entry.result.to_json() for entry in self.entries() if entry.benchmark is None],
-            "not_run": [{"cell": cell, "because": because} for cell, because in self.missing()],
+            "not_run": [
+                {"cell": cell, "because": because, "skipped": because in self._skipped}
+                for cell, because in self.missing()
+            ],
             "harness": self.harness.to_json() if self.harness is not None else None,
+            **self._session.options.shard_to_json(),
         }
 
     @pytest.hookimpl(optionalhook=True)

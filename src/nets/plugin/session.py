@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from nets.cells.catalog import Cell
+from nets.machine.places import DEVICE
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from nets.records.run import Harness, Part
     from nets.training.run import CellRun
 
-CORES, DEVICE, REFUSAL = "NETS_CORES", "NETS_DEVICE", "NETS_REFUSAL"
-"""What the controller tells a worker: its cores, the device it chose, and why no cell may be measured."""
+REFUSAL = "NETS_REFUSAL"
+"""What the controller tells a worker beside its place: why no cell may be measured."""
 
 
 @contextmanager
@@ -50,8 +51,9 @@ class Session:
     """One session's state, on the controller and on each worker.
 
     `planned`: the tests that measure cells, by their node id. `tests_s`: how long those took that have run, in seconds.
-    `notes`: what is said before they run. `side_by_side`, `growth`: the records of the benchmarks that compare two
-    things in turns, and that sweep batch and set sizes.
+    `notes`: what is said before they run. `is_empty_shard`: there were cells, and --shard left none of them.
+    `side_by_side`, `growth`: the records of the benchmarks that compare two things in turns, and that sweep batch and
+    set sizes.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -65,6 +67,7 @@ class Session:
         self.growth: list[Growth] = []
         self.ledger = Ledger()
         self.notes: list[str] = []
+        self.is_empty_shard = False
         self._origins: dict[str, dict[str, str | None]] = {}
         self._loaded: tuple[str, Data] | None = None
 

@@ -5,8 +5,7 @@ The controller puts what a worker gets into its environment when it is started, 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,20 +14,9 @@ from execnet import XSpec
 from xdist.scheduler import LoadFileScheduling, LoadGroupScheduling, LoadScopeScheduling
 
 from nets.cells.catalog import Cell
-from nets.machine.cpu import cores, shares
-from nets.machine.device import VISIBLE, choose_device
-from nets.machine.visible import may_have_gpu, usable_gpus
-from nets.plugin.session import CORES, DEVICE, REFUSAL, PlannedCell, Session, cell_of
-
-
-def refusal(n_workers: int, wanted: str, gpus: Sequence[str]) -> str | None:
-    """Why so many workers can't measure cells on the GPUs that there are; None if they can."""
-    if ":" in wanted and n_workers > 1:
-        return f"--device {wanted} names one GPU, and -n {n_workers} wants one for each worker"
-    if n_workers > len(gpus):
-        known = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'} ({', '.join(gpus)})"
-        return f"-n {n_workers}: {n_workers} workers, but {known}: each worker has one to itself"
-    return None
+from nets.machine.device import DeviceError
+from nets.machine.places import keep_to_cores, places
+from nets.plugin.session import REFUSAL, PlannedCell, Session, cell_of
 
 
 class Workers:
@@ -47,17 +35,12 @@ class Workers:
     def pytest_xdist_setupnodes(self, specs: list[XSpec]) -> None:
         """Give each worker on this machine its environment; one that replaces it gets the same."""
         local = [spec for spec in specs if spec.popen]
-        wanted = self._session.options.device
-        if wanted == "cpu" or not may_have_gpu() or choose_device(wanted).type == "cpu":
-            _give(local, DEVICE, ["cpu"] * len(local))
-            _give(local, CORES, [",".join(map(str, share)) for share in shares(len(local), cores())])
-            return
-        _give(local, DEVICE, ["cuda" if wanted == "auto" else wanted] * len(local))
-        gpus = usable_gpus()
-        if because := refusal(len(local), wanted, gpus):
-            _give(local, REFUSAL, [because] * len(local))
-        elif ":" not in wanted:
-            _give(local, VISIBLE, gpus)
+        try:
+            for spec, environment in zip(local, places(len(local), self._session.options.device), strict=True):
+                spec.env.update(environment)
+        except DeviceError as error:
+            for spec in local:
+                spec.env[REFUSAL] = str(error)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
@@ -92,9 +75,7 @@ class Workers:
         cells = {item.nodeid: cell for item in session.items if (cell := cell_of(item)) is not None}
         if not cells or not self._session.is_worker:
             return
-        share = os.environ.get(CORES)
-        if share and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {int(core) for core in share.split(",")})
+        keep_to_cores()
         for plugin in self._session.config.pluginmanager.get_plugins():
             if hasattr(plugin, "sendevent"):  # xdist's end of the line to the controller
                 plugin.sendevent = partial(_send, plugin.sendevent, cells)
@@ -161,9 +142,3 @@ class Together(ByScope, LoadGroupScheduling):  # type: ignore[misc]
             self._assign_work_unit(node)
         else:
             node.shutdown()
-
-
-def _give(specs: Sequence[XSpec], name: str, values: Sequence[str]) -> None:
-    """Set an environment variable for each worker."""
-    for spec, value in zip(specs, values, strict=False):
-        spec.env[name] = value

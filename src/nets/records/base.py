@@ -58,3 +58,14 @@ def first_fault(error: ValidationError, prefix: str = "") -> str:
 def finite(value: float) -> float | None:
     """The value, or None where it is not finite: NaN is not JSON."""
     return value if math.isfinite(value) else None
+
+
+def finite_values(value: Any) -> Any:
+    """The same JSON, with null for every number that is not finite: another benchmark may hold one."""
+    if isinstance(value, float):
+        return finite(value)
+    if isinstance(value, dict):
+        return {str(key): finite_values(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_values(inner) for inner in value]
+    return value

@@ -17,6 +17,7 @@ from nets.records.comparisons import Growth, SideBySide
 from nets.records.consistency import demand_consistent
 from nets.records.foreign import out_of_bounds, read_json
 from nets.records.git import subject_of
+from nets.records.shards import Reference, Shards
 from nets.records.versions import MachineInfo, Text, Versions, versions_of
 
 
@@ -117,6 +118,9 @@ class Run:
     harness: Harness | None = None
     commit: CommitInfo = field(default_factory=CommitInfo)
     ran: str | None = None
+    shards: Shards | None = None
+    asked: Mapping[str, str | bool | int | float | None] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
     interrupted: bool = False
     arguments: tuple[str, ...] | None = None
 
@@ -179,6 +183,11 @@ class _Confirmation(BaseModel):
     cells: list[dict[str, Any]]
 
 
+class _Reference(BaseModel):
+    shard: int
+    record: dict[str, Any]
+
+
 class _Block(BaseModel):
     """What the recorder writes beside the benchmarks."""
 
@@ -187,6 +196,9 @@ class _Block(BaseModel):
     harness: Harness | None = None
     pairing: Pairing | None = None
     confirmation: _Confirmation | None = None
+    shards: Shards | None = None
+    asked: dict[Text, Text | bool | int | float | None] = {}
+    references: list[_Reference] = []
     interrupted: bool = False
     arguments: list[Text] | None = None
 
@@ -256,6 +268,12 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
         harness=file.nets.harness,
         commit=file.commit_info,
         ran=file.datetime,
+        shards=file.nets.shards,
+        asked=file.nets.asked,
+        references=tuple(
+            Reference(each.shard, _result(each.record, f"{source}: nets.references.{i}", None))
+            for i, each in enumerate(file.nets.references)
+        ),
         interrupted=file.nets.interrupted,
         arguments=None if file.nets.arguments is None else tuple(file.nets.arguments),
     )

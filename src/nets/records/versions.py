@@ -20,7 +20,7 @@ def _printable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_printable)]
 """Of a file that anyone may have written: half of a surrogate pair, which can't be written again, is replaced."""
 SAID_ELSEWHERE = frozenset(
-    {"node", "python_version", "python_implementation_version", "nets.device", "nets.wait_policy"}
+    {"node", "python_version", "python_implementation_version", "nets.device", "nets.hosts", "nets.wait_policy"}
     | {f"nets.{name}" for name in ("cuda", "cudnn", "versions.torch", "versions.python")}
 )
 """What of `machine_info` a record, or a field of `Versions`, has as well."""

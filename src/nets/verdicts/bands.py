@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from nets.errors import Unusable
 from nets.records import durable
 from nets.records.base import Record, first_fault
-from nets.records.cell import Accuracy, Band, Protocol
+from nets.records.cell import Accuracy, Band, Protocol, Result
 from nets.records.consistency import band_side
 from nets.records.foreign import read_toml
 from nets.stats.inference import ALPHA, prediction_interval
@@ -104,6 +104,23 @@ def band_of(
     if len(reference) < 2:
         return None, f"the bands file has {len(reference)} runs of {cell} under {protocol.name}, and 2 are needed"
     return band_verdict(accuracy, protocol.rounds, diverged=diverged, reference=reference), None
+
+
+def band_failures(result: Result) -> list[str]:
+    """The side on which the mean accuracy left its band, in a sentence; a round that diverged has one of its own."""
+    band, accuracy = result.band, result.accuracy
+    if band is None or accuracy is None or band.verdict not in _MEANING:
+        return []
+    return [
+        f"{result.id}: mean accuracy {accuracy.mean:.4f} of {len(result.rounds)} rounds is {band.verdict} its band "
+        f"[{band.low:.4f}, {band.high:.4f}] ({band.n} reference runs, alpha {band.alpha:g}): {_MEANING[band.verdict]}"
+    ]
+
+
+_MEANING = {
+    "below": "a broken training looks like this",
+    "above": "test images in the training set look like this",
+}
 
 
 COMMENT = """\
