@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from nets import __version__
-from nets.cli import ab, bands, bisect, depth, gate, history, report
+from nets.cli import ab, bands, bisect, depth, gate, history, init, report
 from nets.errors import EXIT_CODES, Exit, NetsError
 
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
@@ -100,7 +100,7 @@ def nets(
     """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
 
 
-for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report):
+for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, init.init):
     app.command(epilog=EPILOG)(command)
 app.command()(bisect.bisect_step)
 
