@@ -148,10 +148,15 @@ def _show(changes: Sequence[Change]) -> None:
 def _ask(over: Sequence[Change]) -> None:
     """Ask whether files that are there may be changed. Raises Unusable without a terminal, Abort for a no."""
     named = ", ".join(change.name for change in over)
-    if not sys.stdin.isatty():
+    if not is_asked_on_a_terminal():
         raise Unusable(f"{named}: there already, and would change as shown; nothing is written. To have it so: --yes")
     if not typer.confirm(f"Change {named} as shown?"):
         raise Unusable("nothing is written")
+
+
+def is_asked_on_a_terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin.isatty()
 
 
 def _next(folder: Path, filling: Filling, changes: Sequence[Change], with_workflows: bool) -> list[str]:

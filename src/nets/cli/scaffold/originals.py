@@ -1,4 +1,4 @@
-"""The files that `nets init` writes are this repository's own: in a wheel they lie beside this module, at their paths."""
+"""The files that `nets init` writes are this repository's own; a wheel has them beside this module, at their paths."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CHECKOUT_STEP = re.compile(r"(uses: actions/checkout@.*\n(?:.*\n)*?)( +)(persis
 class Filling:
     """What differs from one repository to another.
 
-    `folder`: where the benchmark lies. `nets`: a file or module with networks of its own; `cells`: ids, comma-separated;
-    None for the embedded ones. `install`: what pip installs there, as a shell would read it. `has_submodules`: whether
+    `folder`: where the benchmark lies. `nets`: a file or module with its networks. `cells`: ids, comma-separated.
+    `install`: what pip installs there, as a shell would read it. `has_submodules`: whether
     the workflow has to check them out.
     """
 
     folder: str
     nets: str | None
-    cells: str | None
+    cells: str
     install: str
     has_submodules: bool = False
 
@@ -63,8 +63,7 @@ def gate_workflow(filling: Filling) -> str:
     if filling.folder != "benchmarks":
         changes['nets ab "$base" "$SHA" '] = f'nets ab "$base" "$SHA" --tests {filling.folder} '
     text = _changed(text, changes)
-    if filling.cells is not None:
-        text = re.sub(r"(?m)^  CELLS: .*$", lambda _: f"  CELLS: {filling.cells}", text)
+    text = re.sub(r"(?m)^  CELLS: .*$", lambda _: f"  CELLS: {filling.cells}", text)
     if filling.has_submodules:
         text = _CHECKOUT_STEP.sub(r"\1\2\3\2submodules: recursive\n", text)
     return text
@@ -86,6 +85,5 @@ def choices(workflow: str) -> tuple[str | None, str | None]:
     """The networks and cells that a workflow, written before, names."""
     nets = re.search(r"(?m)^  NETS: (?:'(.*)'|(.*))$", workflow)
     cells = re.search(r"(?m)^  CELLS: (.*)$", workflow)
-    return (nets[1].replace("''", "'") if nets[1] is not None else nets[2]) if nets else None, cells[
-        1
-    ] if cells else None
+    named = None if nets is None else nets[2] if nets[1] is None else nets[1].replace("''", "'")
+    return named, cells[1] if cells else None

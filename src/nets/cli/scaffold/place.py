@@ -38,7 +38,7 @@ def repository(folder: Path) -> Path:
 
 
 def demand_inside(root: Path, names: Iterable[str]) -> None:
-    """Refuse a file that a link leads out of the repository, that lies in a submodule, or that is none. Raises Unusable."""
+    """Refuse what a link leads out of the repository, what lies in a submodule, and what is no file. Raises Unusable."""
     for name in names:
         path = root / name
         real = Path(os.path.realpath(path))
@@ -79,7 +79,7 @@ def uncommitted(root: Path, names: Iterable[str]) -> list[str]:
 def ignored(root: Path, names: Iterable[str]) -> list[str]:
     """Those of the files that git ignores, and would not add."""
     with suppress(Unusable):  # exit 1: none
-        return git("check-ignore", "-z", "--no-index", *names, folder=root).strip("\0").split("\0")
+        return git("-c", "core.quotePath=false", "check-ignore", "--no-index", *names, folder=root).splitlines()
     return []
 
 
