@@ -11,9 +11,11 @@ import typer
 from typer.core import TyperGroup
 
 from nets import __version__
-from nets.cli import ab, bands, bisect, depth, gate, history, init, report
+from nets.cli import ab, ab_options, bands, bisect, depth, gate, history, init, report
 from nets.errors import EXIT_CODES, Exit, NetsError
 
+PASS_ON = ("nets ab", "nets bisect", "nets bisect-step")
+"""Commands that hand what follows `--` on to pytest."""
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
 
@@ -44,6 +46,7 @@ class Commands(TyperGroup):
         except Exception as error:
             if hasattr(error, "show"):  # typer's own, of a wrong option
                 error.show()
+                _hint(name, getattr(error, "option_name", None))
                 status = Exit.UNUSABLE
             elif "torch" in sys.modules and _is_out_of_memory(error):
                 _tell(name, f"out of memory: {str(error) or 'the host has no more'}")
@@ -67,6 +70,12 @@ def _is_out_of_memory(error: Exception) -> bool:
     from nets.machine.device import is_out_of_memory
 
     return is_out_of_memory(error)
+
+
+def _hint(name: str, option: str | None) -> None:
+    """Say where an option belongs that only pytest knows."""
+    if option is not None and name in PASS_ON and ab_options.is_pytest_s(option):
+        typer.echo(f"{option} is an option of pytest: those go after `--`: {name} ... -- {option}", err=True)
 
 
 def _tell(name: str, sentence: str) -> None:

@@ -38,7 +38,7 @@ def repository(folder: Path) -> Path:
 
 
 def demand_inside(root: Path, names: Iterable[str]) -> None:
-    """Refuse what a link leads out of the repository, what lies in a submodule, and what is no file. Raises Unusable."""
+    """Refuse what a link leads out of the repository, what lies in a submodule, what is no file. Raises Unusable."""
     for name in names:
         path = root / name
         real = Path(os.path.realpath(path))
