@@ -1,8 +1,9 @@
-"""How long `nets history` takes for an archive of many result files, made from a real one.
+"""How long `nets history` and the page of `nets report` take for an archive of many result files, made from a real one.
 
 `pytest benchmarks --benchmark-json one.json` writes the real one, of ten cells. Then `python -m studies.history_speed
 one.json 365 3650` makes archives of so many files, each of a commit of its own in a repository made for it, and prints
-how long the command takes: wall time and CPU seconds (user and system), the least of three runs.
+how long the command takes: wall time and CPU seconds (user and system), the least of three runs. With `--page` it is
+`nets report DIR --html FILE`, and of one file `nets report one.json --html FILE`, with the size of the page.
 """
 
 from __future__ import annotations
@@ -86,11 +87,11 @@ def varied(template: dict[str, Any], rng: random.Random, *, is_slower: bool) -> 
     return made
 
 
-def seconds_of(folder: Path) -> tuple[float, float]:
-    """Wall time and CPU seconds of the command on an archive, its processes together."""
+def seconds_of(folder: Path, *command: str) -> tuple[float, float]:
+    """Wall time and CPU seconds of a command of nets in an archive's repository, its processes together."""
     before, begin = os.times(), time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "nets", "history", "../runs"],
+        [sys.executable, "-m", "nets", *command],
         cwd=folder / "repository", check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     wall, after = time.perf_counter() - begin, os.times()
@@ -99,18 +100,22 @@ def seconds_of(folder: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Print a row of Markdown for each size."""
-    parser = argparse.ArgumentParser(description="How long `nets history` takes.")
+    parser = argparse.ArgumentParser(description="How long `nets history`, or the page of `nets report`, takes.")
     parser.add_argument("real", type=Path, help="a result file that `pytest benchmarks --benchmark-json` wrote")
     parser.add_argument("sizes", type=int, nargs="+", metavar="N", help="files of an archive")
+    parser.add_argument("--page", action="store_true", help="time the page of `nets report`")
     options = parser.parse_args()
-    print("| files | wall | CPU |\n|---|---|---|")
+    print("| files | wall | CPU | page |\n|---|---|---|---|")
     for n in options.sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            make_archive(options.real, Path(folder), n)
-            found = [seconds_of(Path(folder)) for _ in range(N_RUNS)]
-            print(
-                f"| {n:,} | {min(wall for wall, _ in found):.1f} s | {min(cpu for _, cpu in found):.1f} s |", flush=True
-            )
+        with tempfile.TemporaryDirectory() as name:
+            folder, page = Path(name), Path(name) / "page.html"
+            make_archive(options.real, folder, n)
+            shown = "../runs" if n > 1 else str(options.real.absolute())
+            command = ("report", shown, "--html", str(page)) if options.page else ("history", "../runs")
+            found = [seconds_of(folder, *command) for _ in range(N_RUNS)]
+            wall, cpu = (min(each) for each in zip(*found, strict=True))
+            size = f"{page.stat().st_size / 1e6:.2f} MB" if options.page else "–"
+            print(f"| {n:,} | {wall:.1f} s | {cpu:.1f} s | {size} |", flush=True)
 
 
 if __name__ == "__main__":

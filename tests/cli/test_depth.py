@@ -89,6 +89,25 @@ def test_as_json() -> None:
 
 
 @pytest.mark.usefixtures("one_epoch")
+def test_time_of_each_layer() -> None:
+    """With a data set `--layers` has the time of each layer, forward and backward, in the table and in the JSON."""
+    arguments = ["depth", f"{EXAMPLE}:mlp4", "--dataset", "digits", "--rounds", "1", "--device", "cpu"]
+    result = runner.invoke(app, [*arguments, "--layers"])
+    assert result.exit_code == 0, result.output
+    after = result.stdout.partition("By cost, on cpu: ")[2].splitlines()
+    rows = [line.split() for line in after if " Linear " in line]
+    assert [(row[0], len(row)) for row in rows] == [(name, 5) for name in ("1", "3", "5", "7")]
+    assert any(line.startswith("Medians of ") for line in after)
+
+    found = json.loads(runner.invoke(app, [*arguments, "--layers", "--json"]).stdout)
+    by_name = {module["name"]: module for module in found["layer_times"]["modules"]}
+    assert {layer["name"] for layer in found["network"]["table"]} <= by_name.keys()
+    assert all(by_name[name]["forward_s"] > 0 < by_name[name]["backward_s"] for name in ("1", "3", "5", "7"))
+    assert found["layer_times_missing_because"] is None
+    assert json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)["layer_times"] is None
+
+
+@pytest.mark.usefixtures("one_epoch")
 def test_as_json_of_a_file_that_prints(tmp_path: Path) -> None:
     """What a network's code prints, at its top, when it is built and when it is run, is not among the JSON."""
     file = tmp_path / "loud.py"

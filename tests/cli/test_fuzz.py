@@ -190,7 +190,7 @@ def test_half_a_character(path: tuple[str | int, ...], written: list[str]) -> No
     for sides in (("good", "bad"), ("bad", "good")):
         base, head = map(Path, sides)
         demand_bounded(lambda base=base, head=head: judge_files(base, head, Limits(), Path("p"), Path("j")), written)
-    demand_bounded(lambda: report(Path("bad")), written)
+    demand_bounded(lambda: report([Path("bad")]), written)
 
 
 @fuzz
@@ -201,7 +201,7 @@ def test_a_runs_file(bad: dict[str, Any], at: tuple[int, bytes] | None, written:
     for sides in (("good", "bad"), ("bad", "good"), ("bad", "bad")):
         base, head = map(Path, sides)
         demand_bounded(lambda base=base, head=head: judge_files(base, head, Limits(), Path("p"), Path("j")), written)
-    demand_bounded(lambda: report(Path("bad")), written)
+    demand_bounded(lambda: report([Path("bad")]), written)
 
 
 @fuzz

@@ -36,6 +36,16 @@ SHA256 = {
     "cifar10": "9048fcbac9c0",
 }
 
+NAMES = {
+    "mnist": tuple("0123456789"),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "fashion_mnist": ("T-shirt/top", "Trouser"),
+    "kmnist": ("o", "ki"),
+    "cifar100": ("class 0", "class 1"),
+    "svhn": ("0", "1"),
+}
+"""Of all classes, or of the first two."""
+
 
 def small_copy(root: Path, name: str, to: Path) -> Path:
     """A torchvision root of its own, with one data set's files, to be altered."""
@@ -150,6 +160,8 @@ def test_embedded(name: str, shape: tuple[int, int, int], n_train: int, n_test: 
         assert len(counts) == 10
         assert counts.max() - counts.min() <= 0.1 * counts.max()
     assert data.sha256.startswith(SHA256[name])
+    assert data.class_names is not None
+    assert len(set(data.class_names)) == data.n_classes
 
 
 def test_splits_share_no_image() -> None:
@@ -175,6 +187,7 @@ def test_the_real_sets(real: Callable[[str], Data]) -> None:
         data = real(name)
         assert (data.image_shape, len(data.train), len(data.test)) == (shape, n_train, 10_000)
         assert data.sha256.startswith(SHA256[name])
+        assert data.class_names == NAMES[name]
 
 
 def test_the_real_fashion_mnist(data_root: Path) -> None:
@@ -198,6 +211,10 @@ def test_a_set_in_torchvision_s_format(name: str, tmp_path: Path, monkeypatch: p
         assert torch.equal(found.images, expected.images)
         assert found.images.is_contiguous()
         assert torch.equal(found.labels, expected.labels)
+    names = data.class_names
+    assert names is not None
+    assert len(names) == data.n_classes
+    assert names[:2] == NAMES[name]
     assert_same_images(data, tuple(range(5)))
     assert (data.name, data.n_classes) == (name, 100 if name == "cifar100" else 10)
     assert data.centred is (name in ("cifar100", "svhn"))

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nets.ab.child_plugin import PIPE
 from nets.networks.builtin import snn500
+from nets.records.run import read_run
 from tests.support.suite import Suite
 
 Replace = Callable[[str, Callable[..., nn.Module]], None]
@@ -52,6 +54,30 @@ def test_the_record(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = content["machine_info"]["nets"]
     assert facts["versions"]["torch"] == torch.__version__
     assert record["execution"]["threads"] == record["where"]["n_cores"] == 3  # a large batch
+
+
+@pytest.mark.parametrize("pipeline", ["resident", "article"])
+def test_the_predictions(suite: Suite, pipeline: str) -> None:
+    """A cell's record has the last round's confusion counts, as many right as its accuracy says, and twelve images."""
+    suite.run(*SHORT, "--seed", "7", "--pipeline", pipeline).assert_outcomes(passed=1)
+    (benchmark,) = suite.content()["benchmarks"]
+    record = benchmark["extra_info"]
+    said = record["predictions"]
+    assert record["predictions_missing_because"] is None
+    assert (said["seed"], said["class_names"]) == (8, list("0123456789"))
+    assert sum(said["confusion"][i][i] for i in range(10)) / 360 == record["rounds"][-1]["accuracy"]
+    assert [each["place"] for part in ("train", "test") for each in said[part]] == [*range(6), *range(6)]
+    assert len(said["mistakes"]) == 6
+    assert read_run(suite.out).results[0].to_json() == record
+
+
+def test_no_predictions_for_nets_ab(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that takes its rounds in turns with another one spends no time on predictions."""
+    monkeypatch.setenv(PIPE, "3")
+    suite.run(*SHORT).assert_outcomes(passed=1)
+    (benchmark,) = suite.content()["benchmarks"]
+    record = benchmark["extra_info"]
+    assert (record["predictions"], record["predictions_missing_because"]) == (None, "nets ab takes none")
 
 
 def test_the_clock_is_pytest_benchmark_s(suite: Suite) -> None:

@@ -121,7 +121,7 @@ def some_digits(n: int) -> data.Data:
     """Digits with `n` training images and 20 test images."""
     data = load.load_data("digits", Path())
     train, test = (Split(s.images[:k], s.labels[:k]) for s, k in ((data.train, n), (data.test, 20)))
-    return embedded("digits", train, test, n_classes=10, centred=False)
+    return embedded("digits", train, test, class_names="0123456789", centred=False)
 
 
 def test_an_empty_set_is_refused() -> None:

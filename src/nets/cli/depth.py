@@ -50,7 +50,10 @@ def depth(
     data_dir: DataDir = Path("data"),
     structure_only: Annotated[bool, typer.Option("--structure-only", help="Count, and train nothing.")] = False,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Print its modules one by one, the longest path marked.")
+        bool,
+        typer.Option(
+            "--layers", help="Print its modules one by one: the longest path, and with --dataset the time of each."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -85,6 +88,9 @@ def depth(
             cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
             found = _trained(begun, cell, how, way, data, where, say)
             say(_verdict_parts(found))
+            if layers:
+                found = _with_layer_times(found, cell, how, way, data, where)
+                say(_layer_times_parts(found))
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
 
@@ -153,6 +159,31 @@ def _trained(
         device=facts,
         sides=sides,
     )
+
+
+def _with_layer_times(
+    found: DepthComparison,
+    cell: Cell,
+    protocol: Protocol,
+    pipeline: Pipeline,
+    data: Data,
+    device: torch.device,
+) -> DepthComparison:
+    """With the time of each layer in a training step, or why there is none."""
+    from nets.measuring.layer_times import layer_times
+    from nets.training.run import CellRun
+
+    run = CellRun(cell, protocol, pipeline, data, pipeline.loaders(data, protocol, device), device)
+    times, because = layer_times(run)
+    return found.replace(layer_times=times, layer_times_missing_because=because)
+
+
+def _layer_times_parts(found: DepthComparison) -> list[Part]:
+    from nets.report.layers import layer_times
+
+    if found.layer_times is None:
+        return sentences([f"The layers' times were not measured: {found.layer_times_missing_because}"])
+    return layer_times(found.network, found.layer_times)
 
 
 def _structure_parts(found: DepthComparison, *, with_table: bool) -> list[Part]:

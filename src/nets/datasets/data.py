@@ -7,7 +7,7 @@ does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ class Data:
 
     `centred`: pixels go to [-1, 1], (x - 0.5) / 0.5, as the article has it for CIFAR-10; else to [0, 1].
     `per_image`: True -> the training set, False -> the test set, as a torch Dataset of (float32 (C, H, W), label)
-    whose items are transformed when they are asked for.
+    whose items are transformed when they are asked for. `class_names`: None where the data set has none.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Data:
     centred: bool
     sha256: str
     per_image: Callable[[bool], Dataset[tuple[Tensor, int]]]
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for part, split in (("training", self.train), ("test", self.test)):
@@ -97,11 +98,13 @@ class Data:
             )
         return self._scaled(self.train, device), self._scaled(self.test, device)
 
+    def scaled(self, images: Tensor, device: torch.device) -> Tensor:
+        """Some of its images, uint8 (N, C, H, W), on `device` as float32: what `on` makes of all."""
+        scaled = images.to(device).to(torch.float32).div_(255)
+        return scaled.sub_(0.5).div_(0.5) if self.centred else scaled
+
     def _scaled(self, split: Split, device: torch.device) -> Split:
-        images = split.images.to(device).to(torch.float32).div_(255)
-        if self.centred:
-            images.sub_(0.5).div_(0.5)
-        return Split(images, split.labels.to(device))
+        return Split(self.scaled(split.images, device), split.labels.to(device))
 
 
 def transform(centred: bool) -> Callable[[Any], Tensor]:
@@ -133,16 +136,17 @@ class PerImage(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return self._transform(Image.fromarray(self._pixels[index])), self._labels[index]
 
 
-def embedded(name: str, train: Split, test: Split, *, n_classes: int, centred: bool) -> Data:
+def embedded(name: str, train: Split, test: Split, *, class_names: Sequence[str], centred: bool) -> Data:
     """A `Data` of images that the package makes itself."""
     return Data(
         name=name,
         train=train,
         test=test,
-        n_classes=n_classes,
+        n_classes=len(class_names),
         centred=centred,
         sha256=fingerprint(train, test),
         per_image=lambda training: PerImage(train if training else test, centred),
+        class_names=tuple(class_names),
     )
 
 

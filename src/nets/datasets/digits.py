@@ -36,7 +36,7 @@ def digits() -> Data:
     parts = [
         Split(torch.from_numpy(images[chosen][:, None]), torch.from_numpy(labels[chosen])) for chosen in (train, test)
     ]
-    return embedded("digits", *parts, n_classes=10, centred=False)
+    return embedded("digits", *parts, class_names="0123456789", centred=False)
 
 
 def enlarge(images: NDArray[np.int64]) -> NDArray[np.uint8]:

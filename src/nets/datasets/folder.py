@@ -57,6 +57,7 @@ def folder(name: str) -> Data:
         centred=True,
         sha256=fingerprint(train, test),
         per_image=lambda training: train_images if training else test_images,
+        class_names=tuple(shown(label) for label in train_images.classes),
     )
 
 

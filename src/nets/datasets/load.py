@@ -9,9 +9,10 @@ from nets.datasets.data import Data
 from nets.errors import UnknownName
 
 
-def load_data(name: str, root: Path) -> Data:
+def load_data(name: str, root: Path, *, download: bool = True) -> Data:
     """Load a data set, one of DATASETS or `folder:PATH`; `root` is the torchvision root of torchvision's.
 
+    `download`: whether what is not there may be downloaded.
     Raises UnknownName, DataMissing (not there, and not to be downloaded) and DataError (there, but not as it must be).
     """
     if name == "digits":
@@ -29,5 +30,5 @@ def load_data(name: str, root: Path) -> Data:
     if name in DATASETS:
         from nets.datasets import torchvision_sets
 
-        return torchvision_sets.load_stored(name, root)
+        return torchvision_sets.load_stored(name, root, download=download)
     raise UnknownName("data set", name, [*DATASETS, f"{FOLDER}PATH"])

@@ -38,7 +38,7 @@ def shapes() -> Data:
     rng = np.random.Generator(np.random.PCG64(SEED))
     train = draw(rng, N_TRAIN)
     test = draw(rng, N_TEST)
-    return embedded("shapes", train, test, n_classes=len(CLASSES), centred=True)
+    return embedded("shapes", train, test, class_names=CLASSES, centred=True)
 
 
 def draw(rng: np.random.Generator, n: int) -> Split:

@@ -141,10 +141,12 @@ CONNECT_TIMEOUT_S = 20.0
 LOCK_TIMEOUT_S = 1800.0
 
 
-def load_stored(name: str, root: Path) -> Data:
+def load_stored(name: str, root: Path, *, download: bool = True) -> Data:
     """Read a data set from the torchvision root `root`, downloading what is missing. Raises DataMissing, DataError."""
     source = SOURCES[name]
-    if _absent(name, source, root):
+    if absent := _absent(name, source, root):
+        if not download:
+            raise DataMissing(f"{name}: {root / absent[0]} is not there; name the data folder that has it")
         _download(name, source, root)
     stamps = _check(name, source, root)
 
@@ -157,7 +159,8 @@ def load_stored(name: str, root: Path) -> Data:
                 if not unchanged(path, before):
                     raise DataError(f"{name}: {path} {CHANGED}")
 
-    train, test = _split(dataset(True)), _split(dataset(False))
+    training, testing = dataset(True), dataset(False)
+    train, test = _split(training), _split(testing)
     return Data(
         name=name,
         train=train,
@@ -166,6 +169,7 @@ def load_stored(name: str, root: Path) -> Data:
         centred=source.centred,
         sha256=fingerprint(train, test),
         per_image=dataset,
+        class_names=_class_names(training, source.n_classes),
     )
 
 
@@ -186,6 +190,12 @@ def _split(dataset: Any) -> Split:
         images = images.permute(0, 3, 1, 2)
     labels = dataset.labels if hasattr(dataset, "labels") else dataset.targets
     return Split(images.contiguous(), torch.as_tensor(labels, dtype=torch.int64))
+
+
+def _class_names(dataset: Any, n_classes: int) -> tuple[str, ...]:
+    """Torchvision's names of the classes, without what it says beside a digit ("0 - zero"); of SVHN, the digits."""
+    names = getattr(dataset, "classes", map(str, range(n_classes)))
+    return tuple(name.partition(" - ")[0] for name in names)
 
 
 def _absent(name: str, source: Source, root: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is measured of a cell beside its rounds: the GPU by its driver and by a profiler trace, and the CPU.
+"""What is measured of a cell beside its rounds: the CPU, predictions, the GPU by its driver and by a profiler trace.
 
 The untimed passes change no round: the soak goes on with the last round's network once its result is taken, and the
 profile, taken after all cells, has a network of its own.
@@ -27,8 +27,10 @@ from nets.gpu.trace import NoKernels, trace_figures
 from nets.gpu.window import Window, gpu_record
 from nets.records.cell import Cpu
 from nets.records.gpu import Gpu, Trace
+from nets.records.predictions import Predictions
 from nets.records.run import Part
 from nets.training.cuda_graph import GraphTrainer
+from nets.training.predictions import predictions_of
 from nets.training.run import CellRun
 
 
@@ -39,6 +41,8 @@ class Captured:
     cpu: Cpu
     gpu: Gpu | None
     gpu_missing_because: str | None
+    predictions: Predictions | None
+    predictions_missing_because: str | None
 
 
 def capture(
@@ -46,15 +50,19 @@ def capture(
     monitor: GpuMonitor | None,
     *,
     no_gpu_because: str | None,
+    no_predictions_because: str | None = None,
     spent: Callable[[Part], AbstractContextManager[object]] = nullcontext,
 ) -> Captured:
-    """Soak a cell whose rounds are over, where they were too short for the driver.
+    """Ask the last network of a cell whose rounds are over, then soak it, where they were too short for the driver.
 
-    `no_gpu_because`: None on a GPU. `spent`: a context manager that is entered around the soak, to time it.
+    `no_gpu_because`: None on a GPU; `no_predictions_because`: None where they are wanted. `spent`: a context manager
+    that is entered around the soak, to time it.
     """
-    cpu = run.cpu()  # before the soak, which doesn't count
-    with spent("soak"):
-        return Captured(cpu, _gpu(run, monitor) if monitor is not None else None, no_gpu_because)
+    cpu = run.cpu()  # before what doesn't count
+    predictions, because = (None, no_predictions_because) if no_predictions_because else predictions_of(run)
+    with spent("soak"):  # which trains the network further
+        gpu = _gpu(run, monitor) if monitor is not None else None
+    return Captured(cpu, gpu, no_gpu_because, predictions, because)
 
 
 def _gpu(run: CellRun, monitor: GpuMonitor) -> Gpu:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from nets.errors import Unusable, counted
 from nets.history.commits import Commit, utc
@@ -19,6 +20,7 @@ from nets.records.run import read_run
 
 NOT_SEARCHED = {".git", ".hg", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
 """Folders in a repository that hold no results, and thousands of files."""
+T = TypeVar("T")
 _FULL_HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -48,18 +50,29 @@ def silent(*_: object) -> None:
 
 def read_archive(folder: Path, without: Iterable[Path] = (), progress: Progress = silent) -> Archive:
     """Read every `*.json` below `folder`, but for those `without`. Raises Unusable where nothing there is usable."""
+    found, passed_over = each_run_below(folder, _read, without, progress)
+    return Archive(tuple(found), tuple(passed_over))
+
+
+def each_run_below(
+    folder: Path, read: Callable[[Path], T], without: Iterable[Path] = (), progress: Progress = silent
+) -> tuple[list[T], list[str]]:
+    """What `read` makes of every `*.json` below `folder`, by path, and a sentence for each that it raises Unusable for.
+
+    Raises Unusable where nothing there is usable.
+    """
     if not folder.exists():
         raise Unusable(f"{folder}: there is no such folder")
     if not folder.is_dir():
         raise Unusable(f"{folder}: not a folder; give the one that holds the result files")
     left_out = {path.absolute() for path in without}
-    found: list[Stored] = []
+    found: list[T] = []
     passed_over: list[str] = []
     paths = [path for path in _json_files(folder, passed_over) if path.absolute() not in left_out]
     for i, path in enumerate(paths):
         progress("files read", i, len(paths))
         try:
-            found.append(_read(path))
+            found.append(read(path))
         except Unusable as error:
             passed_over.append(_printable(error))
     if not found:
@@ -69,7 +82,7 @@ def read_archive(folder: Path, without: Iterable[Path] = (), progress: Progress 
             f"{_printable(folder)}: no result file of nets in it ({n}{why}); "
             f"--benchmark-autosave and --benchmark-json write them"
         )
-    return Archive(tuple(found), tuple(passed_over))
+    return found, passed_over
 
 
 def _read(path: Path) -> Stored:

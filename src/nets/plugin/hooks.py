@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
             from nets.plugin.gate import session_gate
 
             register(session_gate(session, recorder), "nets-gate")
+        if (page := config.getoption("--report")) is not None:
+            from nets.plugin.report import SessionReport
+
+            register(SessionReport(Path(page), session, recorder), "nets-report")
     if session.options.cell_timeout is not None:
         register(CellTimeout(session.options.cell_timeout), "nets-timeout")
     register(checks.AccuracyInBand(), "nets-accuracy")

@@ -110,6 +110,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="S",
         help="end a cell that takes longer; the others go on (default: never)",
     )
+    add("--report", metavar="FILE", help="write what the run says as one HTML page")
     add("--gate", metavar="BASE.json", help="hold this run against a stored one; anything worse fails it")
     add("--gate-config", metavar="FILE", help="a TOML file with a table [gate] of limits, for --gate")
     add("--require-data", action="store_true", help="fail, not skip, a cell whose data is missing")

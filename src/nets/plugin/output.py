@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Container, Iterable
@@ -23,8 +22,8 @@ from nets.records.run import read_content
 MAX_NAME = 255 - len(".journal.old.99")
 
 
-def demand_writable(path: Path) -> None:
-    """Refuse, before the first cell trains, a JSON file that could not be written after the last. Raises UsageError."""
+def demand_writable(path: Path, option: str = "--benchmark-json") -> None:
+    """Refuse, before the first cell trains, a file that could not be written after the last. Raises UsageError."""
     folder = path.parent
     if path.is_dir():
         because = f"{path} is a folder"
@@ -44,7 +43,7 @@ def demand_writable(path: Path) -> None:
                 return
         except OSError as error:
             because = f"the folder {folder} can't be written to: {error.strerror}"
-    raise pytest.UsageError(f"--benchmark-json: {because}")
+    raise pytest.UsageError(f"{option}: {because}")
 
 
 def locked(path: Path) -> Callable[[], None]:
@@ -66,8 +65,8 @@ def has_records(path: Path) -> bool:
     return bool(content["benchmarks"] or content["nets"].get("unfinished"))
 
 
-def write_output(path: Path, config: pytest.Config, session: Any) -> None:
-    """Write the complete benchmarks of pytest-benchmark's `session`, as it would, but atomically and as valid JSON."""
+def content_of(config: pytest.Config, session: Any) -> dict[str, Any]:
+    """The complete benchmarks of pytest-benchmark's `session` as it would write them, but as valid JSON."""
     hook = config.hook
     machine_info = session.get_machine_info()
     commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
@@ -80,7 +79,8 @@ def write_output(path: Path, config: pytest.Config, session: Any) -> None:
         commit_info=commit_info,
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=session.benchmarks, output_json=output_json)
-    durable.write(path, json.dumps(_finite(output_json), allow_nan=False, indent=4, default=str) + "\n")
+    whole: dict[str, Any] = _finite(output_json)
+    return whole
 
 
 def guard_storage(storage: Any, tell: Callable[[str], None]) -> None:

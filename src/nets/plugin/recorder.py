@@ -22,6 +22,7 @@ from nets.errors import Unusable
 from nets.plugin import output
 from nets.plugin.reports import CELL, DATASET, RECORD, SKIPPED, Reports
 from nets.plugin.session import PlannedCell, Session, cell_of, tolerant
+from nets.records import durable
 from nets.records.base import SCHEMA
 from nets.records.durable import Entry, Journal
 
@@ -187,13 +188,17 @@ class Recorder:
             self._notes.append(f"records: nothing was measured, and {path} stays as it was")
             return
         try:
-            output.write_output(path, self._config, benchmarks)
+            durable.write(path, durable.json_text(self.content()))
         except Unusable as error:
             self._unwritten.append(str(error))
             return
         self._notes.append(f"records: {path}")
         if not self.interrupted and self._journal.unwritten is None:
             self._journal.remove()
+
+    def content(self) -> dict[str, Any]:
+        """The file's content, once the records are complete."""
+        return output.content_of(self._config, self._session.benchmarks)
 
     def told(self) -> list[str]:
         """Where the records are, and what of them could not be written."""
@@ -213,6 +218,7 @@ class Recorder:
         output_json["nets"] = {
             "schema": SCHEMA,
             "interrupted": self.interrupted,
+            "arguments": list(map(str, self._config.invocation_params.args)),
             "unfinished": [entry.result.to_json() for entry in self.entries() if entry.benchmark is None],
             "not_run": [{"cell": cell, "because": because} for cell, because in self.missing()],
             "harness": self.harness.to_json() if self.harness is not None else None,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from nets.records.base import FROZEN, Record
 from nets.records.gpu import Gpu, Trace
+from nets.records.predictions import Predictions
 
 Verdict = Literal["shallow", "deep"]
 
@@ -255,7 +256,7 @@ class Outcome(Record):
 
 
 class Result(Record):
-    """The whole truth about one cell of one run."""
+    """The whole truth about one cell of one run. Files of before have neither predictions nor a reason."""
 
     schema_: Literal[3] = Field(default=3, alias="schema")
     kind: Literal["train_eval"] = "train_eval"
@@ -274,6 +275,8 @@ class Result(Record):
     gpu_missing_because: str | None
     trace: Trace | None
     trace_missing_because: str | None
+    predictions: Predictions | None = None
+    predictions_missing_because: str | None = None
     cpu: Cpu | None
     depth: Depth | None
     outcome: Outcome

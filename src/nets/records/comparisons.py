@@ -147,8 +147,51 @@ class TrainedNetwork(Record):
     sm_efficiency_pct: float | None
 
 
+class PartOfStep(Record):
+    """Seconds of a training step that went into a part of it, forward and backward: medians over the steps."""
+
+    forward_s: float = Field(ge=0)
+    backward_s: float = Field(ge=0)
+
+
+class ModuleTime(PartOfStep):
+    """A module's part: its name in the network, empty for the network itself, and its class.
+
+    Without the modules in it that have an entry of their own; all its calls together. What is computed anew in the
+    backward pass, as in a checkpointed block, is backward.
+    """
+
+    name: str
+    kind: str
+
+
+class LayerTimes(Record):
+    """Where the time of a training step goes, by a profile of `n_steps` of them; the parts of each add up to it.
+
+    `clock`: `host` is the time on the host, the profiler's own work in it; `kernels` that of the GPU's kernels and
+    copies, without the gaps between them. `step_s`: the whole step by that clock, `unprofiled_step_s`: by the host's,
+    without the profiler. All are medians, and so the parts add up to less than `step_s` where other work interrupts the
+    steps. `modules`: those that did something, in order. `loss`, `optimizer_s`, `rest`: what belongs to no module.
+    `unseen`: modules with weights that are not called as such, so that their time is in what encloses them.
+    """
+
+    n_steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    clock: Literal["host", "kernels"]
+    step_s: float = Field(gt=0)
+    unprofiled_step_s: float = Field(gt=0)
+    modules: tuple[ModuleTime, ...]
+    loss: PartOfStep
+    optimizer_s: float = Field(ge=0)
+    rest: PartOfStep
+    unseen: tuple[str, ...]
+
+
 class DepthComparison(Record):
-    """What `nets depth --json` writes; without a data set only the structure is known, and the rest is null."""
+    """What `nets depth --json` writes; without a data set only the structure is known, and the rest is null.
+
+    `layer_times` has what `--layers` asks for where the network is trained.
+    """
 
     schema_: Literal[2] = 2
     kind: Literal["depth"] = "depth"
@@ -161,3 +204,5 @@ class DepthComparison(Record):
     pipeline: str | None = None
     device: Device | None = None
     sides: tuple[TrainedNetwork, TrainedNetwork] | None = None
+    layer_times: LayerTimes | None = None
+    layer_times_missing_because: str | None = None

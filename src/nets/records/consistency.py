@@ -7,6 +7,7 @@ adding up numbers can make is none (`DIGITS`).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from statistics import fmean
@@ -15,6 +16,7 @@ from typing import Any
 from nets.errors import Unusable
 from nets.records.cell import Accuracy, Band, BandVerdict, Result
 from nets.records.foreign import MAX_NUMBER
+from nets.records.predictions import Prediction, Predictions
 
 DIGITS = 1e-9
 """Relative, and absolute. An accuracy is a count over the number of test images, so that two different ones are further
@@ -54,6 +56,8 @@ def _of_the_record(result: Result) -> Iterator[str]:
         yield from _of_the_accuracy(result.accuracy, Accuracy.of(round_.accuracy for round_ in result.rounds))
     if result.band is not None:
         yield from _of_the_band(result.band, result)
+    if result.predictions is not None:
+        yield from _of_the_predictions(result.predictions, result)
     outcome = result.outcome
     if (outcome.status == "passed") != (not outcome.failures):
         n = len(outcome.failures)
@@ -83,6 +87,58 @@ def _of_the_band(band: Band, result: Result) -> Iterator[str]:
             f"field 'band.verdict' is {band.verdict!r}, but field 'accuracy.mean' is {_text(mean)}, "
             f"{band_side(mean, band.low, band.high)} {_text(band.low)} to {_text(band.high)}"
         )
+
+
+def _of_the_predictions(predictions: Predictions, result: Result) -> Iterator[str]:
+    """Those of a network answer for its round: their counts are its accuracy, and every image is one of the set."""
+    if result.predictions_missing_because is not None:
+        yield "field 'predictions' is there, but field 'predictions_missing_because' is, too"
+    accuracy = {round_.seed: round_.accuracy for round_ in result.rounds}.get(predictions.seed)
+    if accuracy is None:
+        yield f"field 'predictions.seed' is {predictions.seed}, but field 'rounds' has none with it"
+    n_tested, n_right = predictions.n_tested, predictions.n_right
+    if n_tested is not None and n_right is not None:
+        if (n_test := result.cell.n_test) is not None and n_tested != n_test:
+            yield f"field 'predictions.confusion' counts {n_tested:,} images, but field 'cell.n_test' is {n_test:,}"
+        if accuracy is not None and not _is_same(accuracy, n_right / n_tested):
+            found = f"{n_right:,} of {n_tested:,} right"
+            yield f"field 'predictions.confusion' has {found}, but field 'rounds' has the accuracy {_text(accuracy)}"
+    for name, n in (("train", result.cell.n_train), ("test", result.cell.n_test), ("mistakes", result.cell.n_test)):
+        places = [each.place for each in getattr(predictions, name)]
+        if n is not None and max(places, default=-1) >= n:
+            part = "n_train" if name == "train" else "n_test"
+            yield f"field 'predictions.{name}' has the image {max(places)}, but field 'cell.{part}' is {n:,}"
+    yield from _of_the_mistakes(predictions)
+
+
+def _of_the_mistakes(predictions: Predictions) -> Iterator[str]:
+    """Each is a mistake, and no less confident than the next; an image of `test` has the same said of it there."""
+    mistakes, where = predictions.mistakes, "field 'predictions.mistakes'"
+    for i, each in enumerate(mistakes):
+        if each.is_right:
+            yield f"{where} has the image {each.place}, but field 'predictions.mistakes.{i}.predicted' is its class"
+    confidences = [-1.0 if each.confidence is None else each.confidence for each in mistakes]
+    if confidences != sorted(confidences, reverse=True):
+        yield f"{where} begins with the greatest, but field 'predictions.mistakes.0.confidence' is not in this order"
+    test = {each.place: each for each in predictions.test}
+    for each in mistakes:
+        if test.get(each.place, each) != each:
+            yield f"{where} says one thing of the image {each.place}, but field 'predictions.test' another"
+    yield from _of_the_counts(predictions)
+
+
+def _of_the_counts(predictions: Predictions) -> Iterator[str]:
+    """Every image of the test set that is named is among the counts."""
+    if predictions.confusion is None:
+        return
+    for name in ("test", "mistakes"):
+        images: tuple[Prediction, ...] = getattr(predictions, name)
+        for (label, predicted), n in Counter((each.label, each.predicted) for each in images).items():
+            if n > predictions.confusion[label][predicted]:
+                yield (
+                    f"field 'predictions.{name}' has {n} images of class {label} taken for {predicted}, but field "
+                    f"'predictions.confusion.{label}.{predicted}' is {predictions.confusion[label][predicted]}"
+                )
 
 
 def _of_the_timing(result: Result, timing: Mapping[str, Any]) -> Iterator[str]:

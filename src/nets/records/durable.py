@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Container, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,9 +21,22 @@ from nets.records.base import first_fault, parse
 from nets.records.cell import Result
 from nets.records.consistency import demand_consistent
 
+_NUMBER = r"(?:-?[\d.eE+-]+|null)"
+_NUMBERS = re.compile(rf"\[\n\s*({_NUMBER}(?:,\n\s*{_NUMBER})*)\n\s*\]")
+"""A list of numbers alone, a line each; no text has line ends, which JSON writes as two characters."""
 
-def write(path: Path, text: str) -> None:
-    """Write `text` to a temporary name beside `path`, durably, then put it in its place, with the mode it had.
+
+def json_text(content: object) -> str:
+    """A run as JSON, indented, and a list of numbers on one line; what is no JSON type as `str` has it.
+
+    Raises ValueError for a number that is not finite.
+    """
+    text = json.dumps(content, allow_nan=False, indent=4, default=str)
+    return _NUMBERS.sub(lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text) + "\n"
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write text, or bytes, to a temporary name beside `path`, durably, then put it in its place, with the mode it had.
 
     A link stays one: what it leads to is replaced. A device or a pipe is written to as it is. Raises Unusable.
     """
@@ -30,20 +44,20 @@ def write(path: Path, text: str) -> None:
         with suppress(Unusable):  # it is locked for the whole of this run, as a rule
             lock.enter_context(sole_writer(path))
         try:
-            _write(Path(os.path.realpath(path)), text)
+            _write(Path(os.path.realpath(path)), content.encode() if isinstance(content, str) else content)
         except OSError as error:
             raise Unusable(f"{path}: it can't be written: {error.strerror}") from error
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         return
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path))
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(mode)

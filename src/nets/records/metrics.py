@@ -40,7 +40,7 @@ class Metric:
     of: Callable[[Result], Figure]
 
 
-def _driver(name: str) -> Callable[[Result], Figure]:
+def driver_figure(name: str) -> Callable[[Result], Figure]:
     """A figure that the driver gives; one of the timed region can't be held against one of a soak."""
 
     def of(result: Result) -> Figure:
@@ -58,7 +58,7 @@ def _memory(name: str) -> Callable[[Result], Figure]:
     """A peak of torch's own, which neither another process nor MIG spoils."""
 
     def of(result: Result) -> Figure:
-        figure = _driver(name)(result)
+        figure = driver_figure(name)(result)
         return Figure(figure.value, figure.because)
 
     return of
@@ -94,9 +94,9 @@ METRICS = (
     Metric("rss_peak_bytes", "host_memory", "more", _rss),
     Metric("memory_peak_training_bytes", "memory", "more", _memory("memory_peak_training_bytes")),
     Metric("memory_peak_evaluation_bytes", "memory", "more", _memory("memory_peak_evaluation_bytes")),
-    Metric("energy_j", "energy", "more", _driver("energy_j")),
-    Metric("energy_per_step_j", "energy", "more", _driver("energy_per_step_j")),
-    Metric("utilization_pct", "utilization", "less", _driver("utilization_pct")),
+    Metric("energy_j", "energy", "more", driver_figure("energy_j")),
+    Metric("energy_per_step_j", "energy", "more", driver_figure("energy_per_step_j")),
+    Metric("utilization_pct", "utilization", "less", driver_figure("utilization_pct")),
     Metric("trace_gpu_utilization_pct", "utilization", "less", _trace_utilization),
     Metric("trace_sm_efficiency_pct", "utilization", "less", _sm_efficiency),
 )

@@ -101,7 +101,7 @@ class Run:
     `unfinished`: the cells that broke off; `not_run`: (cell, reason) of the others. `side_by_side` and `growth` are the
     records of such benchmarks. `pairing`: the same on two runs that were measured in turns, round by round; None for
     any other; `confirmation`: the second measurement of the cells that had changed in the first. `ran`: when it was
-    written, as the file says it.
+    written, as the file says it; `arguments`: pytest's, as they were given, None in files of before.
     """
 
     source: str
@@ -117,6 +117,8 @@ class Run:
     harness: Harness | None = None
     commit: CommitInfo = field(default_factory=CommitInfo)
     ran: str | None = None
+    interrupted: bool = False
+    arguments: tuple[str, ...] | None = None
 
     @property
     def cells(self) -> tuple[Result, ...]:
@@ -185,6 +187,8 @@ class _Block(BaseModel):
     harness: Harness | None = None
     pairing: Pairing | None = None
     confirmation: _Confirmation | None = None
+    interrupted: bool = False
+    arguments: list[Text] | None = None
 
 
 class _File(BaseModel):
@@ -252,6 +256,8 @@ def parsed_run(content: Mapping[str, Any], source: str) -> Run:
         harness=file.nets.harness,
         commit=file.commit_info,
         ran=file.datetime,
+        interrupted=file.nets.interrupted,
+        arguments=None if file.nets.arguments is None else tuple(file.nets.arguments),
     )
 
 

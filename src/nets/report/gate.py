@@ -31,24 +31,29 @@ def gate_markdown(gate: Gate) -> str:
 
 
 def gate_parts(gate: Gate) -> list[Part]:
-    """What is compared; the table of what is not ok, with every time and accuracy; the reasons; the notes."""
-    parts = sentences(_captions(gate))
-    if shown := _shown(gate):
+    """What is compared; what was found; the notes."""
+    return [*sentences(captions(gate)), *findings_parts(gate), *sentences(f"note: {note}" for note in gate.notes)]
+
+
+def findings_parts(gate: Gate) -> list[Part]:
+    """The table of what is not ok, with every time and accuracy, and the reasons."""
+    parts: list[Part] = []
+    if shown := shown_findings(gate):
         rows = [_cells(finding, paired=gate.paired) for finding in shown]
         parts.append(table(HEADINGS, rows, right=HEADINGS[2:7]))
-    parts += [Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate)]
-    return [*parts, *sentences(f"note: {note}" for note in gate.notes)]
+    return [*parts, *(Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate))]
 
 
 def verdict(gate: Gate) -> str:
     """The verdict, with the number of findings of each status, the worst first."""
-    counts = Counter((finding.status, _status(finding, paired=gate.paired)) for finding in gate.findings)
+    counts = Counter((finding.status, status_text(finding, paired=gate.paired)) for finding in gate.findings)
     worst_first = sorted(counts, key=lambda found: (get_args(Status).index(found[0]), -counts[found], found[1]))
     statuses = ", ".join(f"{counts[found]} {found[1]}" for found in worst_first)
     return f"{VERDICTS[gate.exit_code]} ({statuses}; exit {gate.exit_code})"
 
 
-def _shown(gate: Gate) -> list[Finding]:
+def shown_findings(gate: Gate) -> list[Finding]:
+    """What is not ok, and every time and accuracy."""
     return [finding for finding in gate.findings if finding.status != "ok" or finding.metric in ALWAYS_SHOWN]
 
 
@@ -57,7 +62,7 @@ def _worst_first(gate: Gate) -> list[Finding]:
     return [finding for status in get_args(Status) if status != "ok" for finding in gate.with_status(status)]
 
 
-def _captions(gate: Gate) -> Iterator[str]:
+def captions(gate: Gate) -> Iterator[str]:
     """The files that are compared, what they ran under, and what they are of."""
     for name, run in (("base", gate.base), ("head", gate.head)):
         parts = [counted(run.n_cells, "cell"), f"torch {run.torch or 'unknown'}"]
@@ -98,13 +103,13 @@ def _cells(finding: Finding, *, paired: bool) -> tuple[str | Cell, ...]:
         _value(finding.metric, finding.base),
         _value(finding.metric, finding.head),
         _effect(finding, finding.effect),
-        _interval(finding),
+        interval_text(finding),
         _limit(finding),
-        Cell(_status(finding, paired=paired), _tone(finding.status)),
+        Cell(status_text(finding, paired=paired), _tone(finding.status)),
     )
 
 
-def _status(finding: Finding, *, paired: bool) -> str:
+def status_text(finding: Finding, *, paired: bool) -> str:
     """The status; of a ratio that is ok between two stored files no more is known than that it is within the limit."""
     if paired or finding.status != "ok" or finding.metric == "accuracy":
         return finding.status
@@ -127,7 +132,8 @@ def _effect(finding: Finding, value: float | None) -> str:
     return f"{100 * value:+.2f} points" if finding.metric == "accuracy" else f"{value:+.2%}"
 
 
-def _interval(finding: Finding) -> str:
+def interval_text(finding: Finding) -> str:
+    """An effect's interval with its confidence."""
     if finding.low is None or finding.high is None or finding.confidence is None:
         return ABSENT
     low, high = _effect(finding, finding.low), _effect(finding, finding.high)

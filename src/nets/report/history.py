@@ -27,18 +27,23 @@ def history_parts(history: History, *, width: int, everything: bool = False) -> 
 
     `width`: of a line, in characters; trends take what the other columns leave of it.
     """
-    own = {(each.cell, each.metric, each.under) for commit in history.changed_commits for each in commit.changes}
-    shown = [
-        line
-        for line in history.lines
-        if everything or (line.cell, line.metric, line.under) in own or line.metric in ALWAYS_SHOWN
-    ]
-    under = _distinguishing_conditions(history)
+    shown = shown_lines(history, everything=everything)
+    under = distinguishing_conditions(history)
     parts: list[Part] = [Sentence(_caption(history))]
     parts += _commits(history.changed_commits, under, width)
     parts += [_table(shown, under, width)] if shown else []
     parts += sentences(_sentences(history, len(history.lines) - len(shown)))
     return [*parts, Sentence(_count(history), "strong")]
+
+
+def shown_lines(history: History, *, everything: bool = False) -> list[Line]:
+    """The lines with a change of their own, and every total time and accuracy."""
+    own = {(each.cell, each.metric, each.under) for commit in history.changed_commits for each in commit.changes}
+    return [
+        line
+        for line in history.lines
+        if everything or (line.cell, line.metric, line.under) in own or line.metric in ALWAYS_SHOWN
+    ]
 
 
 def _caption(history: History) -> str:
@@ -67,18 +72,18 @@ def _joint_text(change: JointChange, commit: ChangedCommit, under: Under) -> str
     """A change, and in parentheses what goes with it."""
     conditions = under.get((change.cell, change.under), "")
     parts = [
-        f"{part.metric} {_effect_text(part.metric, part.effect)}"
+        f"{part.metric} {effect_text(part.metric, part.effect)}"
         f"{'' if part.begins == commit.begins else f' at {_name(part.begins)}'}"
         for part in change.parts
     ]
     return (
         f"{change.cell}{f' [{conditions}]' if conditions else ''}  {change.metric} "
-        f"{_effect_text(change.metric, change.effect, change)}{' (' if parts else ''}{', '.join(parts)}"
+        f"{effect_text(change.metric, change.effect, change)}{' (' if parts else ''}{', '.join(parts)}"
         f"{')' if parts else ''}{', by disturbed rounds alone at first' if change.disturbed else ''}"
     )
 
 
-def _effect_text(metric: str, effect: float, change: JointChange | None = None) -> str:
+def effect_text(metric: str, effect: float, change: JointChange | Change | None = None) -> str:
     """A ratio in percent, an accuracy's difference in points, a count's both values."""
     if metric in ("parameters", "layers") and change is not None:
         return f"{change.before:,.0f} → {change.after:,.0f}"
@@ -137,7 +142,7 @@ def _place(line: Line, change: Change) -> str:
     return f"{_name(change.begins)}{'*' if line.points[change.index].dirty else ''}"
 
 
-def _distinguishing_conditions(history: History) -> Under:
+def distinguishing_conditions(history: History) -> Under:
     """For each cell measured under several conditions: the facts in which they differ."""
     found = {}
     of_cell: dict[str, set[tuple[Condition, ...]]] = defaultdict(set)

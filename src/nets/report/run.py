@@ -91,10 +91,10 @@ def _cells(result: Result) -> tuple[str | Cell, ...]:
     return (
         result.cell.dataset,
         result.cell.model,
-        _layers(network),
+        layers_text(network),
         ABSENT if network is None else f"{network.parameters:,}",
         ABSENT if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
-        _accuracy(result),
+        accuracy_text(result),
         ABSENT if depth is None or depth.classical is None else depth.classical,
         ABSENT if depth is None or depth.cost_aware is None else depth.cost_aware,
         # the trace's figure, as in the article; the driver's is in the GPU summary
@@ -103,13 +103,15 @@ def _cells(result: Result) -> tuple[str | Cell, ...]:
     )
 
 
-def _layers(network: Network | None) -> str:
+def layers_text(network: Network | None) -> str:
+    """How many layers it has, counted or declared."""
     if network is None or network.layers is not None:
         return ABSENT if network is None else str(network.layers)
     return ABSENT if network.declared_layers is None else f"{network.declared_layers} declared"
 
 
-def _accuracy(result: Result) -> str:
+def accuracy_text(result: Result) -> str:
+    """The mean over the rounds, and their standard deviation."""
     if result.accuracy is None:
         return ABSENT
     spread = "" if result.accuracy.std is None else f" ± {result.accuracy.std:.4f}"

@@ -62,8 +62,9 @@ class GraphTrainer(Trainer):
     mode = "graph"
 
     def __init__(self, eager: ResidentTrainer, batches: ResidentBatches, recorder: StepRecorder) -> None:
-        super().__init__()
+        super().__init__(eager.model)
         self._eager = eager
+        self.optimizer = eager.optimizer
         self._batches = batches
         n, size = len(batches.split), batches.batch_size
         self._order = torch.zeros(n, dtype=torch.int64, device=eager.device)

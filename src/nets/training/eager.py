@@ -20,9 +20,10 @@ NOTED_STEPS = 64
 class ResidentTrainer(Trainer):
     """Eager steps; the loss and the correct answers are added up on the device."""
 
+    optimizer: FusedAdam
+
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.loaders = loaders
         self.device = device
         self.optimizer = FusedAdam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
@@ -249,23 +250,22 @@ class ArticleTrainer(Trainer):
     """The article's loops."""
 
     def __init__(self, model: nn.Module, loaders: Loaders, protocol: Protocol, device: torch.device) -> None:
-        super().__init__()
-        self._model = model
+        super().__init__(model)
         self._loaders = loaders
         self._device = device
-        self._optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
+        self.optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=protocol.lr)
         self._loss_sum, self._correct = 0.0, 0
 
     def _epoch(self) -> Iterator[StepsDone]:
-        self._model.train()
+        self.model.train()
         self._loss_sum, self._correct = 0.0, 0
         for cpu_images, cpu_labels in self._loaders.train:
             images, labels = cpu_images.to(self._device), cpu_labels.to(self._device)
-            outputs = self._model(images)
+            outputs = self.model(images)
             loss = F.cross_entropy(outputs, labels)
-            self._optimizer.zero_grad()
+            self.optimizer.zero_grad()
             loss.backward()
-            self._optimizer.step()
+            self.optimizer.step()
             self._loss_sum += loss.item() * len(labels)
             self._correct += int((outputs.argmax(1) == labels).sum().item())
             yield StepsDone(1, len(labels))
@@ -275,12 +275,12 @@ class ArticleTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self) -> Pass:
-        self._model.eval()
+        self.model.eval()
         self._loss_sum, self._correct = 0.0, 0
         n_images = 0
         for cpu_images, cpu_labels in self._loaders.test:
             images, labels = cpu_images.to(self._device), cpu_labels.to(self._device)
-            outputs = self._model(images)
+            outputs = self.model(images)
             self._loss_sum += F.cross_entropy(outputs, labels, reduction="sum").item()
             self._correct += int((outputs.argmax(1) == labels).sum().item())
             n_images += len(labels)

@@ -193,6 +193,11 @@ class CellRun:
             self._last = None
         return self.rounds[-1]
 
+    @property
+    def has_trained(self) -> bool:
+        """Whether the network of the last of `rounds` is still there, to be had from `trained`."""
+        return self._last is not None
+
     @contextmanager
     def trained(self) -> Iterator[Trainer]:
         """The last round's trainer, to go on with now that its result is taken; without one, as `scratch`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nets.datasets.data import Split
 
@@ -21,6 +21,16 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
     def __len__(self) -> int: ...
+
+
+class Optimizer(Protocol):
+    """What a step asks of one."""
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+
+    def step(self) -> object:
+        """Apply them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +87,18 @@ class StepsDone:
 
 
 class Trainer(ABC):
-    """Trains one network, from its weights as they were handed over, and evaluates it.
+    """Trains one network, `model`, from its weights as they were handed over, and evaluates it.
 
     `mode` says how the steps are executed, `fallback_because` why not as the pipeline would have them. What steps were
     recorded with at their peak is `recorded_peak_bytes`: a replay uses that memory and allocates none.
     """
 
+    optimizer: Optimizer
     mode = "eager"
     recorded_peak_bytes = 0
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
         self.fallback_because: str | None = None
 
     def train(self) -> Pass:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ def merge_runs(sittings: Sittings, bands: Bands | str, into: Path, confirmation:
             "pairing": confirmation.pairing.to_json(),
             "cells": [again.merged(cell, bands).to_json() for cell in dict.fromkeys([*again.records, *again.broken])],
         }
-    durable.write(into, json.dumps(whole, allow_nan=False, indent=4) + "\n")
+    durable.write(into, durable.json_text(whole))
 
 
 @dataclass(frozen=True, slots=True)

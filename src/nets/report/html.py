@@ -1,0 +1,280 @@
+"""A document as one HTML file: it asks for nothing from anywhere, and reads without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from nets.report.document import (
+    MAX_MESSAGE,
+    Bar,
+    Cell,
+    Chart,
+    Column,
+    Download,
+    Gallery,
+    Page,
+    Part,
+    Picture,
+    Row,
+    Section,
+    Sentence,
+    Table,
+)
+from nets.report.palette import COLORS
+from nets.report.svg import adapted
+from nets.report.text import plain
+
+PICTURE_WIDTH = 96
+"""Pixels of the page that an image of a data set is enlarged to, or a few fewer: each of its pixels is a square."""
+LONG = 32
+"""Characters of a table's cell that are broken into lines; shorter texts stay in one."""
+MANY_COLUMNS = 9
+"""Of a table that is printed smaller."""
+MAX_HEADING_LEVEL = 6
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
+_PNG_HEADER = struct.Struct(">16x2I")
+"""Of a PNG file, up to its width and height. Source: PNG specification, third edition, 5.2 and 11.2.1."""
+
+
+def html_text(page: Page, draw: Callable[[Chart], str]) -> str:
+    """The page's file, the same for the same page; `draw` gives a chart's SVG in the palette's light colours.
+
+    A content security policy forbids all requests, and all scripts and styles but the file's own two.
+    """
+    style, script = _style(), _asset("page.js")
+    writer = _Writer(draw)
+    return _environment().get_template("page.html.jinja").render(
+        page=page,
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        body=writer.parts(page.parts, level=2),
+        contents=writer.contents,
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src {_source(style)}",
+            f"script-src {_source(script)}",
+            "connect-src 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _source(text: str) -> str:
+    """The element's content as a policy names it. Source: Content Security Policy Level 3, 6.7.3.3."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _style() -> str:
+    light = "".join(f"--{color.role}:{color.light};" for color in COLORS)
+    dark = "".join(f"--{color.role}:{color.dark};" for color in COLORS)
+    themes = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    return themes + _asset("page.css")
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("nets.report").joinpath("assets", name).read_text("utf-8").replace("\r\n", "\n")
+
+
+@cache
+def _environment() -> Environment:
+    """Templates in which every text is made plain and escaped, without a filter that could be forgotten."""
+    environment = Environment(
+        loader=PackageLoader("nets.report", "assets"),
+        autoescape=True,
+        finalize=lambda value: plain(value, MAX_MESSAGE) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cut"] = plain
+    return environment
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A sentence, and those that say more of it."""
+
+    sentence: Sentence
+    items: tuple[_Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A cell as a table's template takes it: `kinds`, its classes; `value`, what it is sorted by, as JavaScript reads it."""
+
+    text: str
+    kinds: str
+    value: str | None
+    bar: _BarPlaces | None
+
+
+@dataclass(frozen=True, slots=True)
+class _BarPlaces:
+    """Where a bar's parts are, in hundredths of its width."""
+
+    says: str
+    band_start: float
+    band_width: float
+    value: float
+    is_inside: bool
+
+
+@dataclass
+class _Writer:
+    """Writes parts in their order; what it has named so far keeps names from being given twice."""
+
+    draw: Callable[[Chart], str]
+    contents: list[tuple[str, str]] = field(default_factory=list)
+    _named: Counter[str] = field(default_factory=lambda: Counter(("content", "said")))
+    _macros: Any = field(default_factory=lambda: _environment().get_template("parts.html.jinja").module)
+
+    def parts(self, parts: Sequence[Part], *, level: int, label: str = "") -> Markup:
+        """Parts below each other; `level`: of the headings of their sections; `label`: what stands above them."""
+        written: list[str] = []
+        for kind, run in groupby(parts, _kind):
+            if kind is _Item:
+                written.append(self._macros.sentences(_tree(each for each in run if isinstance(each, Sentence))))
+            elif kind is Chart:
+                drawn = [self._chart(each) for each in run if isinstance(each, Chart)]
+                written.append(self._macros.charts(drawn))
+            else:
+                written += [self._part(each, level, label) for each in run]
+        return Markup("").join(map(Markup, written))
+
+    def _part(self, part: Part, level: int, label: str) -> str:
+        match part:
+            case Sentence():
+                return str(self._macros.strong(part))
+            case Table():
+                return self._table(part, label)
+            case Gallery():
+                sized = [(each, *_shown_size(each)) for each in part.pictures]
+                return str(self._macros.gallery(part, sized, _png_uri))
+            case Download():
+                return str(self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content))))
+            case Section():
+                return self._section(part, level)
+            case Chart():
+                return self._chart(part)
+
+    def _section(self, section: Section, level: int) -> str:
+        anchor = self._name(section.title)
+        if level == 2:
+            self.contents.append((anchor, section.title))
+        body = self.parts(section.parts, level=level + 1, label=section.title)
+        return str(self._macros.section(section, anchor, min(level, MAX_HEADING_LEVEL), body))
+
+    def _chart(self, chart: Chart) -> str:
+        anchor = self._name(f"chart {chart.name}")
+        drawing = adapted(self.draw(chart), prefix=f"{anchor}-", labelled_by=f"{anchor}-title")
+        table = self._table(chart.table, chart.title) if chart.table.columns else ""
+        return str(self._macros.chart(chart, anchor, Markup(drawing.text), drawing.is_wide, Markup(table)))
+
+    def _table(self, table: Table, label: str) -> str:
+        rows = [(_tone(row.tone), _places(row, table.columns)) for row in table.rows]
+        headings = [column.heading.split("\n") for column in table.columns]
+        has_many = len(headings) > MANY_COLUMNS
+        return str(self._macros.table(table, self._name("table"), label or "Table", headings, rows, has_many))
+
+    def _name(self, text: str) -> str:
+        """An identifier that only this element has: letters, digits and hyphens."""
+        slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "part"
+        self._named[slug] += 1
+        n = self._named[slug]
+        return slug if n == 1 else self._name(f"{slug}-{n}")
+
+
+def _kind(part: Part) -> type:
+    """What may share an element with those of its kind beside it; a strong sentence stands by itself."""
+    if isinstance(part, Sentence):
+        return Sentence if part.tone == "strong" else _Item
+    return type(part)
+
+
+def _tree(sentences: Iterable[Sentence]) -> list[_Item]:
+    """Each with those after it that have a deeper level."""
+    waiting = list(sentences)
+    items: list[_Item] = []
+    while waiting:
+        first = waiting.pop(0)
+        n = next((i for i, each in enumerate(waiting) if each.level <= first.level), len(waiting))
+        items.append(_Item(first, tuple(_tree(waiting[:n]))))
+        del waiting[:n]
+    return items
+
+
+def _tone(tone: str) -> str:
+    return "" if tone == "plain" else tone
+
+
+def _places(row: Row, columns: Sequence[Column]) -> Iterator[_Place]:
+    for cell, column in zip(row.cells, columns, strict=True):
+        tone = _tone(cell.tone) or (_tone(column.tone) if row.tone == "plain" else "")
+        kinds = " ".join(filter(None, (tone, "right" if column.right else "", "long" if len(cell.text) > LONG else "")))
+        bar = None if cell.bar is None else _bar_places(cell.bar)
+        yield _Place(cell.text, kinds, _sorted_by(cell), bar)
+
+
+def _sorted_by(cell: Cell) -> str | None:
+    return repr(float(cell.value)) if cell.value is not None and math.isfinite(cell.value) else None
+
+
+def _bar_places(bar: Bar) -> _BarPlaces | None:
+    """None where there is no scale: its ends are the same, or a figure is not finite."""
+    width = bar.end - bar.start
+    if not all(map(math.isfinite, (bar.value, bar.low, bar.high, width))) or width <= 0:
+        return None
+    low, high, value = (
+        round(100 * min(max((each - bar.start) / width, 0), 1), 1) for each in (bar.low, bar.high, bar.value)
+    )
+    says = f"{bar.value:.4g}, expected {bar.low:.4g} to {bar.high:.4g}"
+    return _BarPlaces(says, low, max(round(high - low, 1), 0), value, bar.low <= bar.value <= bar.high)
+
+
+def _shown_size(picture: Picture) -> tuple[int, int]:
+    """The width and height in pixels of the page, whole multiples of the image's own."""
+    if picture.png is None or len(picture.png) < _PNG_HEADER.size:
+        return PICTURE_WIDTH, PICTURE_WIDTH
+    width, height = _PNG_HEADER.unpack_from(picture.png)
+    times = max(PICTURE_WIDTH // max(width, 1), 1)
+    return width * times, height * times
+
+
+def _png_uri(png: bytes) -> Markup:
+    return _data_uri("image/png", png)
+
+
+def _data_uri(media_type: str, content: bytes) -> Markup:
+    known = media_type if _MEDIA_TYPE.fullmatch(media_type) else "application/octet-stream"
+    return Markup(f"data:{known};base64,{base64.b64encode(content).decode()}")
+
+
+def size_text(n_bytes: int) -> str:
+    """A file's size for people, in powers of 1,000."""
+    if n_bytes < 1_000:
+        return f"{n_bytes} bytes"
+    return f"{n_bytes / 1_000:,.1f} KB" if n_bytes < 1_000_000 else f"{n_bytes / 1_000_000:,.1f} MB"

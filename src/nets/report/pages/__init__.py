@@ -1,0 +1,1 @@
+"""Whole pages: a run, what changed since others, and a history, each in sections."""

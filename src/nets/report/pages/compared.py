@@ -1,0 +1,100 @@
+"""A run beside others, and held against each of them in the gate's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from nets.errors import Unusable
+from nets.gate.judge import judge_runs
+from nets.gate.limits import Limits
+from nets.records.cell import Result
+from nets.records.run import Run
+from nets.report.charts.compared import compared_chart
+from nets.report.document import Cell, Part, Row, Section, Sentence, row, sentences, table
+from nets.report.gate import captions, findings_parts, verdict
+from nets.report.pages.table import images_per_s, spread_text
+from nets.report.run import accuracy_text
+from nets.report.sentence import sentence
+from nets.report.text import ABSENT
+
+
+def compared_sections(run: Run, others: Sequence[Run], limits: Limits) -> Iterator[Section]:
+    """All runs side by side; then what changed in `run` since each of the others."""
+    if not others:
+        return
+    yield Section("Runs side by side", tuple(_side_by_side([*others, run])))
+    for other in others:
+        yield Section(f"Changed since {other.source}", tuple(_compared(other, run, limits)))
+
+
+def _compared(base: Run, head: Run, limits: Limits) -> Iterator[Part]:
+    """What differs comes first."""
+    try:
+        found = judge_runs(base, head, limits)
+    except Unusable as error:
+        yield Sentence(f"They can't be compared: {error}", "doubtful")
+        return
+    yield Sentence(sentence(found), "strong")
+    yield from sentences(captions(found))
+    yield from sentences(f"note: {note}" for note in found.notes)
+    if (chart := compared_chart(found)) is not None:
+        yield chart
+    yield from findings_parts(found)
+    yield Sentence(verdict(found), "strong")
+
+
+def _side_by_side(runs: Sequence[Run]) -> Iterator[Part]:
+    versions = [run.versions.by_name() for run in runs]
+    names = dict.fromkeys(name for known in versions for name in known)
+    facts = [
+        ("device", [_devices(run) for run in runs]),
+        ("commit", [_commit(run) for run in runs]),
+        ("run on", [run.ran or ABSENT for run in runs]),
+        *((name, [known.get(name) or ABSENT for known in versions]) for name in names),
+    ]
+    differing = [row((name, *values)) for name, values in facts if len(set(values)) > 1]
+    headings = [f"{i}: {run.source}" for i, run in enumerate(runs, start=1)]
+    if differing:
+        yield table(("what differs", *headings), differing, caption="What differs between the runs")
+    else:
+        yield Sentence("No recorded version, device or commit differs between the runs.")
+    yield table(
+        ("cell", "figure", *headings),
+        list(_figures(runs)),
+        right=headings,
+        caption="The same cells in each run, mean ± standard deviation",
+    )
+
+
+def _figures(runs: Sequence[Run]) -> Iterator[Row]:
+    by_id = [{result.id: result for result in run.cells} for run in runs]
+    for cell in dict.fromkeys(cell for known in by_id for cell in known):
+        results = [known.get(cell) for known in by_id]
+        for name, shown in (("time of a round (s)", _time), ("images a second", _speed), ("test accuracy", _accuracy)):
+            yield row((cell, name, *(Cell(ABSENT) if result is None else shown(result) for result in results)))
+
+
+def _time(result: Result) -> Cell:
+    times = [round_.time_s for round_ in result.rounds]
+    return Cell(spread_text(times), value=fmean(times)) if times else Cell(ABSENT)
+
+
+def _speed(result: Result) -> Cell:
+    speed = images_per_s(result)
+    return Cell(ABSENT) if speed is None else Cell(f"{speed:,.0f}", value=speed)
+
+
+def _accuracy(result: Result) -> Cell:
+    return Cell(accuracy_text(result), value=None if result.accuracy is None else result.accuracy.mean)
+
+
+def _devices(run: Run) -> str:
+    return ", ".join(dict.fromkeys(f"{result.device.type}: {result.device.name}" for result in run.cells)) or ABSENT
+
+
+def _commit(run: Run) -> str:
+    commit = run.commit
+    if commit.id is None:
+        return ABSENT
+    return f"{commit.id[:12]}{f' ({commit.subject})' if commit.subject else ''}{', dirty' if commit.dirty else ''}"

@@ -1,0 +1,173 @@
+"""A run's cells in one wide table, for a page: every figure that has a column, each of which can be sorted by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from nets.records.cell import Result
+from nets.report.document import Bar, Cell, Column, Row, Sentence, Table
+from nets.report.gpu import PUBLISHED
+from nets.report.run import accuracy_text, layers_text
+from nets.report.text import ABSENT
+
+NOTHING = Cell(ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """`cell`: of a result; a column that has nothing for any of them is left out."""
+
+    heading: str
+    cell: Callable[[Result], Cell]
+    right: bool = True
+    dim: bool = False
+
+
+def wide_table(results: Sequence[Result]) -> Table:
+    """A row for each cell; beside the article's protocol, the article's own figures."""
+    columns = [column for column in COLUMNS if any(column.cell(result) != NOTHING for result in results)]
+    if any(_is_articles(result) for result in results):
+        columns += PUBLISHED_COLUMNS
+    return Table(
+        tuple(Column(column.heading, column.right, "dim" if column.dim else "plain") for column in columns),
+        tuple(Row(tuple(column.cell(result) for column in columns)) for result in results),
+        "The cells: a network on a data set each",
+    )
+
+
+def articles_protocol(results: Sequence[Result]) -> list[Sentence]:
+    """Where the article's figures are not shown: how its protocol differs from this one."""
+    different = {
+        (result.cell.dataset, result.protocol.epochs, _articles_epochs(result.cell.dataset))
+        for result in results
+        if PUBLISHED.get(result.id) is not None and not _is_articles(result)
+    }
+    if not different:
+        return []
+    epochs = ", ".join(f"{dataset} for {ours} against {theirs}" for dataset, ours, theirs in sorted(different))
+    return [
+        Sentence(
+            f"The article's figures are not set beside these: its networks were trained for more epochs ({epochs}); "
+            "--protocol article trains as it did."
+        )
+    ]
+
+
+def _articles_epochs(dataset: str) -> int:
+    from nets.cells.catalog import protocol_for
+
+    return protocol_for("article", dataset).epochs
+
+
+def _is_articles(result: Result) -> bool:
+    return PUBLISHED.get(result.id) is not None and result.protocol.name == "article"
+
+
+def _number(value: float | None, text: Callable[[float], str]) -> Cell:
+    return NOTHING if value is None else Cell(text(value), value=value)
+
+
+def spread_text(values: Sequence[float], digits: int = 2) -> str:
+    """The mean, and the standard deviation where there are several values; both fixed to `digits`."""
+    mean = f"{fmean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.{digits}f}"
+
+
+def _layers(result: Result) -> Cell:
+    network = result.network
+    return Cell(layers_text(network), value=None if network is None else network.layers)
+
+
+def _parameters(result: Result) -> Cell:
+    return _number(None if result.network is None else result.network.parameters, "{:,}".format)
+
+
+def _macs(result: Result) -> Cell:
+    return _number(None if result.network is None else result.network.macs_per_image, "{:,}".format)
+
+
+def _time(result: Result) -> Cell:
+    times = [round_.time_s for round_ in result.rounds]
+    return Cell(spread_text(times), value=fmean(times)) if times else NOTHING
+
+
+def images_per_s(result: Result) -> float | None:
+    """Images trained in a second, mean over the rounds; None without rounds or a known number of images."""
+    n_train = result.cell.n_train
+    speeds = [round_.train_s for round_ in result.rounds if round_.train_s > 0]
+    return fmean(n_train * result.protocol.epochs / seconds for seconds in speeds) if n_train and speeds else None
+
+
+def _accuracy(result: Result) -> Cell:
+    if result.accuracy is None:
+        return NOTHING
+    mean, band = result.accuracy.mean, result.band
+    bar = None
+    if band is not None and band.low < band.high:
+        half = (band.high - band.low) / 2
+        bar = Bar(mean, band.low, band.high, min(band.low - half, mean), max(band.high + half, mean))
+    tone = "bad" if band is not None and band.verdict in ("below", "diverged") else "plain"
+    return Cell(accuracy_text(result), tone=tone, value=mean, bar=bar)  # type: ignore[arg-type]
+
+
+def _band(result: Result) -> Cell:
+    band = result.band
+    if band is None:
+        return NOTHING
+    return Cell(f"{band.low:.4f}–{band.high:.4f} ({band.verdict})", value=band.low)
+
+
+def _classical(result: Result) -> Cell:
+    verdict = None if result.depth is None else result.depth.classical
+    return Cell(verdict or ABSENT)
+
+
+def _by_cost(result: Result) -> Cell:
+    verdict = None if result.depth is None else result.depth.cost_aware
+    return Cell(verdict or ABSENT)
+
+
+def _energy(result: Result) -> Cell:
+    return _number(None if result.gpu is None else result.gpu.energy_j, "{:,.1f} J".format)
+
+
+def _utilization(result: Result) -> Cell:
+    return _number(None if result.trace is None else result.trace.gpu_utilization_pct, "{:.2f} %".format)
+
+
+def _outcome(result: Result) -> Cell:
+    return Cell(result.outcome.status, "good" if result.outcome.status == "passed" else "bad")
+
+
+def _published_time(result: Result) -> Cell:
+    published = PUBLISHED.get(result.id)
+    return _number(None if published is None else published.time_s, "{:.2f}".format)
+
+
+def _published_accuracy(result: Result) -> Cell:
+    published = PUBLISHED.get(result.id)
+    return _number(None if published is None else published.accuracy, "{:.4f}".format)
+
+
+COLUMNS = (
+    _Column("data set", lambda result: Cell(result.cell.dataset), right=False),
+    _Column("network", lambda result: Cell(result.cell.model), right=False),
+    _Column("layers", _layers),
+    _Column("trainable parameters", _parameters),
+    _Column("multiply-accumulates an image", _macs),
+    _Column("time of a round (s)", _time),
+    _Column("images a second, training", lambda result: _number(images_per_s(result), "{:,.0f}".format)),
+    _Column("test accuracy", _accuracy),
+    _Column("expected (band)", _band),
+    _Column("classical", _classical, right=False),
+    _Column("by cost", _by_cost, right=False),
+    _Column("GPU utilization", _utilization),
+    _Column("energy of a round", _energy),
+    _Column("outcome", _outcome, right=False),
+)
+PUBLISHED_COLUMNS = (
+    _Column("article: time (s), Tesla K80", _published_time, dim=True),
+    _Column("article: accuracy", _published_accuracy, dim=True),
+)

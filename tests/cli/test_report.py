@@ -1,0 +1,125 @@
+"""`nets report`: several files, folders, and the CSV that it writes; bad input is one sentence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import runner
+from tests.support.gating import write
+from tests.support.histories import commit, store
+from tests.support.hostile import BAD, EVIL, demand_inert
+from tests.support.records import record
+
+ran = runner("report")
+
+
+@pytest.fixture
+def runs(folder: Path) -> Path:
+    """A folder with two runs, one of them deeper."""
+    store("runs/b.json", 1, record(), record(model="cnn3l"))
+    store("runs/older/a.json", 0, record("digits"))
+    return folder / "runs"
+
+
+def table(text: str) -> list[dict[str, str]]:
+    """What was written, as Python's csv reads it."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.usefixtures("runs")
+def test_several_tables() -> None:
+    """Files and folders are printed one after the other, each headed by its name; one alone has no heading."""
+    lines = ran("runs/older/a.json", "runs").output.splitlines()
+    headings = [line for line in lines if line.startswith("runs/")]
+    assert headings == ["runs/older/a.json", "runs/b.json"]
+    assert lines.index("runs/older/a.json") < next(i for i, line in enumerate(lines) if "digits" in line)
+    assert "b.json" not in ran("runs/b.json").output
+
+
+@pytest.mark.usefixtures("runs")
+def test_csv_of_a_folder() -> None:
+    """`--csv` writes all cells of all runs, each file once, and says how many rows; each names its file and commit."""
+    result = ran("runs/b.json", "runs", "--csv", "out.csv")
+    found = table(Path("out.csv").read_text(encoding="utf-8"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.output == f"out.csv: {len(found)} rows of 2 runs\n"
+    assert {(row["file"], row["commit"], row["cell"]) for row in found} == {
+        ("runs/b.json", commit(1), "mnist-lenet5"),
+        ("runs/b.json", commit(1), "mnist-cnn3l"),
+        ("runs/older/a.json", commit(0), "digits-lenet5"),
+    }
+    keys = [(row["file"], row["cell"], row["metric"]) for row in found]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.usefixtures("runs")
+def test_csv_on_standard_output() -> None:
+    """`--csv -` prints the table and nothing else; what is passed over goes to standard error."""
+    Path("runs/c.json").write_text("{")
+    result = ran("runs", "--csv", "-")
+    assert result.exit_code == 0
+    assert len({row["file"] for row in table(result.output)}) == 2
+    assert result.stderr.startswith("passed over: runs/c.json: not JSON")
+    assert not Path("-").exists()
+
+
+@pytest.mark.usefixtures("runs")
+def test_csv_is_replaced_whole() -> None:
+    """A file that is there already is written anew, and the same runs give the same bytes."""
+    Path("out.csv").write_text("x" * 1_000_000)
+    written = []
+    for _ in range(2):
+        assert ran("runs", "--csv", "out.csv").exit_code == 0
+        written.append(Path("out.csv").read_bytes())
+    assert written[0] == written[1]
+    assert written[0].startswith(b"file,date,commit,")
+    assert sorted(path.name for path in Path().iterdir()) == ["out.csv", "runs"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("to", [(), ("--csv", "out.csv")])
+@pytest.mark.parametrize(("make", "message"), [bad for bad in BAD if "2 times" not in bad[1]])
+def test_bad_files(make: Callable[[Path], object], message: str, to: tuple[str, ...]) -> None:
+    """An unusable file among good ones is one sentence that names it, exit 2, and nothing is written."""
+    write("good.json", record())
+    make(Path("bad.json"))
+    result = ran("good.json", "bad.json", *to)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("nets report: bad.json")
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr or Path("bad.json").is_dir()
+    assert not Path("out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("none.json",), "none.json: No such file or directory"),
+        (("empty",), "empty: no result file of nets in it (no JSON file); --benchmark-autosave and"),
+        (("runs", "--csv", "none/out.csv"), "none/out.csv: the folder none does not exist; make it first"),
+        (("runs", "--csv", "runs"), "runs: it can't be written"),
+        (("runs", "--csv", "runs/b.json"), "runs/b.json: it is a result file, and would be written over"),
+    ],
+)
+@pytest.mark.usefixtures("runs")
+def test_refusals(arguments: tuple[str, ...], sentence: str) -> None:
+    """No file, a folder without runs, and an output that can't be written are each one sentence and exit 2."""
+    Path("empty").mkdir()
+    result = ran(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"nets report: {sentence}")
+    assert (len(result.stderr.splitlines()), result.output) == (1, "")
+
+
+def test_foreign_names(folder: Path) -> None:
+    """No escape of a file's name or text reaches the terminal, whichever way it is printed."""
+    (folder / "\x1b[31m").mkdir()
+    write("\x1b[31m/a.json", record(model=EVIL))
+    write("b.json", record())
+    demand_inert(ran("\x1b[31m", "b.json").output)
+    demand_inert(ran("\x1b[31m", "b.json", "--csv", "-").output)

@@ -1,0 +1,134 @@
+"""Debian's chromium, driven by Playwright, and what must hold of every page that it shows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",  # as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDTHS = (390, 768, 1440)
+HEIGHT = 900
+PAPER_WIDTH = 703
+"""Pixels between the margins of A4: what is printed is laid out in these."""
+THEMES = ("light", "dark", "print")
+SERIOUS = ("serious", "critical")
+_FAULTS = Path(__file__).with_name("rendering_faults.js").read_text()
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    """The browser; skips where there is none, but fails in CI.
+
+    Playwright's event loop runs in this thread while the browser is open: a test that starts its own has to wait.
+    """
+    executable = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if executable is None:
+        missing = f"no browser: none of {', '.join(NAMES)} is on the path"
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing}; .ci/run installs one")
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Watched:
+    """A page of a file, and what it said and asked for since it was opened."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+
+@contextmanager
+def opened(browser: Browser, path: Path, *, has_javascript: bool = True, width: int = 1440) -> Iterator[Watched]:
+    """The file in a window of its own, without stored data; nothing can be reached from it but files."""
+    context = browser.new_context(
+        offline=True, java_script_enabled=has_javascript, viewport={"width": width, "height": HEIGHT}
+    )
+    try:
+        watched = Watched(context.new_page())
+        watched.page.goto(path.as_uri())
+        yield watched
+    finally:
+        context.close()
+
+
+def show(page: Page, width: int, theme: str) -> None:
+    """Lay the page out at this width, in light, dark, or as it is printed."""
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    page.emulate_media(
+        media="print" if theme == "print" else "screen", color_scheme="dark" if theme == "dark" else "light"
+    )
+
+
+def demand_well_rendered(browser: Browser, path: Path, *, is_accessible: bool = True) -> None:
+    """At each width, in light, dark and print: nothing is said, asked for, cut off or overlapping; charts are drawn.
+
+    On paper no table is wider than the page. `is_accessible`: axe-core finds nothing serious, either, in each theme and
+    at each width (a second each, of which all nine would find the same).
+    """
+    with opened(browser, path) as watched:
+        page = watched.page
+        for width, theme in [(width, theme) for width in WIDTHS for theme in THEMES] + [(PAPER_WIDTH, "print")]:
+            show(page, width, theme)
+            where = f"{path.name} at {width} px, {theme}"
+            assert rendering_faults(page) == [], where
+            if theme == "print" and width >= PAPER_WIDTH:
+                assert scrolling(page) == [], where
+        if is_accessible:
+            for width, theme in zip(WIDTHS, THEMES, strict=True):
+                show(page, width, theme)
+                assert accessibility_faults(page) == [], f"{path.name} at {width} px, {theme}"
+        assert watched.messages == []
+        assert watched.requests == [path.as_uri()]
+
+
+def rendering_faults(page: Page) -> list[str]:
+    """What is wider than the page, clipped, outside its drawing, upon another text, or not drawn."""
+    found: list[str] = page.evaluate(_FAULTS)
+    return found
+
+
+def scrolling(page: Page) -> list[str]:
+    """The frames whose content is wider than they are."""
+    found: list[str] = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter(each => each.checkVisibility() && each.scrollWidth > "
+        "each.clientWidth + 1).map(each => `${each.scrollWidth} px in ${each.clientWidth}: ${each.innerText.slice(0, 80)}`)"
+    )
+    return found
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """What axe-core calls serious or critical, with the elements."""
+    found: dict[str, Any] = Axe().run(page, options={"resultTypes": ["violations"]}).response
+    return [
+        f"{each['id']}: {node['html'][:200]}: {node['failureSummary']}"
+        for each in found["violations"]
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]

@@ -1,0 +1,160 @@
+"""A made document with every kind of part, and a plain drawing for its charts."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from nets.report.document import (
+    Bar,
+    Cell,
+    Chart,
+    Download,
+    Gallery,
+    Page,
+    Picture,
+    Row,
+    Section,
+    Sentence,
+    row,
+    table,
+)
+
+HOSTILE = "</script><script>alert(1)</script>\"'`&\x1b[31m\u202eevil\u2066"
+"""A name that would act on a page, in a terminal, or turn the direction of writing."""
+CELLS = ("mnist-snn500", "mnist-cnn3l", "mnist-lenet5", "cifar10-cnn3l", "cifar10-lenet5")
+
+
+def drawing(chart: Chart) -> str:
+    """An SVG as Vega writes it, in the palette's light colours: axes, lines and labelled points."""
+    width, height = chart.spec.get("width", 640), chart.spec.get("height", 260)
+    xs = [60 + i * (width - 90) / 9 for i in range(10)]
+    ys = [height - 50 - (height - 80) * (1 - 0.7**i) for i in range(10)]
+    path = "L".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+    points = "".join(
+        f'<path class="mark" aria-label="epoch: {i + 1}; accuracy: {1 - 0.7**i:.3f}" role="graphics-symbol" '
+        f'transform="translate({x:.1f},{y:.1f})" d="M4,0A4,4,0,1,1,-4,0A4,4,0,1,1,4,0" fill="#2c69d4" '
+        f'style="pointer-events: none; opacity: 0.8"/>'
+        for i, (x, y) in enumerate(zip(xs, ys, strict=True))
+    )
+    labels = "".join(
+        f'<text text-anchor="middle" transform="translate({x:.1f},{height - 28})" font-family="sans-serif" '
+        f'font-size="11px" fill="#57606a">{i + 1}</text>'
+        for i, x in enumerate(xs)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.1" '
+        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"><defs><clipPath id="clip0">'
+        f'<rect width="{width}" height="{height}"/></clipPath></defs><style>text{{fill:red}}</style>'
+        f'<script>alert(1)</script><rect width="{width}" height="{height}" fill="#ffffff"/>'
+        f'<g clip-path="url(#clip0)" aria-label="X-axis" aria-roledescription="axis"><path d="M60,30V{height - 45}'
+        f'H{width - 20}" stroke="#57606a" fill="none"/><path d="M60,60H{width - 20}" stroke="#e1e5ea"/>{labels}'
+        f'<text x="60" y="18" font-size="12" fill="#1b1f24">accuracy</text></g>'
+        f'<path d="M{path}" fill="none" stroke="#2c69d4" stroke-width="1.5" onclick="alert(1)"/>{points}</svg>'
+    )
+
+
+def png(size: int = 28) -> bytes:
+    """A picture of a ring."""
+    picture = Image.new("L", (size, size))
+    half = (size - 1) / 2
+    for x in range(size):
+        for y in range(size):
+            radius = ((x - half) ** 2 + (y - half) ** 2) ** 0.5
+            picture.putpixel((x, y), round(max(0.0, 255 - abs(radius - size / 4) * 90)))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def chart(name: str, title: str, width: int = 640) -> Chart:
+    """A chart with a table of three rows."""
+    figures = table(
+        ("epoch", "accuracy"), [(str(i + 1), f"{1 - 0.7**i:.3f}") for i in range(3)], right=("epoch", "accuracy")
+    )
+    return Chart(name, title, f"{title}: it rises quickly, then slowly.", {"width": width, "height": 260}, figures)
+
+
+def made_page(name: str = "cifar10-lenet5") -> Page:
+    """A page with every kind of part; `name`: of a cell, wherever it is written."""
+    return Page(
+        "nets: out.json",
+        "9 of 10 passed. Two figures are not fit for comparison.",
+        (
+            Section("The run", _facts(name)),
+            Section("Results", (_results(name), Sentence(f"{name}: below its band", "bad"))),
+            Section(
+                "Training curves",
+                (
+                    Sentence("A thin line a round."),
+                    *(chart(f"curve-{each}", f"Accuracy of {each}", 420) for each in (*CELLS[:3], name)),
+                ),
+            ),
+            Section(
+                "Shallow or deep",
+                (
+                    chart("depth", "Cost beside LeNet-5's"),
+                    Section("Why", (Sentence(f"{name} is deep: two of three criteria hold", "strong"),)),
+                ),
+            ),
+            Section(
+                "Samples",
+                (
+                    Gallery("Training images", tuple(Picture(png(28 + i % 2 * 4), f"labelled {i}") for i in range(6))),
+                    Gallery(
+                        "Test images",
+                        (
+                            Picture(png(), "4, predicted 4", "good"),
+                            Picture(png(), f"9, predicted {name}", "bad"),
+                            Picture(None, "7, predicted 7", "good"),
+                        ),
+                    ),
+                ),
+            ),
+            Section("Results", (Download(f"{name}.json", b'{"a": 1}' * 1_000, "application/json"),)),
+        ),
+    )
+
+
+def _facts(name: str) -> tuple[Sentence, ...]:
+    return (
+        Sentence("Commit 0123456789ab (Batches are shuffled on the device)"),
+        Sentence("Run on 2026-11-30, torch 2.15, CUDA 13.2, driver 610.43"),
+        Sentence("cuda: NVIDIA H200", level=1),
+        Sentence("Protocol quick, pipeline resident", "dim"),
+        Sentence("All rounds are independent.", "good"),
+        Sentence(f"Disturbed by other processes while timed: {name}", "doubtful"),
+    )
+
+
+def _results(name: str) -> object:
+    headings = (
+        "cell", "layers", "trainable\nparameters", "multiply-accumulates\nan image", "time of a round (s)",
+        "images a second", "test accuracy", "classical", "by cost", "energy of a round", "outcome",
+    )  # fmt: skip
+    rows = [_result(i, each) for i, each in enumerate((*CELLS, name))]
+    return table(headings, rows, right=headings[1:7] + headings[9:10], dim=("classical",), caption="One row a cell.")
+
+
+def _result(i: int, name: str) -> Row:
+    accuracy = 0.95 + i * 0.007
+    seconds = 12.5 - i * 1.75
+    passed = i < 5
+    bar = Bar(accuracy, 0.955, 0.985, 0.94, 1.0)
+    return row(
+        (
+            name,
+            Cell(str(i + 2), value=i + 2),
+            Cell(f"{10 ** (i + 1):,}", value=10 ** (i + 1)),
+            Cell(f"{25 * 10**i:,}", value=25 * 10**i),
+            Cell(f"{seconds:.2f} ± 0.05", value=seconds),
+            Cell(f"{60_000 / seconds:,.0f}", value=60_000 / seconds),
+            Cell(f"{accuracy:.4f}", "plain" if passed else "bad", accuracy, bar),
+            "deep" if i % 2 else "shallow",
+            Cell("undecided", "doubtful") if i == 3 else "deep",
+            "–" if i == 2 else Cell(f"{seconds * 300:,.1f} J", value=seconds * 300),
+            Cell("passed", "good") if passed else Cell("failed", "bad"),
+        ),
+        "dim" if i == 4 else "plain",
+    )
