@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from nets import __version__
-from nets.cli import ab, ab_options, bands, bisect, depth, gate, history, init, report
+from nets.cli import ab, ab_options, bands, bisect, depth, doctor, gate, history, init, report
 from nets.errors import EXIT_CODES, Exit, NetsError
 
 PASS_ON = ("nets ab", "nets bisect", "nets bisect-step")
@@ -87,7 +91,7 @@ def _tell(name: str, sentence: str) -> None:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -96,20 +100,44 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"nets {__version__}")
+        typer.echo(f"nets {__version__}, torch {_torch()}")
         raise typer.Exit
+
+
+def _torch() -> str:
+    """Torch's version and what it was built for, without the seconds that importing it takes."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return "is not installed"
+    try:
+        facts = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+        built_for = {name: re.search(rf"(?m)^{name}\b[^=\n]*= '([^']+)'", facts) for name in ("cuda", "hip")}
+        names = [f"{name.upper()} {found[1]}" for name, found in built_for.items() if found]
+        return f"{version('torch')} for {names[0] if names else 'the CPU'}"
+    except (PackageNotFoundError, OSError, UnicodeDecodeError):
+        return "of an unknown version"
 
 
 @app.callback()
 def nets(
-    version: Annotated[
+    is_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
 
 
-for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, init.init):
+for command in (
+    depth.depth,
+    gate.gate,
+    ab.ab,
+    bisect.bisect,
+    history.history,
+    bands.bands,
+    report.report,
+    init.init,
+    doctor.doctor,
+):
     app.command(epilog=EPILOG)(command)
 app.command()(bisect.bisect_step)
 
