@@ -92,6 +92,8 @@ def _ignoring(root: Path, folder: str) -> str:
     wanted = ["/nets-ab/", "/nets-bisect/", "*.journal", "*.journal.old", f"/{folder}/.bands.toml.lock"]
     if not (root / "data").exists():  # where data sets are downloaded to, unless it is something else here
         wanted.append("/data/")
+    if not any(each in before for each in ("__pycache__", "*.pyc", "*.py[c")):
+        wanted.append("__pycache__/")
     absent = [line for line in wanted if line not in before.split("\n")]
     if not absent:
         return before
