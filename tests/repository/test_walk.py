@@ -60,7 +60,8 @@ def test_the_walk_has_all_its_parts() -> None:
 def test_the_walk(tmp_path: Path) -> None:
     """Each command of the section ends as the section says: the slower branch and the less accurate one are refused.
 
-    Offline, in a fresh environment; the slow-down is planted by waiting, so that a busy machine changes little of it.
+    Offline, in a fresh environment; the slow-down is planted by waiting, so that a machine which does other
+    things, too, changes little of it.
     """
     script, promised = walk(wheel(tmp_path))
     identity = {f"GIT_{who}_{what}": "x@x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
