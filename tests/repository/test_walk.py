@@ -42,6 +42,8 @@ def walk(installed: Path) -> tuple[str, list[int]]:
             command = command.replace(INSTALL, f"pip install --quiet --no-deps --no-index {installed}")
             script.append(f'{command}\necho "[exit $?] {command.split(" && ")[0].replace(chr(34), "")}"')
             promised.append(int(comment.partition(":")[0] or 0))
+            if command.startswith("pip install"):
+                script.append("python -c 'import nets; print(\"nets of\", nets.__file__)'")
             if command == ENVIRONMENT:
                 script.append(BORROWED.format(site=sysconfig.get_path("purelib")))
     return "\n".join(script), promised
@@ -82,4 +84,4 @@ def test_the_walk(tmp_path: Path) -> None:
     assert re.search(r"digits-mlp +accuracy .*regressed", softmax), softmax
     assert not re.search(r"digits-mlp +total_s .*regressed", softmax), softmax
     assert "regressed" not in words, words
-    assert "nets-env" in said.partition("nets.__file__")[2] or str(REPOSITORY) not in said
+    assert f"nets of {tmp_path}/nets-env/" in said
