@@ -22,6 +22,7 @@ from tests.support.suite import REPOSITORY, Suite
 
 if TYPE_CHECKING:
     import torch
+    from playwright.sync_api import Browser
 
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -174,3 +175,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a module: it starts in a second, and while it is open no other test can run an event loop."""
+    from tests.support.browser import started
+
+    with started() as opened:
+        yield opened

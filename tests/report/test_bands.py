@@ -30,6 +30,6 @@ def test_too_many_runs() -> None:
 
 def test_a_source_is_inert() -> None:
     """What a file says of its origin is text."""
-    lines = terminal_lines(band_parts(bands(5), bands(5, EVIL)), width=80, color=False)
+    lines = terminal_lines(band_parts(bands(5), bands(5, EVIL)), width=None, color=False)
     assert "alert(1)" in lines[-1]
     demand_inert("\n".join(lines))

@@ -47,21 +47,26 @@ def of_run(results: Sequence[Result], harness: Harness | None = None) -> list[Ch
 
 
 def hostile() -> list[Chart]:
-    """Every chart, of names that are no names."""
-    cells = drawn.ten_cells(gpu=True, predictions=drawn.confused(8, drawn.HOSTILE))
-    cells = drawn.renamed(cells, (*drawn.HOSTILE, "lenet5", "x"))
-    kernels = tuple(
-        kernel.replace(name=name) for kernel, name in zip(drawn.kernels(), drawn.HOSTILE, strict=False)
+    """Every chart, of names that are no names; the kernels and the classes of one cell have them all."""
+    cells = drawn.renamed(drawn.ten_cells(gpu=True), (*drawn.HOSTILE, "lenet5", "x"))
+    named = zip(drawn.kernels(), drawn.HOSTILE, strict=False)
+    kernels = tuple(kernel.replace(name=name) for kernel, name in named)
+    first, *others = cells
+    assert first.trace is not None
+    first = first.replace(
+        trace=first.trace.replace(longest_kernels=kernels), predictions=drawn.confused(8, drawn.HOSTILE)
     )  # fmt: skip
-    cells = tuple(
-        each.replace(trace=each.trace.replace(longest_kernels=kernels)) for each in cells if each.trace is not None
-    )  # fmt: skip
-    lines = [
-        drawn.line_of(f"digits-{name}", "total_s", [1.0] * 8 + [2.0] * 8, changes_at=[8]) for name in drawn.HOSTILE
-    ]
+    cells = (first, *map(without_kernels, others))
+    steps = [1.0] * 8 + [2.0] * 8
+    lines = [drawn.line_of(f"digits-{name}", "total_s", steps, changes_at=[8]) for name in drawn.HOSTILE[:3]]
     history = drawn.history_of(*lines, subject=drawn.HOSTILE[0])
     compared = compared_chart(judged(run(*cells), run(*cells)))
     return [*of_run(cells, HARNESS), *history_charts(history, lines), *([compared] if compared else [])]
+
+
+def without_kernels(result: Result) -> Result:
+    """The cell, of whose trace no single kernel is known: a chart fewer."""
+    return result if result.trace is None else result.replace(trace=result.trace.replace(longest_kernels=()))
 
 
 def of_history() -> list[Chart]:
@@ -81,13 +86,16 @@ def of_history() -> list[Chart]:
 
 
 CASES = {
-    "ten cells": lambda: of_run(drawn.ten_cells(predictions=drawn.confused(10)), HARNESS),
+    "ten cells": lambda: of_run(
+        [each if i else each.replace(predictions=drawn.confused(10)) for i, each in enumerate(drawn.ten_cells())],
+        HARNESS,
+    ),
     "the article's protocol": lambda: of_run(drawn.ten_cells(protocol="article")),
     "one cell": lambda: of_run([record()]),
     "one round": lambda: of_run(drawn.ten_cells(n_rounds=1)),
     "diverged": lambda: of_run([drawn.diverged(each) for each in drawn.ten_cells(protocol="article")]),
     "unfinished": lambda: of_run(drawn.unfinished()),
-    "a GPU": lambda: of_run(drawn.ten_cells(gpu=True)),
+    "a GPU": lambda: of_run([without_kernels(each) if i else each for i, each in enumerate(drawn.ten_cells(gpu=True))]),
     "thirty cells": lambda: of_run(drawn.thirty_cells()),
     "many rounds": lambda: of_run(drawn.ten_cells(n_rounds=400)[:2]),
     "many classes": lambda: of_run(

@@ -99,7 +99,7 @@ def hash_of(text: str) -> str:
 
 
 def test_the_policy() -> None:
-    """It forbids everything but data images and the file's own style and script, by their hashes, as they stand there."""
+    """It forbids everything but data images and the file's own style and script, which it names by their hashes."""
     page = Parsed(html_text(made_page(), drawing))
     (policy,) = (each["content"] for each in page.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
     ((style,), (script,)) = page.said("style"), page.said("script")
@@ -126,7 +126,7 @@ def test_nothing_is_asked_for() -> None:
 
 
 def test_names_are_inert() -> None:
-    """A hostile name adds no element and no attribute; nothing has a style or a handler; nothing invisible is written."""
+    """A hostile name adds no element and no attribute; nothing has a style or a handler, or is invisible."""
     hostile, harmless = (Parsed(html_text(made_page(name), drawing)) for name in (HOSTILE, "mnist-lenet6"))
     assert [(tag, sorted(attributes.keys() - {"class"})) for tag, attributes in hostile.elements] == [
         (tag, sorted(attributes.keys() - {"class"})) for tag, attributes in harmless.elements
@@ -158,7 +158,7 @@ def test_names_of_elements() -> None:
 
 
 def test_outline() -> None:
-    """The summary is the first heading, sections are below it in order, none deeper than six; the contents lead to them."""
+    """The summary is the first heading, sections are below it in order, six deep at most; the contents lead to them."""
     deepest = Section("G", (Sentence("deep"),))
     for title in "FEDCB":
         deepest = Section(title, (deepest,))
@@ -166,8 +166,15 @@ def test_outline() -> None:
     assert page.said("title") == ["nets: out.json"]
     headings = [(tag, text) for tag, text in page.texts if re.fullmatch("h[1-6]", tag)]
     assert headings == [
-        ("h1", "All passed."), ("h2", "A"), ("h2", "B"), ("h3", "C"), ("h4", "D"), ("h5", "E"), ("h6", "F"), ("h6", "G"),
-    ]  # fmt: skip
+        ("h1", "All passed."),
+        ("h2", "A"),
+        ("h2", "B"),
+        ("h3", "C"),
+        ("h4", "D"),
+        ("h5", "E"),
+        ("h6", "F"),
+        ("h6", "G"),
+    ]
     assert [text for tag, text in page.texts if tag == "a"] == ["Skip to the content", "A", "B"]
     assert "<nav" not in written(Section("A", ()))
 
@@ -176,7 +183,9 @@ def test_sentences() -> None:
     """One stands alone, more are a list, those of a deeper level inside it, strong ones apart; a tone is a class."""
     assert main_of(written(Sentence("a", "dim"))).strip() == '<p class="dim">a</p>'
     nested = main_of(
-        written(Sentence("a"), Sentence("b", "bad", level=1), Sentence("c", level=2), Sentence("d"), Sentence("e", "strong"))
+        written(
+            Sentence("a"), Sentence("b", "bad", level=1), Sentence("c", level=2), Sentence("d"), Sentence("e", "strong")
+        )
     )
     assert re.sub(r"\s*\n\s*", "", nested) == (
         '<ul class="sentences"><li><span>a</span><ul class="sentences"><li><span class="bad">b</span>'
@@ -213,7 +222,7 @@ def test_tones(column: Tone, row: Tone, cell: Tone, classes: Sequence[str | None
 
 
 def test_bar() -> None:
-    """It says its figures in words, draws the range and the value; another mark is drawn where the value lies outside."""
+    """It says its figures in words, draws the range and the value, by another mark where it is outside."""
     inside, outside, far, flat = (
         main_of(written(table(("a",), [[Cell("0.97", bar=Bar(*places))]])))
         for places in (
@@ -237,12 +246,12 @@ def test_chart() -> None:
     assert text.index("<figcaption") < text.index('<p class="says">') < text.index("<svg") < text.index("<details>")
     assert '<figcaption id="chart-curve-title">Loss &lt;1&gt;</figcaption>' in text
     assert 'role="img" aria-labelledby="chart-curve-title"' in text
-    assert '<th scope="row">1</th>' in text
+    assert '<th scope="row" class="right">1</th>' in text
     assert "<title>epoch: 1; accuracy: 0.000</title>" in text
 
 
 def test_drawing() -> None:
-    """Known elements are kept, in the theme's colours and with names of their own; whatever could act or lead away is not."""
+    """What is kept has the theme's colours and names of its own; whatever could act or lead away is left out."""
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="500px" onload="x()">'
         '<style>*{}</style><script>x()</script><foreignObject><b xmlns="http://www.w3.org/1999/xhtml"/></foreignObject>'
@@ -271,8 +280,10 @@ def test_no_drawing(svg: str) -> None:
 
 
 def test_gallery() -> None:
-    """An image is in the file, enlarged by a whole number; the place of one that is not here says so; all have their text."""
-    gallery = Gallery("Test images", (Picture(png(32), "4 <b>", "good"), Picture(None, "7"), Picture(b"\x89PNG", "cut")))
+    """An image is in the file, enlarged by a whole number; the place of one that is not here says so."""
+    gallery = Gallery(
+        "Test images", (Picture(png(32), "4 <b>", "good"), Picture(None, "7"), Picture(b"\x89PNG", "cut"))
+    )
     text = main_of(written(gallery))
     images = Parsed(text).all("img")
     assert [base64.b64decode((each["src"] or "").removeprefix("data:image/png;base64,")) for each in images] == [
@@ -286,7 +297,7 @@ def test_gallery() -> None:
 def test_download() -> None:
     """A file is held byte for byte, with its name and size; a type that is none is not written."""
     content = bytes(range(256)) * 5
-    page = parsed(Download("a\"b.json", content, "application/json"), Download("c", b"", 'text/html"><script>'))
+    page = parsed(Download('a"b.json', content, "application/json"), Download("c", b"", 'text/html"><script>'))
     first, second = page.all("a")[1:]
     assert first["href"] == f"data:application/json;base64,{base64.b64encode(content).decode()}"
     assert first["download"] == 'a"b.json'
@@ -299,7 +310,9 @@ def test_size() -> None:
     """What the writer adds to twelve charts of 25 KB and a table is 80 KB at most."""
     heavy = ("<path d='M0,0" + "L1,1" * 6_240 + "'/>").join(('<svg xmlns="http://www.w3.org/2000/svg">', "</svg>"))
     charts = [Chart(str(i), f"Chart {i}", "It rises.", {}, chart("a", "A").table) for i in range(12)]
-    text = html_text(Page("nets", "All passed.", (Section("A", tuple(charts)), *made_page().parts[1:2])), lambda _: heavy)
+    text = html_text(
+        Page("nets", "All passed.", (Section("A", tuple(charts)), *made_page().parts[1:2])), lambda _: heavy
+    )
     assert 0 < len(text.encode()) - 12 * len(heavy) < 80_000
 
 

@@ -18,7 +18,7 @@ NETWORK = Network(parameters=1_176, layers=30, hidden_layers=29, macs_per_image=
 
 def test_the_table() -> None:
     """Each module has its shape, size and place on the longest path; the sums are the network's; nothing is obeyed."""
-    lines = [" ".join(line.split()) for line in terminal_lines([layer_table(NETWORK)], width=80, color=False)]
+    lines = [" ".join(line.split()) for line in terminal_lines([layer_table(NETWORK)], width=None, color=False)]
     assert lines[1:3] == ["multiply- longest", "layer kind output parameters accumulates path"]
     assert lines[4:] == [
         "first Conv2d 6x24x24 156 86,000 1",
@@ -31,7 +31,7 @@ def test_the_table() -> None:
 
 def test_what_is_on_the_path_is_marked() -> None:
     """In colour the longest path is bold, and the rest dim."""
-    lines = terminal_lines([layer_table(NETWORK)], width=80, color=True)
+    lines = terminal_lines([layer_table(NETWORK)], width=None, color=True)
     assert "\x1b[1m" in next(line for line in lines if "first" in line)
     assert "\x1b[2m" in next(line for line in lines if "side" in line)
 
@@ -55,7 +55,7 @@ TIMES = LayerTimes(
 )
 
 
-def told(times: LayerTimes, width: int = 80) -> list[str]:
+def told(times: LayerTimes, width: int | None = None) -> list[str]:
     """The table and what stands below it."""
     return terminal_lines(layer_times(NETWORK, times), width=width, color=False)
 

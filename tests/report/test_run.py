@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nets.cells.catalog import CELLS, protocol_for
-from nets.plugin.terminal import progress_text
-from nets.records.cell import Accuracy, Device, Outcome, Result
+from nets.plugin.terminal import Place, progress_text
+from nets.records.cell import Accuracy, Depth, Device, Outcome, Result
 from nets.records.gpu import Gpu
 from nets.report.document import Sentence
 from nets.report.run import not_run, run_parts
@@ -17,7 +19,7 @@ from tests.support.records import one_round, record, seen_of_gpu, traced
 
 def rendered(*results: Result) -> str:
     """The summary without colours."""
-    return "\n".join(terminal_lines(run_parts(results), width=80, color=False))
+    return "\n".join(terminal_lines(run_parts(results), width=None, color=False))
 
 
 def test_the_article_s_table() -> None:
@@ -30,7 +32,7 @@ def test_the_article_s_table() -> None:
         ),
         record(dataset="digits"),
     )
-    ours, embedded = (line.split() for line in text.splitlines() if "lenet5" in line)
+    ours, embedded = (line.split() for line in text.splitlines() if " lenet5 " in line)
     assert ours[:4] == ["mnist", "lenet5", "5", "61,706"]
     assert ours[4:] == [
         "2.00",
@@ -38,7 +40,6 @@ def test_the_article_s_table() -> None:
         "±",
         "0.0010",
         "deep",
-        "–",
         "61.23",
         "%",
         "passed",
@@ -51,15 +52,47 @@ def test_the_article_s_table() -> None:
     assert "article:" in text
 
 
+BROKEN: dict[str, Any] = {
+    "rounds": (), "accuracy": None, "network": None, "depth": None,
+    "outcome": Outcome(status="error", failures=("out of memory",)),
+}  # fmt: skip
+
+
 def test_failures_are_listed() -> None:
-    """What failed stands below the table in full, and a cell without rounds has dashes, not zeros."""
-    broken = record(
-        rounds=(), accuracy=None, network=None, depth=None, outcome=Outcome(status="error", failures=("out of memory",))
-    )
-    text = rendered(broken)
+    """What failed stands below the table in full, and a cell without rounds has dashes, not zeros, and says why."""
+    text = rendered(record(**BROKEN), record(model="snn500"))
     row = next(line for line in text.splitlines() if "lenet5" in line)
-    assert " 0" not in row.partition("199.33")[0]
+    assert row.split() == ["mnist", "lenet5", *5 * ["–"], "error", "199.33", "0.9891"]
     assert "error: out of memory" in text
+    because = "layers, parameters, time, accuracy, type by both definitions: the cell was not finished"
+    assert f"mnist-lenet5: {because}" in text
+
+
+def test_columns_without_a_figure() -> None:
+    """A column in which nothing was measured is left out, with the article's beside it, and a sentence says why."""
+    text = rendered(record(), record(model="snn500"))
+    assert "GPU util." not in text
+    assert "\nGPU utilization not measured: not taken" in text
+    text = rendered(record(**BROKEN))
+    assert [line.split() for line in text.splitlines()[2:5:2]] == [
+        ["dataset", "network", "outcome"],
+        ["mnist", "lenet5", "error"],
+    ]
+
+
+def test_undecided_has_its_reason() -> None:
+    """Of cells that are undecided, or without a verdict by cost, a sentence says why, once for all with one reason."""
+    undecided = Depth(
+        classical="deep", cost_aware="undecided", criteria=None, reference="mnist-lenet5", because="time: 1.0 (0.8–1.2)"
+    )
+    neither = Depth(
+        classical=None, cost_aware=None, criteria=None, reference=None, because="layers not counted: a loop"
+    )
+    cells = [record(model=name, depth=undecided) for name in ("a", "b")]
+    text = rendered(*cells, record(model="c", depth=neither), record(model="d"))
+    assert "mnist-a, mnist-b: type by cost undecided: time: 1.0 (0.8–1.2)\n" in text
+    assert "mnist-c: no type: layers not counted: a loop\n" in text
+    assert "mnist-d: no type by cost: 4 hidden layers" in text
 
 
 def test_disturbed_cells_are_named() -> None:
@@ -86,15 +119,25 @@ def test_markup_in_a_record_is_text() -> None:
 def test_markup_in_a_heading_is_text() -> None:
     """A data set's and a network's name, which head a table, are no markup either."""
     seen = record(**{**on_gpu(seen_of_gpu()), "dataset": "[bold]set[/bold]", "model": "[link=http://e.vil]x[/link]"})
-    text = "\n".join(terminal_lines(run_parts([seen]), width=80, color=False))
+    text = "\n".join(terminal_lines(run_parts([seen]), width=None, color=False))
     assert "GPU summary: [bold]set[/bold]   [link=http://e.vil]x[/link]" in text
 
 
-def test_progress() -> None:
-    """The line says round, epoch, loss, accuracy and the time left, from what has passed so far."""
-    protocol = protocol_for("article", "mnist")
-    line = progress_text(CELLS[0], protocol, n_round=1, n_epoch=9, trained=Pass(loss=0.25, accuracy=0.5), elapsed_s=60)
-    assert line == "mnist-snn500  round 2/3  epoch 10/20  loss 0.2500  accuracy 0.5000  left 1:00"
+@pytest.mark.parametrize(
+    ("place", "before", "left"),
+    [
+        (Place(1, 1), "", "left 1:00"),
+        (Place(1, 5), "cell 1 of 5  ", "left 1:00"),
+        (Place(2, 5, (40.0,)), "cell 2 of 5  ", "left 1:00, all cells about 3:00"),
+        (Place(4, 5, (40.0, 20.0, 30.0)), "cell 4 of 5  ", "left 1:00, all cells about 1:30"),
+        (Place(5, 5, (40.0, 20.0, 30.0, 10.0)), "cell 5 of 5  ", "left 1:00"),
+    ],
+)
+def test_progress(place: Place, before: str, left: str) -> None:
+    """The line says cell, round, epoch and the time left; that of all cells once one has shown what it takes."""
+    protocol, trained = protocol_for("article", "mnist"), Pass(loss=0.25, accuracy=0.5)
+    line = progress_text(CELLS[0], protocol, n_round=1, n_epoch=9, trained=trained, elapsed_s=60, place=place)
+    assert line == f"{before}mnist-snn500  round 2/3  epoch 10/20  {left}  loss 0.2500  accuracy 0.5000"
 
 
 H200 = Device(type="cuda", name="NVIDIA H200", memory_total_bytes=140 * 2**30, compute_capability="9.0", n_sms=132)
@@ -135,7 +178,8 @@ def test_the_gpu_summary() -> None:
     ):
         assert expected in after
     assert rows["the article's, Tesla K80"][-4:] == ["0.84", "%", "2.39", "%"]
-    assert "DRAM" not in after  # a row that no cell has a figure for
+    assert "\n NVML: DRAM" not in after  # a row that no cell has a figure for
+    assert "NVML: DRAM bandwidth (GPM), " in after  # but the reason is told
 
 
 def test_figures_that_are_not_fit() -> None:

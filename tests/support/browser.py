@@ -117,8 +117,9 @@ def rendering_faults(page: Page) -> list[str]:
 def scrolling(page: Page) -> list[str]:
     """The frames whose content is wider than they are."""
     found: list[str] = page.evaluate(
-        "[...document.querySelectorAll('.scroll')].filter(each => each.checkVisibility() && each.scrollWidth > "
-        "each.clientWidth + 1).map(each => `${each.scrollWidth} px in ${each.clientWidth}: ${each.innerText.slice(0, 80)}`)"
+        "[...document.querySelectorAll('.scroll')]"
+        ".filter(each => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1)"
+        ".map(each => `${each.scrollWidth} px in ${each.clientWidth}: ${each.innerText.slice(0, 80)}`)"
     )
     return found
 

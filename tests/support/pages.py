@@ -17,6 +17,7 @@ from nets.report.document import (
     Row,
     Section,
     Sentence,
+    Table,
     row,
     table,
 )
@@ -95,6 +96,7 @@ def made_page(name: str = "cifar10-lenet5") -> Page:
                 "Shallow or deep",
                 (
                     chart("depth", "Cost beside LeNet-5's"),
+                    table(("cell", name, *CELLS), [(name, "0", *map(str, range(1, 6)))], caption=f"Images of {name}"),
                     Section("Why", (Sentence(f"{name} is deep: two of three criteria hold", "strong"),)),
                 ),
             ),
@@ -128,12 +130,13 @@ def _facts(name: str) -> tuple[Sentence, ...]:
     )
 
 
-def _results(name: str) -> object:
+def _results(name: str) -> Table:
     headings = (
         "cell", "layers", "trainable\nparameters", "multiply-accumulates\nan image", "time of a round (s)",
         "images a second", "test accuracy", "classical", "by cost", "energy of a round", "outcome",
     )  # fmt: skip
     rows = [_result(i, each) for i, each in enumerate((*CELLS, name))]
+    rows.append(row(["", "27", *[""] * (len(headings) - 2)]))
     return table(headings, rows, right=headings[1:7] + headings[9:10], dim=("classical",), caption="One row a cell.")
 
 

@@ -31,6 +31,7 @@ from nets.cli.common import (
     judge_files,
     limits_of,
     refuse_overwriting,
+    say,
 )
 from nets.errors import Exit, NetsError
 
@@ -70,7 +71,6 @@ def ab(
     from nets.ab.compare import compare
     from nets.ab.interleave import StopRequest
     from nets.cli.ab_lines import ab_lines
-    from nets.report.text import plain
 
     stop = StopRequest()
     try:
@@ -94,10 +94,10 @@ def ab(
         how.demand_possible()
         with ab_lines() as lines:
             compare(base, head, how, stop, lines)
-        typer.echo(f"records: {how.files[0]}, {how.files[1]}")
+        say(f"records: {how.files[0]}, {how.files[1]}")
         exit_code = judge_files(*how.files, how.settings.limits, markdown, json_file)
     except NetsError as error:
         if not stop.is_made:
             raise
-        typer.echo(f"nets ab: {plain(str(error), 1_000)}", err=True)
+        say(f"nets ab: {error}", to_stderr=True)
     raise typer.Exit(Exit.INTERRUPTED if stop.is_made else exit_code)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from shutil import get_terminal_size
 from typing import TextIO
-
-import typer
 
 from nets.ab.looks import Verdict
 from nets.ab.reporter import CellSoFar, Progress, Reporter
+from nets.cli.common import say
+from nets.report.screen import UNKNOWN_WIDTH, screen_of, writable
 from nets.report.text import plain
 from nets.stats.inference import Shift
 
@@ -26,7 +24,7 @@ VERDICT_TEXT: dict[Verdict, str] = {"the same": "the same within the limit", "op
 class AbLines(Reporter):
     """Prints each sentence, and keeps one more line, rewritten several times a second, on a `live` terminal."""
 
-    def __init__(self, live: TextIO | None, width: int = 80) -> None:
+    def __init__(self, live: TextIO | None, width: int = UNKNOWN_WIDTH) -> None:
         self._live, self._width = live, width
         self._began = self._written = time.monotonic()
         self._effects: dict[str, Shift] = {}
@@ -34,12 +32,12 @@ class AbLines(Reporter):
     def say(self, sentence: str) -> None:
         """A sentence, below those before."""
         self._rewrite("")
-        typer.echo(plain(sentence, 1_000))
+        say(sentence)
 
     def warn(self, sentence: str) -> None:
         """The same, on stderr."""
         self._rewrite("")
-        typer.echo(plain(sentence, 1_000), err=True)
+        say(sentence, to_stderr=True)
 
     def progress(self, progress: Progress) -> None:
         """Rewrite the live line."""
@@ -79,7 +77,8 @@ class AbLines(Reporter):
 
     def _rewrite(self, line: str) -> None:
         if self._live is not None:
-            self._live.write(f"\r\x1b[K{plain(line)[: self._width - 1]}")
+            shown = writable(plain(line), self._live.encoding or "utf-8")
+            self._live.write(f"\r\x1b[K{shown[: self._width - 1]}")
             self._live.flush()
             self._written = time.monotonic()
 
@@ -87,8 +86,8 @@ class AbLines(Reporter):
 @contextmanager
 def ab_lines() -> Iterator[AbLines]:
     """The lines of a command: live where a person sees what is written to stderr, a terminal that is not a CI's log."""
-    is_watched = sys.stderr.isatty() and not os.environ.get("CI")
-    lines = AbLines(sys.stderr if is_watched else None, get_terminal_size().columns)
+    screen = screen_of(sys.stderr)
+    lines = AbLines(sys.stderr if screen.is_live else None, screen.width or UNKNOWN_WIDTH)
     try:
         yield lines
     finally:

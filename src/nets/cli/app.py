@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from nets import __version__
 from nets.cli import ab, ab_options, bands, bisect, depth, doctor, gate, history, init, report
+from nets.cli.common import say
 from nets.errors import EXIT_CODES, Exit, NetsError
 
 PASS_ON = ("nets ab", "nets bisect", "nets bisect-step")
@@ -32,6 +33,9 @@ class Commands(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> NoReturn:
         """Run a command and exit. A fault of ours, and a reader that went away, leave it open what would have been."""
+        from nets.report.screen import write_stand_ins
+
+        write_stand_ins(sys.stdout, sys.stderr)
         given = sys.argv[1:] if args is None else list(args)
         name = next((f"nets {argument}" for argument in given if not argument.startswith("-")), "nets")
         try:
@@ -83,9 +87,7 @@ def _hint(name: str, option: str | None) -> None:
 
 
 def _tell(name: str, sentence: str) -> None:
-    from nets.report.text import plain
-
-    typer.echo(f"{name}: {plain(sentence, 1_000)}", err=True)
+    say(f"{name}: {sentence}", to_stderr=True)
 
 
 app = typer.Typer(
@@ -93,6 +95,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # it takes "[gate]" for markup, and breaks paragraphs where the source does
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -127,19 +130,17 @@ def nets(
     """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
 
 
-for command in (
-    depth.depth,
-    gate.gate,
-    ab.ab,
-    bisect.bisect,
-    history.history,
-    bands.bands,
-    report.report,
-    init.init,
-    doctor.doctor,
-):
-    app.command(epilog=EPILOG)(command)
-app.command()(bisect.bisect_step)
+def _first_paragraph(command: Callable[..., object]) -> str:
+    """What the list of commands says of one; of its own choice click cuts it."""
+    return " ".join((command.__doc__ or "").partition("\n\n")[0].split())
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (
+    depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, init.init, doctor.doctor,
+)  # fmt: skip
+for command in COMMANDS:
+    app.command(epilog=EPILOG, short_help=_first_paragraph(command))(command)
+app.command(short_help=_first_paragraph(bisect.bisect_step))(bisect.bisect_step)
 
 
 def main() -> None:

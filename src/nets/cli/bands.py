@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nets.cli.common import Cells, DataDir, tell
+from nets.cli.common import Cells, DataDir, say, tell
 from nets.errors import Unusable
 
 BANDS = Path("benchmarks/bands.toml")
@@ -57,8 +57,8 @@ def bands(
                 data_dir,
                 file,
                 label_noise=label_noise,
-                say=typer.echo,
+                say=say,
             )
     except KeyboardInterrupt:
-        typer.echo(f"{file} holds every finished run, and the same command goes on", err=True)
+        say(f"{file} holds every finished run, and the same command goes on", to_stderr=True)
         raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 Cells = Annotated[str | None, typer.Option("--cells", help="Exact ids, comma-separated; all by default.")]
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="NETS_DATA", help="A torchvision root.")]
-Config = Annotated[Path | None, typer.Option("--config", help="A TOML file whose table `gate` has limits.")]
+Config = Annotated[Path | None, typer.Option("--config", help="A TOML file with a table [gate] of limits.")]
 Limit = Annotated[
     list[str] | None,
     typer.Option("--limit", help="NAME=VALUE, instead of the file's: time=0.05, or time=5%."),
@@ -31,12 +30,22 @@ Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the fin
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything found, with its figures.")]
 
 
-def tell(parts: Iterable[Part]) -> None:
-    """Print a document on standard output."""
+def tell(parts: Iterable[Part], *, to_stderr: bool = False) -> None:
+    """Print a document on standard output, or on stderr, as wide, and in the colours and characters, as that shows."""
+    from nets.report.screen import screen_of
     from nets.report.terminal import terminal_lines
 
-    lines = terminal_lines(parts, width=get_terminal_size().columns, color=sys.stdout.isatty())
-    typer.echo("\n".join(lines))
+    stream = sys.stderr if to_stderr else sys.stdout
+    screen = screen_of(stream)
+    lines = terminal_lines(parts, width=screen.width, color=screen.color, encoding=screen.encoding)
+    print("\n".join(lines), file=stream, flush=True)
+
+
+def say(sentence: str, *, to_stderr: bool = False) -> None:
+    """Print a sentence, made safe to print."""
+    from nets.report.document import Sentence
+
+    tell([Sentence(sentence)], to_stderr=to_stderr)
 
 
 def limits_of(config: Path | None, limit: list[str] | None, allow: list[str] | None) -> Limits:

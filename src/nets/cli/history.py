@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import get_terminal_size
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
 
@@ -57,6 +55,7 @@ def history(
     from nets.records import durable
     from nets.report.action_benchmark import entries
     from nets.report.history import history_parts
+    from nets.report.screen import screen_of
     from nets.report.text import json_text
 
     outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
@@ -71,7 +70,7 @@ def history(
         contents |= {export / name: entries(found, worse) for name, worse in EXPORTS.items()}
     for path, content in contents.items():
         durable.write(path, json_text(content))
-    tell(history_parts(found, width=get_terminal_size().columns, everything=everything))
+    tell(history_parts(found, width=screen_of(sys.stdout).width, everything=everything))
 
 
 class Progress:
@@ -81,8 +80,12 @@ class Progress:
     """
 
     def __init__(self, stream: TextIO) -> None:
+        from nets.report.screen import UNKNOWN_WIDTH, screen_of
+
+        screen = screen_of(stream)
         self._stream = stream
-        self._is_watched = stream.isatty() and not os.environ.get("CI")
+        self._is_watched = screen.is_live
+        self._width = screen.width or UNKNOWN_WIDTH
         self._written = perf_counter() + (SHOWN_AFTER_S - REWRITTEN_EVERY_S if self._is_watched else 0.0)
         self._is_on_line = False
 
@@ -91,7 +94,7 @@ class Progress:
         waited = perf_counter() - self._written
         text = f"nets history: {done:,} of {total:,} {what}"
         if self._is_watched and waited >= REWRITTEN_EVERY_S:
-            self._say(f"\r\x1b[K{text[: get_terminal_size().columns - 1]}")
+            self._say(f"\r\x1b[K{text[: self._width - 1]}")
             self._is_on_line = True
         elif not self._is_watched and (waited >= LOGGED_EVERY_S or (done > 0 and done % LOGGED_EVERY == 0)):
             self._say(f"{text}\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from nets.cli.common import resolved, tell
+from nets.cli.common import resolved, say, tell
 from nets.errors import Unusable, counted
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ def _write_page(files: Sequence[Path], html: Path | None, plots: Path | None, da
     if plots is not None:
         durable.make_writable(plots, "--plots")
         written = write_plots(charts_of(made), plots)
-        typer.echo(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart")
+        say(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart")
     if html is not None:
         durable.write(html, html_text(made, svg))
-        typer.echo(f"{html}: {counted(len(runs), 'run')}, {counted(len(histories), 'folder')} of stored runs")
+        say(f"{html}: {counted(len(runs), 'run')}, {counted(len(histories), 'folder')} of stored runs")
 
 
 def _pictures(run: Run, data_dir: Path | None) -> Shown | None:
@@ -139,7 +139,7 @@ def _write_csv(files: Sequence[Path], output: Path) -> None:
         typer.echo(text, nl=False)
         return
     durable.write(output, text)
-    typer.echo(f"{output}: {counted(sum(map(len, of_runs)), 'row')} of {counted(len(of_runs), 'run')}")
+    say(f"{output}: {counted(sum(map(len, of_runs)), 'row')} of {counted(len(of_runs), 'run')}")
 
 
 def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:
@@ -149,7 +149,6 @@ def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:
     """
     from nets.history.archive import each_run_below
     from nets.records.run import read_run
-    from nets.report.text import plain
 
     seen: set[Path] = set()
 
@@ -165,5 +164,5 @@ def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:
             continue
         below, passed_over = each_run_below(path, made)
         for sentence in passed_over:
-            typer.echo(f"passed over: {plain(sentence, 1_000)}", err=True)
+            say(f"passed over: {sentence}", to_stderr=True)
         yield from (each for found in below for each in found)

@@ -16,8 +16,8 @@ from nets.records.run import Run
 from nets.records.versions import flat
 
 MEASURED = frozenset(
-    {"network", "rounds", "accuracy", "band", "gpu", "trace", "cpu", "depth", "outcome"}
-    | {f"{name}_missing_because" for name in ("band", "gpu", "trace")}
+    {"network", "rounds", "accuracy", "band", "gpu", "trace", "cpu", "depth", "outcome", "predictions"}
+    | {f"{name}_missing_because" for name in ("band", "gpu", "trace", "predictions")}
 )
 WITHOUT_MEANING = "where.worker"
 """Which of xdist's workers a cell fell to."""

@@ -119,7 +119,10 @@ def cell_run(
 
     config = request.config
     enable_under_xdist(config, benchmark)
-    line = terminal.ProgressLine(config, cell, protocol) if terminal.is_watched(config) else None
+    line = None
+    if terminal.is_watched(config):
+        place = terminal.place_in(config.stash[SESSION], request.node.nodeid)
+        line = terminal.ProgressLine(config, cell, protocol, place)
     run = CellRun(
         cell,
         protocol,

@@ -11,6 +11,7 @@ from nets.errors import Unusable
 from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
 from nets.gate.limits_input import read_limits
+from nets.plugin.terminal import write_parts
 from nets.records.run import Run, read_run, with_subject
 from nets.report.text import plain
 
@@ -45,20 +46,14 @@ class SessionGate:
         if not has_passed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The gate's table."""
+    def write(self, reporter: pytest.TerminalReporter) -> None:
+        """The gate's table and verdict."""
         from nets.report.document import Part, Sentence
         from nets.report.gate import gate_document
-        from nets.report.terminal import terminal_lines
 
-        if self._judged is None:
-            return
-        terminalreporter.section("nets gate")
-        judged = self._judged
-        parts: list[Part] = [Sentence(judged)] if isinstance(judged, str) else gate_document(judged)
-        width, color = terminalreporter._tw.fullwidth, terminalreporter.hasmarkup
-        for line in terminal_lines(parts, width=width, color=color):
-            terminalreporter.write_line(line)
+        if (judged := self._judged) is not None:
+            parts: list[Part] = [Sentence(judged)] if isinstance(judged, str) else gate_document(judged)
+            write_parts(reporter, "nets gate", parts)
 
 
 def session_gate(session: Session, recorder: Recorder) -> SessionGate:

@@ -6,6 +6,7 @@ A test that asks for `cell_run` runs once a cell. See benchmarks/test_train_eval
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from nets.plugin.session import PROGRESS, SESSION, Session
 from nets.plugin.terminal import Summary
 from nets.plugin.timeout import CellTimeout
 from nets.plugin.traces import Traces
+from nets.report.screen import write_stand_ins
 
 _MEASURING = {"cell_run", "side_by_side", "growth"}
 """Fixtures of tests that measure a cell."""
@@ -63,11 +65,13 @@ def pytest_configure(config: pytest.Config) -> None:
     register(Traces(session, recorder), "nets-traces")
     register(Modes(session), "nets-modes")
     if not session.is_worker:
-        register(Summary(session, recorder), "nets-summary")
+        write_stand_ins(sys.stdout, sys.stderr)
+        gate = None
         if config.getoption("--gate") is not None or config.getoption("--gate-config") is not None:
             from nets.plugin.gate import session_gate
 
-            register(session_gate(session, recorder), "nets-gate")
+            register(gate := session_gate(session, recorder), "nets-gate")
+        register(Summary(session, recorder, gate), "nets-summary")
         if (page := config.getoption("--report")) is not None:
             from nets.plugin.report import SessionReport
 

@@ -143,6 +143,7 @@ class Recorder:
             entry = Entry.from_json(str(properties[RECORD]), report.nodeid)
             self._journal.append(entry)
             self._session.ledger.count_rounds(entry.result)
+            self._session.tests_s.append(report.duration)
         elif SKIPPED in properties:
             self._not_run[report.nodeid] = str(properties[SKIPPED])
         elif report.failed and report.when != "teardown":
@@ -199,6 +200,10 @@ class Recorder:
     def content(self) -> dict[str, Any]:
         """The file's content, once the records are complete."""
         return output.content_of(self._config, self._session.benchmarks)
+
+    def note(self, sentence: str) -> None:
+        """Have it told at the session's end."""
+        self._notes.append(sentence)
 
     def told(self) -> list[str]:
         """Where the records are, and what of them could not be written."""

@@ -11,7 +11,6 @@ from nets.errors import NetsError
 from nets.plugin import output
 from nets.plugin.recorder import Recorder
 from nets.plugin.session import Session
-from nets.report.text import plain
 
 
 class SessionReport:
@@ -22,21 +21,20 @@ class SessionReport:
         self._path = path.resolve()  # tests may change the folder
         self._session = session
         self._recorder = recorder
-        self._told = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write it, where anything was measured."""
         if self._session.runs_nothing or not self._recorder.entries():
-            self._told = f"report: nothing was measured, and {self._path} is not written"
+            self._recorder.note(f"report: nothing was measured, and {self._path} is not written")
             return
         try:
             self._write()
         except NetsError as error:
-            self._told = plain(f"report: {error}", 1_000)
+            self._recorder.note(f"report: {error}")
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         else:
-            self._told = f"report: {self._path}"
+            self._recorder.note(f"report: {self._path}")
 
     def _write(self) -> None:
         from nets.datasets.pictures import pictures_of
@@ -52,8 +50,3 @@ class SessionReport:
         pictures = pictures_of(run.cells, self._session.options.data_dir)
         made = page([(run, text.encode())], [], pictures, Limits())
         durable.write(self._path, html_text(made, svg))
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Where it is, or why not."""
-        if self._told:
-            terminalreporter.write_line(self._told)

@@ -49,8 +49,9 @@ class PlannedCell(NamedTuple):
 class Session:
     """One session's state, on the controller and on each worker.
 
-    `planned`: the tests that measure cells, by their node id. `notes`: what is said before they run. `side_by_side`,
-    `growth`: the records of the benchmarks that compare two things in turns, and that sweep batch and set sizes.
+    `planned`: the tests that measure cells, by their node id. `tests_s`: how long those took that have run, in seconds.
+    `notes`: what is said before they run. `side_by_side`, `growth`: the records of the benchmarks that compare two
+    things in turns, and that sweep batch and set sizes.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -59,6 +60,7 @@ class Session:
         self.is_worker = hasattr(config, "workerinput")
         self.no_device_because = os.environ.get(REFUSAL) if self.is_worker else None
         self.planned: dict[str, PlannedCell] = {}
+        self.tests_s: list[float] = []
         self.side_by_side: list[SideBySide] = []
         self.growth: list[Growth] = []
         self.ledger = Ledger()

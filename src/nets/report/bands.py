@@ -30,6 +30,7 @@ HEADINGS = (
     "alarms\n.001",
     "drop\ncaught",
 )
+_BELOW = {"protocol": "cell", "std": "mean", "inside": "article", "alarms\n.001": "alarms\n.05"}
 
 
 def band_parts(bands: Bands, broken: Bands | None = None) -> list[Part]:
@@ -72,7 +73,7 @@ def band_parts(bands: Bands, broken: Bands | None = None) -> list[Part]:
                 f"{len(runs.accuracies)} runs; of all choices of three {caught(runs.accuracies, reference):.1%} "
                 "are caught"
             )
-    return [table(HEADINGS, rows, right=HEADINGS[2:]), *sentences(texts)]
+    return [table(HEADINGS, rows, right=HEADINGS[2:], below=_BELOW), *sentences(texts)]
 
 
 def _demand_few(n: int, what: str) -> None:

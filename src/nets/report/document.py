@@ -6,7 +6,8 @@ Texts are as they are: each writer makes them safe for where they go.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 MAX_SENTENCE = 1_000
@@ -52,11 +53,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; its heading may have several lines."""
+    """A column of a table; its heading may have several lines.
+
+    Where a terminal has no room for it beside the others, its values go below those of the column headed `below`, on a
+    line of their own that begins with `mark` if it has one.
+    """
 
     heading: str
     right: bool = False
     tone: Tone = "plain"
+    below: str | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headings; `caption` says on a page what it is."""
+    """Rows under headings; `caption` says on a page what it is.
+
+    `by_column`: each column but the first is about one thing, of which the first says what a row tells; a terminal
+    without room for all of them makes several tables of it.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     caption: str = ""
+    by_column: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +155,29 @@ def table(
     right: Container[str] = (),
     dim: Container[str] = (),
     caption: str = "",
+    below: Mapping[str, str | tuple[str, str]] = MappingProxyType({}),
 ) -> Table:
-    """A table of texts; `right`, `dim`: the headings of the columns that are aligned to the right, or dim."""
-    columns = tuple(Column(each, each in right, "dim" if each in dim else "plain") for each in headings)
+    """A table of texts; `right`, `dim`: the headings of the columns that are aligned to the right, or dim.
+
+    `below`: a column's heading -> that of the column that it may go below, or this and its mark.
+    """
+    columns = tuple(
+        Column(each, each in right, "dim" if each in dim else "plain", *_place(below.get(each))) for each in headings
+    )
     return Table(columns, tuple(each if isinstance(each, Row) else row(each) for each in rows), caption)
+
+
+def without_empty_columns(whole: Table, empty: str) -> Table:
+    """The table without the columns in which each cell says `empty`, and those that would go below them."""
+    of_columns = zip(whole.columns, zip(*(row.cells for row in whole.rows), strict=True), strict=True)
+    left_out = {column.heading for column, cells in of_columns if all(cell.text == empty for cell in cells)}
+    kept = [i for i, column in enumerate(whole.columns) if left_out.isdisjoint((column.heading, column.below))]
+    rows = tuple(replace(row, cells=tuple(row.cells[i] for i in kept)) for row in whole.rows)
+    return replace(whole, columns=tuple(whole.columns[i] for i in kept), rows=rows)
+
+
+def _place(below: str | tuple[str, str] | None) -> tuple[str | None, str]:
+    return below if isinstance(below, tuple) else (below, "")
 
 
 def row(cells: Iterable[str | Cell], tone: Tone = "plain") -> Row:

@@ -9,7 +9,16 @@ from typing import get_args
 
 from nets.errors import EXIT_CODES, Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
-from nets.report.document import ALWAYS_SHOWN, Cell, Part, Section, Sentence, Tone, sentences, table
+from nets.report.document import (
+    ALWAYS_SHOWN,
+    Cell,
+    Part,
+    Section,
+    Sentence,
+    Tone,
+    sentences,
+    table,
+)
 from nets.report.markdown import markdown_text
 from nets.report.sentence import NO_COMMIT, commit_text, sentence
 from nets.report.text import ABSENT, value_text
@@ -40,7 +49,7 @@ def findings_parts(gate: Gate) -> list[Part]:
     parts: list[Part] = []
     if shown := shown_findings(gate):
         rows = [_cells(finding, paired=gate.paired) for finding in shown]
-        parts.append(table(HEADINGS, rows, right=HEADINGS[2:7]))
+        parts.append(table(HEADINGS, rows, right=HEADINGS[2:7], below={"metric": "cell", "interval": "effect"}))
     return [*parts, *(Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate))]
 
 
@@ -70,7 +79,7 @@ def captions(gate: Gate) -> Iterator[str]:
         parts += [f"protocol {' and '.join(run.protocols)}"] if run.protocols else []
         yield f"{name}: {run.source}: {', '.join(parts)}"
         if run.commit is not None or run.ran is not None:
-            yield f"{name}: {_commit(run)}{'' if run.ran is None else f', run on {_moment(run.ran)}'}"
+            yield f"{name}: {_commit(run)}{'' if run.ran is None else f', run on {moment(run.ran)}'}"
 
 
 def _commit(run: ComparedRun) -> str:
@@ -79,7 +88,7 @@ def _commit(run: ComparedRun) -> str:
     return f"commit {commit_text(run)}"
 
 
-def _moment(ran: str) -> str:
+def moment(ran: str) -> str:
     """Of a date and time in ISO 8601 up to the minute, with its offset from UTC; anything else as it is."""
     try:
         moment = datetime.fromisoformat(ran)

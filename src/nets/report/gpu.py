@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nets.cells.catalog import CELLS
@@ -16,12 +16,16 @@ PUBLISHED = {cell.id: cell.published for cell in CELLS}
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the summary; `value`: a record's, None where it was not measured. `of_driver`: unfit if `gpu` is."""
+    """A line of the summary; `value`: a record's, None where it was not measured. `of_driver`: unfit if `gpu` is.
+
+    `why`: the reason for None, where the record has one for this figure alone.
+    """
 
     heading: str
     value: Callable[[Result], str | None]
     of_driver: bool = False
     tone: Tone = "plain"
+    why: Callable[[Result], str | None] = lambda result: None
 
 
 def gpu_tables(results: Sequence[Result]) -> list[Table]:
@@ -46,9 +50,19 @@ def gpu_notes(results: Iterable[Result]) -> list[str]:
             sentences.append(f"no trace: {result.trace_missing_because}")
         elif result.trace.events_left_out:
             sentences.append(f"trace: {result.trace.events_left_out} events left out: {result.trace.left_out_because}")
-        for sentence in sentences:
+        for sentence in (*sentences, *_not_measured(result)):
             cells.setdefault(sentence, []).append(result.id)
     return [f"{sentence} ({', '.join(ids)})" for sentence, ids in cells.items()]
+
+
+def _not_measured(result: Result) -> list[str]:
+    """A sentence for all single figures that are absent for the same reason."""
+    figures: dict[str, list[str]] = {}
+    for line in ROWS:
+        because = line.why(result)
+        if because is not None and line.value(result) is None:
+            figures.setdefault(because, []).append(line.heading)
+    return [f"{', '.join(headings)}: not measured: {because}" for because, headings in figures.items()]
 
 
 def _table(dataset: str, results: Sequence[Result]) -> Table:
@@ -58,7 +72,7 @@ def _table(dataset: str, results: Sequence[Result]) -> Table:
         values = [_marked(line, result) for result in results]
         if any(value is not None for value in values):
             rows.append(row([line.heading, *(ABSENT if value is None else value for value in values)], line.tone))
-    return table([f"GPU summary: {dataset}", *models], rows, right=models)
+    return replace(table([f"GPU summary: {dataset}", *models], rows, right=models), by_column=True)
 
 
 def _marked(row: _Row, result: Result) -> str | None:
@@ -67,7 +81,10 @@ def _marked(row: _Row, result: Result) -> str | None:
     return f"{value} !" if value is not None and spoilt else value
 
 
-def _figure(part: str, field: str, text: Callable[[Any], str] = "{:.2f} %".format) -> Callable[[Result], str | None]:
+_percent = "{:.2f} %".format
+
+
+def _figure(part: str, field: str, text: Callable[[Any], str] = _percent) -> Callable[[Result], str | None]:
     """A field of a part of the record, or of the article's figures for the cell (`published`)."""
 
     def shown(result: Result) -> str | None:
@@ -76,6 +93,25 @@ def _figure(part: str, field: str, text: Callable[[Any], str] = "{:.2f} %".forma
         return None if value is None else text(value)
 
     return shown
+
+
+def _of_monitor(heading: str, field: str, text: Callable[[Any], str] = _percent, *, of_driver: bool = False) -> _Row:
+    """A figure of the monitor; where it is absent the record says why."""
+
+    def why(result: Result) -> str | None:
+        missing = result.gpu.missing if result.gpu is not None else ()
+        return next((each.because for each in missing if each.figure == field), None)
+
+    return _Row(heading, _figure("gpu", field, text), of_driver, why=why)
+
+
+def _of_driver(heading: str, field: str, text: Callable[[Any], str] = _percent) -> _Row:
+    return _of_monitor(heading, field, text, of_driver=True)
+
+
+def _of_trace(heading: str, field: str, because: str, text: Callable[[Any], str] = _percent) -> _Row:
+    """A figure of the trace; the record's field `because` says why it is absent."""
+    return _Row(heading, _figure("trace", field, text), why=lambda result: getattr(result.trace, because, None))
 
 
 def _window(result: Result) -> str | None:
@@ -102,21 +138,26 @@ ROWS = (
     _Row("SMs", _figure("device", "n_sms", str)),
     _Row("trace: GPU utilization", _figure("trace", "gpu_utilization_pct")),
     _Row("  the article's, Tesla K80", _figure("published", "gpu_utilization_pct"), tone="dim"),
-    _Row("trace: est. SM efficiency", _figure("trace", "sm_efficiency_pct")),
+    _of_trace("trace: est. SM efficiency", "sm_efficiency_pct", "sm_efficiency_missing_because"),
     _Row("  the article's", _figure("published", "sm_efficiency_pct"), tone="dim"),
-    _Row("trace: est. achieved occupancy", _figure("trace", "achieved_occupancy_pct")),
+    _of_trace("trace: est. achieved occupancy", "achieved_occupancy_pct", "occupancy_missing_because"),
     _Row("  the article's", _figure("published", "achieved_occupancy_pct"), tone="dim"),
-    _Row("trace: kernels' time left over", _figure("trace", "leftover_share", lambda share: f"{100 * share:.2f} %")),
+    _of_trace(
+        "trace: kernels' time left over",
+        "leftover_share",
+        "leftover_missing_because",
+        lambda share: f"{100 * share:.2f} %",
+    ),
     _Row("trace: kernels a profiler step", _figure("trace", "kernels_per_step", "{:.1f}".format)),
     _Row("NVML: window", _window),
-    _Row("NVML: utilization", _figure("gpu", "utilization_pct"), of_driver=True),
-    _Row("NVML: SM utilization (GPM)", _figure("gpu", "sm_utilization_pct"), of_driver=True),
-    _Row("NVML: SM occupancy (GPM)", _figure("gpu", "sm_occupancy_pct"), of_driver=True),
-    _Row("NVML: DRAM bandwidth (GPM)", _figure("gpu", "dram_bandwidth_pct"), of_driver=True),
-    _Row("NVML: mean power", _figure("gpu", "power_w", "{:.1f} W".format), of_driver=True),
-    _Row("NVML: energy of a round", _figure("gpu", "energy_j", "{:.1f} J".format), of_driver=True),
-    _Row("NVML: energy of a step", _figure("gpu", "energy_per_step_j", "{:.4g} J".format), of_driver=True),
+    _of_driver("NVML: utilization", "utilization_pct"),
+    _of_driver("NVML: SM utilization (GPM)", "sm_utilization_pct"),
+    _of_driver("NVML: SM occupancy (GPM)", "sm_occupancy_pct"),
+    _of_driver("NVML: DRAM bandwidth (GPM)", "dram_bandwidth_pct"),
+    _of_driver("NVML: mean power", "power_w", "{:.1f} W".format),
+    _of_driver("NVML: energy of a round", "energy_j", "{:.1f} J".format),
+    _of_driver("NVML: energy of a step", "energy_per_step_j", "{:.4g} J".format),
     _Row("  times the steps of a training", _training_energy, of_driver=True),
-    _Row("torch: peak memory, training", _figure("gpu", "memory_peak_training_bytes", _size)),
-    _Row("torch: peak memory, evaluation", _figure("gpu", "memory_peak_evaluation_bytes", _size)),
+    _of_monitor("torch: peak memory, training", "memory_peak_training_bytes", _size),
+    _of_monitor("torch: peak memory, evaluation", "memory_peak_evaluation_bytes", _size),
 )

@@ -22,10 +22,10 @@ TONES: dict[Direction | None, Tone] = {"worse": "bad", "better": "good", None: "
 Under = dict[tuple[str, tuple[Condition, ...]], str]
 
 
-def history_parts(history: History, *, width: int, everything: bool = False) -> list[Part]:
+def history_parts(history: History, *, width: int | None, everything: bool = False) -> list[Part]:
     """What changed, by commit; the lines with a change of their own, and every total time and accuracy; the count.
 
-    `width`: of a line, in characters; trends take what the other columns leave of it.
+    `width`: of a line, in characters; trends take what the other columns leave of it, as long as they can be with None.
     """
     shown = shown_lines(history, everything=everything)
     under = distinguishing_conditions(history)
@@ -52,7 +52,7 @@ def _caption(history: History) -> str:
     return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
 
 
-def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int) -> Iterator[Part]:
+def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int | None) -> Iterator[Part]:
     """A line for each commit at which something begins, the newest first, and below it one for each change."""
     if not commits:
         return
@@ -60,7 +60,7 @@ def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int) -> It
     yield Sentence("Changes, the newest first:", "strong")
     for commit in commits[: -MAX_COMMITS - 1 : -1]:
         place = f"{_name(commit.begins)}{'*' if commit.dirty else ''} ({commit.time[:10]})"
-        room = min(MAX_SUBJECT, max(20, width - len(place) - 2))
+        room = MAX_SUBJECT if width is None else min(MAX_SUBJECT, max(20, width - len(place) - 2))
         yield Sentence(f"{place} {plain(commit.subject or '', room)}")
         for change in commit.changes:
             yield Sentence(_joint_text(change, commit, under), TONES[change.direction], level=1)
@@ -94,7 +94,7 @@ def _name(commit: str) -> str:
     return commit if commit == UNVERSIONED else commit[:7]
 
 
-def _table(shown: list[Line], under: Under, width: int) -> Table:
+def _table(shown: list[Line], under: Under, width: int | None) -> Table:
     headings = ["cell", "metric", *(["under"] if under else []), "commits", "first", "last", "trend", "changes"]
     rows = [
         [
@@ -114,7 +114,7 @@ def _table(shown: list[Line], under: Under, width: int) -> Table:
     taken = sum(
         max(len(row[i]) for row in [headings, *rows]) + 3 for i in range(len(headings)) if i != len(headings) - 2
     )
-    n = min(MAX_TREND_LENGTH, max(MIN_TREND_LENGTH, width - taken - 1))
+    n = MAX_TREND_LENGTH if width is None else min(MAX_TREND_LENGTH, max(MIN_TREND_LENGTH, width - taken - 1))
     made: list[list[str | Cell]] = [
         [*row[:-2], trend(line, n), Cell(row[-1], TONES[line.changes[-1].direction] if line.changes else "plain")]
         for line, row in zip(shown, rows, strict=True)

@@ -40,8 +40,8 @@ from nets.report.text import plain
 
 PICTURE_WIDTH = 96
 """Pixels of the page that an image of a data set is enlarged to, or a few fewer: each of its pixels is a square."""
-LONG = 32
-"""Characters of a table's cell that are broken into lines; shorter texts stay in one."""
+LONG, LONG_WORD = 32, 16
+"""Characters of a table's cell that are broken into lines, and of a heading's word that is broken; others are not."""
 MANY_COLUMNS = 9
 """Of a table that is printed smaller."""
 MAX_HEADING_LEVEL = 6
@@ -57,13 +57,17 @@ def html_text(page: Page, draw: Callable[[Chart], str]) -> str:
     """
     style, script = _style(), _asset("page.js")
     writer = _Writer(draw)
-    return _environment().get_template("page.html.jinja").render(
-        page=page,
-        policy=_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        body=writer.parts(page.parts, level=2),
-        contents=writer.contents,
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            page=page,
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            body=writer.parts(page.parts, level=2),
+            contents=writer.contents,
+        )
     )
 
 
@@ -124,7 +128,7 @@ class _Item:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A cell as a table's template takes it: `kinds`, its classes; `value`, what it is sorted by, as JavaScript reads it."""
+    """A cell as the template takes it: `kinds`, its classes; `value`, what it is sorted by, as JavaScript reads it."""
 
     text: str
     kinds: str
@@ -175,7 +179,9 @@ class _Writer:
                 sized = [(each, *_shown_size(each)) for each in part.pictures]
                 return str(self._macros.gallery(part, sized, _png_uri))
             case Download():
-                return str(self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content))))
+                return str(
+                    self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content)))
+                )
             case Section():
                 return self._section(part, level)
             case Chart():
@@ -196,7 +202,7 @@ class _Writer:
 
     def _table(self, table: Table, label: str) -> str:
         rows = [(_tone(row.tone), _places(row, table.columns)) for row in table.rows]
-        headings = [column.heading.split("\n") for column in table.columns]
+        headings = [(column.heading.split("\n"), _heading_kinds(column)) for column in table.columns]
         has_many = len(headings) > MANY_COLUMNS
         return str(self._macros.table(table, self._name("table"), label or "Table", headings, rows, has_many))
 
@@ -229,6 +235,11 @@ def _tree(sentences: Iterable[Sentence]) -> list[_Item]:
 
 def _tone(tone: str) -> str:
     return "" if tone == "plain" else tone
+
+
+def _heading_kinds(column: Column) -> str:
+    is_long = any(len(word) > LONG_WORD for word in re.split(r"[\s-]", column.heading))
+    return " ".join(kind for kind, holds in (("right", column.right), ("long", is_long)) if holds)
 
 
 def _places(row: Row, columns: Sequence[Column]) -> Iterator[_Place]:

@@ -5,7 +5,8 @@ they follow the reader's theme. No two roles have the same colour, or they could
 
 Contrast with the surface is at least 4.5:1 for text (ink, muted, good, doubtful, bad) and 3:1 for marks (series, band),
 by WCAG 2.2. The series differ from each other by 0.09 or more in OKLab, for full colour vision, protanopia,
-deuteranopia and tritanopia alike; they start from the colours of Okabe and Ito. Grid lines carry nothing, and are faint.
+deuteranopia and tritanopia alike; they start from the colours of Okabe and Ito. Grid lines carry nothing, and are
+faint.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 
 from nets.records.cell import Network, Result
 from nets.records.comparisons import Growth, SideBySide, TimedSide
-from nets.report.document import MAX_MESSAGE, Cell, Part, Sentence, Table, row, sentences, table
+from nets.report.document import MAX_MESSAGE, Cell, Part, Sentence, Table, row, sentences, table, without_empty_columns
 from nets.report.gpu import PUBLISHED, gpu_notes, gpu_tables
 from nets.report.text import ABSENT
 
@@ -16,11 +17,11 @@ def run_parts(results: Sequence[Result]) -> list[Part]:
     """The article's table, with the article's own figures beside ours, and below it what failed."""
     if not results:
         return []
-    parts: list[Part] = [_caption(results), _table(results)]
+    parts: list[Part] = [_caption(results), without_empty_columns(_table(results), ABSENT)]
     if any(PUBLISHED.get(result.id) for result in results):
         parts.append(Sentence("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", "dim"))
     parts += [*gpu_tables(results), *sentences(gpu_notes(results), "doubtful")]
-    parts += sentences((*not_counted(results), *disagreements(results)), max_length=MAX_MESSAGE)
+    parts += sentences((*absent(results), *not_counted(results), *disagreements(results)), max_length=MAX_MESSAGE)
     parts += sentences(
         (f"{result.outcome.status}: {failure}" for result in results for failure in result.outcome.failures),
         "bad",
@@ -40,6 +41,43 @@ def disagreements(results: Iterable[Result]) -> list[str]:
         for result in results
         if result.depth is not None and {result.depth.classical, result.depth.cost_aware} == {"shallow", "deep"}
     ]
+
+
+def absent(results: Sequence[Result]) -> list[str]:
+    """Why there is no figure or no verdict in the table, a sentence for all that have the same reason.
+
+    Layers that can't be counted are `not_counted`'s, and a GPU's figures `gpu_notes`'.
+    """
+    figures: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for result in results:
+        for because, names in _absent(result).items():
+            figures[because, ", ".join(names)].append(result.id)
+    return [
+        f"{names}: {because}" if len(ids) == len(results) > 1 else f"{', '.join(ids)}: {names}: {because}"
+        for (because, names), ids in figures.items()
+    ]
+
+
+def _absent(result: Result) -> Mapping[str, list[str]]:
+    """Reason -> what is absent for it."""
+    unfinished = "the cell was not finished"
+    found: dict[str, list[str]] = defaultdict(list)
+    if result.network is None:
+        found[unfinished] += ["layers", "parameters"]
+    if not result.rounds:
+        found[unfinished].append("time")
+    if result.accuracy is None:
+        found[unfinished].append("accuracy")
+    depth = result.depth
+    if depth is None:
+        found[unfinished].append("type by both definitions")
+    elif depth.cost_aware is None:
+        found[depth.because].append("no type by cost" if depth.classical is not None else "no type")
+    elif depth.cost_aware == "undecided":
+        found[depth.because].append("type by cost undecided")
+    if result.trace is None and result.device.type == "cpu":
+        found[result.trace_missing_because or unfinished].append("GPU utilization not measured")
+    return found
 
 
 def not_counted(results: Iterable[Result]) -> list[str]:
@@ -68,10 +106,19 @@ def _table(results: Sequence[Result]) -> Table:
     numbers = ("layers", "trainable\nparameters", "time (s)", "test\naccuracy")
     published = ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util.")
     compared = published if any(PUBLISHED.get(result.id) for result in results) else ()
-    texts = ("classical\ntype", "type\nby cost", "GPU\nutilization", "outcome")
+    texts = ("classical\ntype", "type\nby cost", "GPU\nutil.", "outcome")
     rows = [row((*_cells(result), *(_published(result) if compared else ()))) for result in results]
     headings = ("dataset", "network", *numbers, *texts, *compared)
-    return table(headings, rows, right=(*numbers, "GPU\nutilization", *compared), dim=compared)
+    return table(headings, rows, right=(*numbers, "GPU\nutil.", *compared), dim=compared, below=_BELOW)
+
+
+_BELOW: Mapping[str, str | tuple[str, str]] = {
+    "trainable\nparameters": "layers",
+    "type\nby cost": ("classical\ntype", "by cost:"),
+    "article:\ntime (s)": ("time (s)", "article:"),
+    "article:\naccuracy": ("test\naccuracy", "article:"),
+    "article:\nGPU util.": ("GPU\nutil.", "article:"),
+}
 
 
 def _caption(results: Sequence[Result]) -> Sentence:

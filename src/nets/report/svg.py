@@ -12,24 +12,36 @@ from nets.report.text import plain
 WIDE = 480
 """Pixels of a drawing whose texts would be too small to read at a telephone's width."""
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
-_ELEMENTS = frozenset(
-    "svg g path rect line circle ellipse polyline polygon text tspan title defs clipPath linearGradient stop".split()
-)
-_LOOKS = frozenset(
-    "fill fill-opacity fill-rule stroke stroke-width stroke-opacity stroke-dasharray stroke-dashoffset stroke-linecap "
-    "stroke-linejoin stroke-miterlimit opacity font-size font-weight font-style text-anchor dominant-baseline "
-    "letter-spacing stop-color stop-opacity clip-path clip-rule".split()
-)
-_PLACES = frozenset(
-    "id d x y x1 y1 x2 y2 dx dy cx cy r rx ry width height points transform viewBox offset gradientUnits "
-    "clipPathUnits".split()
-)
-_DEFAULT_COLORS = {"#000": INK, "#000000": INK, "black": INK, "#fff": SURFACE, "white": SURFACE, "#888": MUTED, "#ddd": GRID}
+_ELEMENTS = frozenset({
+    "svg", "g", "path", "rect", "line", "circle", "ellipse", "polyline", "polygon", "text", "tspan", "title", "defs",
+    "clipPath", "linearGradient", "stop",
+})  # fmt: skip
+_LOOKS = frozenset({
+    "fill", "fill-opacity", "fill-rule", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray",
+    "stroke-dashoffset", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "opacity", "font-size",
+    "font-weight", "font-style", "text-anchor", "dominant-baseline", "letter-spacing", "stop-color", "stop-opacity",
+    "clip-path", "clip-rule",
+})  # fmt: skip
+_PLACES = frozenset({
+    "id", "d", "x", "y", "x1", "y1", "x2", "y2", "dx", "dy", "cx", "cy", "r", "rx", "ry", "width", "height", "points",
+    "transform", "viewBox", "offset", "gradientUnits", "clipPathUnits",
+})  # fmt: skip
+_DEFAULT_COLORS = {
+    "#000": INK,
+    "#000000": INK,
+    "black": INK,
+    "#fff": SURFACE,
+    "white": SURFACE,
+    "#888": MUTED,
+    "#ddd": GRID,
+}
 """Vega's own, where a chart has set none."""
 _VARIABLES = {color.light: f"var(--{color.role})" for color in COLORS} | {
     name: f"var(--{color.role})" for name, color in _DEFAULT_COLORS.items()
 }
-_REFERENCE = re.compile(r"url\(#([^)]*)\)")
+_REFERENCE = re.compile(r"url\(#([\w-]+)\)", re.ASCII)
+_LOOK = re.compile(r"[#\w\s.,%()+-]*", re.ASCII)
+"""A colour, a length, or a name, but nothing with an address."""
 _SILENT = frozenset({"axis", "legend", "title", "header"})
 """Parts of a drawing that say on screen what their labels say."""
 
@@ -66,12 +78,12 @@ def _adapted(element: ET.Element, prefix: str) -> ET.Element | None:
     tag = element.tag.removeprefix(_NAMESPACE)
     if tag not in _ELEMENTS:
         return None
-    stated = {**element.attrib, **_declared(element.get("style", ""))}
+    stated = {**element.attrib, **_declared(element.attrib["style"])} if "style" in element.attrib else element.attrib
     made = ET.Element(tag)
     for name, value in stated.items():
         if name in _PLACES:
             made.set(name, prefix + value if name == "id" else value)
-        elif name in _LOOKS:
+        elif name in _LOOKS and _LOOK.fullmatch(value):
             made.set(name, _REFERENCE.sub(rf"url(#{prefix}\1)", _VARIABLES.get(value.strip().lower(), value)))
     made.text, made.tail = _text(element.text), _text(element.tail)
     inner = [each for child in element if (each := _adapted(child, prefix)) is not None]

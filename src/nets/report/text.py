@@ -29,7 +29,12 @@ def plain(text: str, max_length: int = MAX_LENGTH) -> str:
     one_line = " ".join(cut.split())
     if not one_line.isprintable():
         one_line = "".join("�" if unicodedata.category(each) in _INVISIBLE else each for each in one_line)
-    return _COMMAND.sub(lambda found: f"{found[1] or found[2]}�", one_line)
+    return inert(one_line)
+
+
+def inert(line: str) -> str:
+    """The line with � in what a runner would take for a command; no longer and no shorter."""
+    return _COMMAND.sub(lambda found: f"{found[1] or found[2]}�", line)
 
 
 def value_text(metric: str, value: float, *, whole: bool) -> str:

@@ -10,15 +10,18 @@
     return text === "" || text === "–" ? [2, 0, ""] : [1, 0, text];
   };
 
+  // A sum of the others: its first cell is empty.
+  const isTotal = (row) => row.cells[0].textContent.trim() === "";
+
   const compared = (a, b, sign) =>
     a[0] - b[0] || sign * (a[1] - b[1]) || sign * a[2].localeCompare(b[2], "en", { numeric: true });
 
   const sort = (table, heading, column) => {
     const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     const body = table.tBodies[0];
-    const keyed = Array.from(body.rows, (row) => [keyOf(row.cells[column]), row]);
-    keyed.sort((a, b) => compared(a[0], b[0], sign));
-    body.append(...keyed.map((each) => each[1]));
+    const keyed = Array.from(body.rows, (row) => [isTotal(row) ? 1 : 0, keyOf(row.cells[column]), row]);
+    keyed.sort((a, b) => a[0] - b[0] || compared(a[1], b[1], sign));
+    body.append(...keyed.map((each) => each[2]));
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     const direction = sign === 1 ? "ascending" : "descending";
     heading.setAttribute("aria-sort", direction);

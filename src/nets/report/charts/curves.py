@@ -170,7 +170,7 @@ def _named(gaps: Sequence[tuple[int, int]], x: Axis) -> tuple[Layer, ...]:
     if not gaps:
         return ()
     place = x.at(min(epoch for _, epoch in gaps))
-    said = text("diverged", BAD, x=place, y=HEIGHT / 2)
+    said = text("diverged", BAD, x=place, y=8)
     return (in_pixels(texts([said], align="left" if place < WIDTH / 2 else "right", is_bold=True)),)
 
 

@@ -41,7 +41,7 @@ TINT = 0.07
 COLOURS: dict[str | None, str] = {
     "holds": DEEP, "deep": DEEP, "fails": SHALLOW, "shallow": SHALLOW, "undecided": MUTED, None: MUTED,
 }  # fmt: skip
-SHAPES: dict[State, str] = {"holds": "circle", "fails": "cross", "undecided": "diamond"}
+SHAPES: dict[State, str] = {"holds": "circle", "fails": "square", "undecided": "diamond"}
 Judged = tuple[Result, Depth]
 
 
@@ -172,8 +172,12 @@ def _figures(criterion: Criterion) -> str:
     if criterion.ratio is None:
         return ABSENT
     if criterion.low is None or criterion.high is None or criterion.low == criterion.high:
-        return f"{criterion.ratio:.2f}"
-    return f"{criterion.ratio:.2f} ({criterion.low:.2f}–{criterion.high:.2f})"
+        return _ratio(criterion.ratio)
+    return f"{_ratio(criterion.ratio)} ({_ratio(criterion.low)}–{_ratio(criterion.high)})"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
 def _says(judged: Sequence[Judged]) -> str:

@@ -6,6 +6,7 @@ says, a name or a message, is a value of the data only: never a field's name and
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -180,7 +181,8 @@ def texts(
     }  # fmt: skip
     layer = _layer(mark, data, {"text": {"field": "text", "type": "nominal"}}, "fill")
     if at is not None:
-        layer["encoding"]["x"] = {"value": at}
+        layer["data"]["values"] = [{**each, "x": at} for each in layer["data"]["values"]]
+        layer["encoding"]["x"] = {"field": "x", "type": "quantitative", "scale": None}
     return layer
 
 
@@ -266,8 +268,24 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "height": panel.height,
         "view": {"stroke": None},
         "encoding": {"x": _channel("x", panel.x, panel.width), "y": _channel("y", panel.y, panel.height)},
-        "layer": list(panel.layers),
+        "layer": _fewer(panel.layers),
     }
+
+
+def _fewer(layers: Sequence[Layer]) -> list[Layer]:
+    """Without those that are empty, and all texts of one look as one layer, on top: each takes 10 ms to be drawn."""
+    kept: list[Layer] = []
+    said: dict[str, Layer] = {}
+    for layer in layers:
+        if not layer["data"]["values"]:
+            continue
+        if layer["mark"]["type"] != "text":
+            kept.append(layer)
+            continue
+        look = json.dumps([layer["mark"], layer["encoding"]], sort_keys=True)
+        before = said[look]["data"]["values"] if look in said else []
+        said[look] = {**layer, "data": {"values": [*before, *layer["data"]["values"]]}}
+    return [*kept, *said.values()]
 
 
 def _channel(name: str, axis: Axis, length: float) -> dict[str, Any]:

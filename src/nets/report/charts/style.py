@@ -50,7 +50,7 @@ def width(text: str, size: float, *, is_bold: bool = False) -> float:
     return n * size * MEAN_WIDTH * (1.1 if is_bold else 1) * SLACK
 
 
-_WIDTHS = dict.fromkeys("iIjlt.,:;|'!()[]fr -", 0.5) | dict.fromkeys("mMwW@%", 1.5)
+_WIDTHS = dict.fromkeys("iIjlt.,:;|'!()[]fr -", 0.5) | dict.fromkeys("mMwW@%", 1.5) | {"�": 2}
 
 
 def fitted(text: str, room: float, size: float, *, is_bold: bool = False) -> str:

@@ -12,7 +12,7 @@ from nets.records.cell import Result
 from nets.records.run import Run
 from nets.report.charts.compared import compared_chart
 from nets.report.document import Cell, Part, Row, Section, Sentence, row, sentences, table
-from nets.report.gate import captions, findings_parts, verdict
+from nets.report.gate import captions, findings_parts, moment, verdict
 from nets.report.pages.table import images_per_s, spread_text
 from nets.report.run import accuracy_text
 from nets.report.sentence import sentence
@@ -50,7 +50,7 @@ def _side_by_side(runs: Sequence[Run]) -> Iterator[Part]:
     facts = [
         ("device", [_devices(run) for run in runs]),
         ("commit", [_commit(run) for run in runs]),
-        ("run on", [run.ran or ABSENT for run in runs]),
+        ("run on", [ABSENT if run.ran is None else moment(run.ran) for run in runs]),
         *((name, [known.get(name) or ABSENT for known in versions]) for name in names),
     ]
     differing = [row((name, *values)) for name, values in facts if len(set(values)) > 1]

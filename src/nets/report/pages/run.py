@@ -34,6 +34,7 @@ from nets.report.document import (
     sentences,
     table,
 )
+from nets.report.gate import moment
 from nets.report.gpu import gpu_notes, gpu_tables
 from nets.report.layers import layer_table
 from nets.report.pages.table import articles_protocol, wide_table
@@ -84,7 +85,7 @@ def facts(run: Run) -> list[str]:
     if commit.id not in (None, "unversioned", "unknown"):
         subject = f" ({commit.subject})" if commit.subject else ""
         told.append(f"Commit {str(commit.id)[:12]}{subject}{', with uncommitted changes' if commit.dirty else ''}")
-    told += [f"Run on {run.ran}"] if run.ran else []
+    told += [f"Run on {moment(run.ran)}"] if run.ran else []
     devices = dict.fromkeys(f"{result.device.type}: {result.device.name}" for result in run.cells)
     told += [f"Device {device}" for device in devices]
     versions = [f"{name} {value}" for name, value in run.versions.by_name().items() if value and "." not in name]
