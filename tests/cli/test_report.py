@@ -102,7 +102,7 @@ def test_bad_files(make: Callable[[Path], object], message: str, to: tuple[str, 
         (("none.json",), "none.json: No such file or directory"),
         (("empty",), "empty: no result file of nets in it (no JSON file); --benchmark-autosave and"),
         (("runs", "--csv", "none/out.csv"), "none/out.csv: the folder none does not exist; make it first"),
-        (("runs", "--csv", "runs"), "runs: it can't be written"),
+        (("runs", "--csv", "runs"), "runs: it is a folder; name a file"),
         (("runs", "--csv", "runs/b.json"), "runs/b.json: it is a result file, and would be written over"),
     ],
 )

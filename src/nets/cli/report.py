@@ -85,13 +85,13 @@ def _demand_writable(files: Sequence[Path], outputs: Sequence[Path]) -> None:
 
     taken = {resolved(file) for file in files}
     for output in outputs:
+        if output.is_dir():
+            raise Unusable(f"{output}: it is a folder; name a file")
         if resolved(output) in taken:
             raise Unusable(f"{output}: it is named twice, and would be written over")
         taken.add(resolved(output))
         if not output.parent.is_dir():
             raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
-        if output.is_dir():
-            raise Unusable(f"{output}: it is a folder; name a file")
         if output.is_file() and is_benchmark_file(output):
             raise Unusable(f"{output}: it is a result file, and would be written over")
 

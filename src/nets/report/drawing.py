@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -66,18 +67,26 @@ def svg_file(chart: Chart) -> str:
 
 def png(chart: Chart) -> bytes:
     """The same as a PNG."""
+    return _as_png(svg_file(chart))
+
+
+def _as_png(text: str) -> bytes:
     import vl_convert
 
-    return bytes(vl_convert.svg_to_png(svg_file(chart), scale=SCALE))
+    return bytes(vl_convert.svg_to_png(text, scale=SCALE))
 
 
 def write_plots(charts: Iterable[Chart], folder: Path) -> tuple[Path, ...]:
-    """Write NAME.svg and NAME.png of each chart into a folder that is there. Raises Unusable."""
-    written = []
+    """Write NAME.svg and NAME.png of each chart into a folder, of a second one NAME-2.svg. Raises Unusable."""
+    written: list[Path] = []
+    times: Counter[str] = Counter()
     for chart in charts:
-        written += [folder / f"{chart.name}.svg", folder / f"{chart.name}.png"]
-        durable.write(written[-2], svg_file(chart))
-        durable.write(written[-1], png(chart))
+        times[chart.name] += 1
+        name = chart.name if times[chart.name] == 1 else f"{chart.name}-{times[chart.name]}"
+        written += [folder / f"{name}.svg", folder / f"{name}.png"]
+        text = svg_file(chart)
+        durable.write(written[-2], text)
+        durable.write(written[-1], _as_png(text))
     return tuple(written)
 
 

@@ -38,9 +38,9 @@ NAMES, LINE, SMALL_TEXT = 84, 18, 9
 Counts = Sequence[Sequence[int]]
 
 
-def confusion_charts(results: Sequence[Result]) -> list[Chart]:
-    """A heat map for each cell whose record has the counts."""
-    look = looks(result.cell.model for result in results)
+def confusion_charts(results: Sequence[Result], *, among: Sequence[Result] = ()) -> list[Chart]:
+    """A heat map for each cell whose record has the counts; `among`: all cells, for their networks' colours."""
+    look = looks(result.cell.model for result in among or results)
     made = []
     for result in results:
         if (seen := result.predictions) is not None and seen.confusion is not None:

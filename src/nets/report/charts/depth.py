@@ -34,7 +34,7 @@ from nets.verdicts.depth import DEEP_ABOVE, LEAST_RATIO
 INNER = WIDE - 2 * MARGIN
 ROW, NAME, LINES = 80, 13, (33, 50, 67)
 """Pixels: the height of a cell's rows, and where in it its name, layers, time and demand stand."""
-STATES, LABELS, FIGURES, START, END, VERDICTS = 6, 18, 68, 178, 418, 430
+STATES, LABELS, FIGURES, START, END, VERDICTS = 6, 18, 68, 178, 404, 414
 """Pixels from the left: the criteria's states, their names, figures, both ends of the ratios' axis, the verdicts."""
 CRITERIA = ("layers", "time", "demand")
 TINT = 0.07
@@ -97,7 +97,7 @@ def _layers(judged: Sequence[Judged], axis: Axis, height: float) -> Iterator[Lay
     for label, verdicts, at in (("classical:", classical, LINES[0]), ("by cost:", by_cost, sum(LINES[1:]) / 2)):
         yield texts([text(label, MUTED, y=top + at) for top in tops], at=VERDICTS)
         said = [text(v or ABSENT, COLOURS[v], y=top + at) for v, top in zip(verdicts, tops, strict=True)]
-        yield texts(said, at=VERDICTS + 58, is_bold=True)
+        yield texts(said, at=VERDICTS + 64, is_bold=True)
     opposed = [
         text("they disagree", y=top + NAME) for (_, depth), top in zip(judged, tops, strict=True) if _opposed(depth)
     ]

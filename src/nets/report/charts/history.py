@@ -41,7 +41,7 @@ MAX_POINTS, MAX_DOTS, MAX_PLACES = 300, 60, 60
 """Of a line: points that are drawn; so many have a dot each; places that say their values on hovering, else."""
 FAINT = 0.35
 """The opacity of a small dot of disturbed rounds."""
-MAX_SAID = 4
+MAX_SAID = 2
 """Commits that such a place names."""
 COLOURS: dict[Direction | None, str] = {"worse": BAD, "better": GOOD, None: DOUBTFUL}
 SHAPES: dict[Direction | None, str] = {"worse": "triangle-up", "better": "circle", None: "diamond"}

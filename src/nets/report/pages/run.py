@@ -230,7 +230,7 @@ def _samples(results: Sequence[Result], pictures: Shown | None) -> Iterator[Part
             if shown:
                 pictured = (Picture(files.get(each.place), *_said(each, predictions)) for each in shown)
                 parts.append(Gallery(title, tuple(pictured)))
-        yield Section(result.id, (*parts, *confusion_charts([result])))
+        yield Section(result.id, (*parts, *confusion_charts([result], among=results)))
     unknown = {result.predictions_missing_because for result in results if result.predictions is None}
     for because in sorted(filter(None, unknown)):
         cells = [result.id for result in results if result.predictions_missing_because == because]

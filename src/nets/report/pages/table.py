@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from nets.records.cell import Result
-from nets.report.document import Bar, Cell, Column, Row, Sentence, Table
+from nets.report.document import Bar, Cell, Column, Row, Sentence, Table, Tone
 from nets.report.gpu import PUBLISHED
 from nets.report.run import accuracy_text, layers_text
 from nets.report.text import ABSENT
@@ -108,15 +108,8 @@ def _accuracy(result: Result) -> Cell:
     if band is not None and band.low < band.high:
         half = (band.high - band.low) / 2
         bar = Bar(mean, band.low, band.high, min(band.low - half, mean), max(band.high + half, mean))
-    tone = "bad" if band is not None and band.verdict in ("below", "diverged") else "plain"
-    return Cell(accuracy_text(result), tone=tone, value=mean, bar=bar)  # type: ignore[arg-type]
-
-
-def _band(result: Result) -> Cell:
-    band = result.band
-    if band is None:
-        return NOTHING
-    return Cell(f"{band.low:.4f}–{band.high:.4f} ({band.verdict})", value=band.low)
+    tone: Tone = "bad" if band is not None and band.verdict in ("below", "diverged") else "plain"
+    return Cell(accuracy_text(result), tone=tone, value=mean, bar=bar)
 
 
 def _classical(result: Result) -> Cell:
@@ -152,15 +145,13 @@ def _published_accuracy(result: Result) -> Cell:
 
 
 COLUMNS = (
-    _Column("data set", lambda result: Cell(result.cell.dataset), right=False),
-    _Column("network", lambda result: Cell(result.cell.model), right=False),
+    _Column("cell", lambda result: Cell(result.id), right=False),
     _Column("layers", _layers),
     _Column("trainable parameters", _parameters),
     _Column("multiply-accumulates an image", _macs),
     _Column("time of a round (s)", _time),
     _Column("images a second, training", lambda result: _number(images_per_s(result), "{:,.0f}".format)),
-    _Column("test accuracy", _accuracy),
-    _Column("expected (band)", _band),
+    _Column("test accuracy in its band", _accuracy),
     _Column("classical", _classical, right=False),
     _Column("by cost", _by_cost, right=False),
     _Column("GPU utilization", _utilization),
