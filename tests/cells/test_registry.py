@@ -194,7 +194,7 @@ def test_from_an_installed_wheel(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=REPOSITORY, **run
     )  # type: ignore[call-overload]  # a dict of options
-    (wheel,) = tmp_path.glob("nets-*.whl")
+    (wheel,) = tmp_path.glob("pytest_nets-*.whl")
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(site), str(wheel)],
         **run,  # type: ignore[call-overload]

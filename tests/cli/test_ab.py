@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nets.ab import worktree
+from nets.cli import ab_options
 from nets.cli.app import app
 from nets.records import durable
 from tests.ab.test_child import in_session
@@ -231,17 +232,58 @@ def test_an_earlier_output_stays_until_there_is_a_new_one(repository: Path) -> N
     nothing_left(repository)
 
 
-def test_an_absent_submodule_is_said_first(repository: Path) -> None:
-    """Before anything is measured it is told that a submodule is not there."""
+def test_an_absent_submodule_is_refused(repository: Path) -> None:
+    """Before anything is measured the side without its submodule is refused by name, with what to do."""
     commit({name: text.replace("('a',)", "()") for name, text in without_torch().items()})
     Path("x").mkdir()
     Path(".gitmodules").write_text('[submodule "x"]\n\tpath = x\n\turl = ../nosuch\n')
     git("update-index", "--add", "--cacheinfo", f"160000,{git('rev-parse', 'HEAD').strip()},x")
     git("add", ".gitmodules")
     git("commit", "--quiet", "-m", "x")
-    done = ran("HEAD", "HEAD~1")
-    assert "base: its submodule x (" in done.stderr
-    assert "head: its" not in done.stderr
+    for side, revisions in (("base", ("HEAD", "HEAD~1")), ("head", ("HEAD~1", "HEAD"))):
+        told = refused(*revisions)
+        assert f"{side}: its submodule x (" in told
+        assert "git submodule update --init" in told
+    nothing_left(repository)
+
+
+def test_own_networks(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each side is told of a file by its place from the folder of the call, however it was named; of a module as it is.
+
+    What lies in no revision is named whole, and has to be there.
+    """
+    commit({"own/x.py": "", "sub/y.py": ""})
+    monkeypatch.chdir("sub")
+    (outside := repository.parent / "outside.py").touch()
+    given = ["../own/x.py", str(repository / "sub" / "y.py"), "mine.nets", "../../outside.py"]
+    how = ab_options._arguments("t", [*map(ab_options._network, given)], {}, Path("data"), [])
+    assert how[3:] == ("--nets=../own/x.py", "--nets=y.py", "--nets=mine.nets", f"--nets={outside}")
+    assert "--nets: ../../nosuch.py: there is no such file" in refused("HEAD", "HEAD", "--nets", "../../nosuch.py")
+
+
+def test_a_file_of_networks_that_one_side_lacks(repository: Path) -> None:
+    """It is that side's pytest that says so, and the side is named."""
+    commit({"conftest.py": 'pytest_plugins = ["nets.plugin"]\n', "benchmarks/test_x.py": "def test_x(cell_run): ...\n"})
+    commit({"own.py": ""})
+    assert "base: its pytest ended" in (told := refused("HEAD~1", "HEAD", "--nets", "own.py"))
+    assert "--nets: own.py: there is no such file" in told
+    nothing_left(repository)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "is_hinted"),
+    [
+        (["ab", "a", "b", "--epochs", "1"], "--epochs", True),
+        (["bisect-step", "a", "-k", "x"], "-k", True),
+        (["bisect", "a", "b", "--nosuch"], "--nosuch", False),
+        (["gate", "a", "b", "--epochs", "1"], "--epochs", False),
+    ],
+)
+def test_an_option_of_pytest_before_the_dashes(command: list[str], option: str, is_hinted: bool) -> None:
+    """A wrong option that pytest has is met with where such options go."""
+    done = CliRunner().invoke(app, command)
+    assert f"No such option: {option}" in done.stderr
+    assert ("those go after `--`" in done.stderr) == is_hinted
 
 
 def test_refused_revisions(repository: Path) -> None:

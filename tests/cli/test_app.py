@@ -150,7 +150,9 @@ def test_version() -> None:
     assert runner.invoke(app, ["--version"]).output.startswith("nets 0.")
 
 
-@pytest.mark.parametrize("command", ["ab", "bands", "depth", "gate", "history", "merge", "report"])
+@pytest.mark.parametrize(
+    "command", ["ab", "bands", "bisect", "depth", "doctor", "gate", "history", "init", "merge", "report"]
+)
 def test_exit_codes_in_every_help(command: str) -> None:
     """Each command's help says what its exit codes mean, as the README does."""
     told = " ".join(runner.invoke(app, [command, "-h"], env={"COLUMNS": "300"}).output.split())

@@ -80,8 +80,8 @@ def compare(base: str, head: str, how: Comparison, stop: StopRequest, reporter: 
         ):
             by = f", {interpreter.path}" if interpreter.option is not None else ""
             reporter.say(f"{name}: {checkout.name}{by}")
-            for sentence in checkout.absent:
-                reporter.warn(f"{name}: {sentence}")
+            if checkout.absent:
+                raise SideFailed(name, "; ".join(checkout.absent))
             of_sides.append(_bands(name, checkout.folder / how.tests))
             log = how.out / f"{name}.log"
             side = ChildSpec(name, interpreter.path, checkout.folder, how.arguments, file, log, checkout.isolated_from)

@@ -9,6 +9,7 @@ from nets.errors import Unusable
 from nets.records.git import git
 
 _GITLINK = "160000"
+_REMEDY = "run `git submodule update --init --recursive` where that commit is checked out"
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 
 
@@ -16,7 +17,7 @@ def fill(worktree: Path, repository: Path) -> tuple[str, ...]:
     """Fill the submodules of a worktree, theirs too, from those of `repository`, a working tree or a git folder.
 
     `git submodule update` would write into the repository's own configuration, and may ask a server. Returns a sentence
-    for each submodule that stays empty.
+    for each submodule that is not there.
     """
     if not (worktree / ".gitmodules").is_file():
         return ()
@@ -25,13 +26,13 @@ def fill(worktree: Path, repository: Path) -> tuple[str, ...]:
         sources = [each for each in _sources(worktree, repository, path) if _has(each, commit)]
         folder = worktree / path
         if not sources or not folder.is_dir() or folder.resolve() != worktree.resolve() / path:
-            absent.append(f"its submodule {path} ({commit[:12]}) is not on this disk, and stays empty")
+            absent.append(f"its submodule {path} ({commit[:12]}) is not on this disk: {_REMEDY}")
             continue
         try:
             git(*NO_HOOKS, "clone", "--quiet", "--shared", "--no-checkout", "--", str(sources[0]), str(folder))
             git(*NO_HOOKS, "checkout", "--quiet", "--detach", commit, folder=folder)
         except Unusable as error:
-            absent.append(f"its submodule {path} stays empty: {error}")
+            absent.append(f"its submodule {path} can't be checked out: {error}")
             continue
         absent += [sentence.replace("submodule ", f"submodule {path}/", 1) for sentence in fill(folder, sources[0])]
     return tuple(absent)

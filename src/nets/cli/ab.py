@@ -11,6 +11,7 @@ from nets.cli.ab_options import (
     DeviceName,
     MaxMinutes,
     MaxSittings,
+    Nets,
     Pipeline,
     Protocol,
     PytestArguments,
@@ -40,6 +41,7 @@ def ab(
     head: Annotated[str, typer.Argument(help="The revision to judge.")],
     pytest_args: PytestArguments = None,
     cells: Cells = None,
+    nets: Nets = None,
     protocol: Protocol = None,
     pipeline: Pipeline = None,
     device: DeviceName = None,
@@ -75,6 +77,7 @@ def ab(
         purpose = ["torch", "cuda"] if python_a or python_b else []
         how = comparison(
             cells=cells,
+            nets=nets,
             settings={"protocol": protocol, "pipeline": pipeline, "device": device},
             pytest_args=pytest_args or [],
             data_dir=data_dir,

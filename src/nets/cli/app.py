@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from nets import __version__
-from nets.cli import ab, bands, bisect, depth, gate, history, merge, report
+from nets.cli import ab, ab_options, bands, bisect, depth, doctor, gate, history, init, merge, report
 from nets.cli.common import say
 from nets.errors import EXIT_CODES, Exit, NetsError
 
+PASS_ON = ("nets ab", "nets bisect", "nets bisect-step")
+"""Commands that hand what follows `--` on to pytest."""
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
 
@@ -48,6 +54,7 @@ class Commands(TyperGroup):
         except Exception as error:
             if hasattr(error, "show"):  # typer's own, of a wrong option
                 error.show()
+                _hint(name, getattr(error, "option_name", None))
                 status = Exit.UNUSABLE
             elif "torch" in sys.modules and _is_out_of_memory(error):
                 _tell(name, f"out of memory: {str(error) or 'the host has no more'}")
@@ -73,6 +80,12 @@ def _is_out_of_memory(error: Exception) -> bool:
     return is_out_of_memory(error)
 
 
+def _hint(name: str, option: str | None) -> None:
+    """Say where an option belongs that only pytest knows."""
+    if option is not None and name in PASS_ON and ab_options.is_pytest_s(option):
+        typer.echo(f"{option} is an option of pytest: those go after `--`: {name} ... -- {option}", err=True)
+
+
 def _tell(name: str, sentence: str) -> None:
     say(f"{name}: {sentence}", to_stderr=True)
 
@@ -80,7 +93,7 @@ def _tell(name: str, sentence: str) -> None:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # it takes "[gate]" for markup, and breaks paragraphs where the source does
     epilog=EPILOG,
@@ -90,13 +103,27 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"nets {__version__}")
+        typer.echo(f"nets {__version__}, torch {_torch()}")
         raise typer.Exit
+
+
+def _torch() -> str:
+    """Torch's version and what it was built for, without the seconds that importing it takes."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return "is not installed"
+    try:
+        facts = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+        built_for = {name: re.search(rf"(?m)^{name}\b[^=\n]*= '([^']+)'", facts) for name in ("cuda", "hip")}
+        names = [f"{name.upper()} {found[1]}" for name, found in built_for.items() if found]
+        return f"{version('torch')} for {names[0] if names else 'the CPU'}"
+    except (PackageNotFoundError, OSError, UnicodeDecodeError):
+        return "of an unknown version"
 
 
 @app.callback()
 def nets(
-    version: Annotated[
+    is_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -108,7 +135,11 @@ def _first_paragraph(command: Callable[..., object]) -> str:
     return " ".join((command.__doc__ or "").partition("\n\n")[0].split())
 
 
-for command in (depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, merge.merge):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, merge.merge,
+    init.init, doctor.doctor,
+)  # fmt: skip
+for command in COMMANDS:
     app.command(epilog=EPILOG, short_help=_first_paragraph(command))(command)
 app.command(short_help=_first_paragraph(bisect.bisect_step))(bisect.bisect_step)
 

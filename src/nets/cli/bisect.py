@@ -11,6 +11,7 @@ from nets.cli.ab_options import (
     DeviceName,
     MaxMinutes,
     MaxSittings,
+    Nets,
     Pipeline,
     Protocol,
     PytestArguments,
@@ -41,6 +42,7 @@ def bisect(
     bad: Annotated[str, typer.Argument(help="A later one that is slower, or less accurate.")],
     pytest_args: PytestArguments = None,
     cells: Cells = None,
+    nets: Nets = None,
     protocol: Protocol = None,
     pipeline: Pipeline = None,
     device: DeviceName = None,
@@ -70,6 +72,7 @@ def bisect(
 
     how = comparison(
         cells=cells,
+        nets=nets,
         settings={"protocol": protocol, "pipeline": pipeline, "device": device},
         pytest_args=pytest_args or [],
         data_dir=data_dir,
@@ -109,6 +112,7 @@ def bisect_step(
     good: Annotated[str, typer.Argument(help="The revision that is as it should be.")],
     pytest_args: PytestArguments = None,
     cells: Cells = None,
+    nets: Nets = None,
     protocol: Protocol = None,
     pipeline: Pipeline = None,
     device: DeviceName = None,
@@ -135,6 +139,7 @@ def bisect_step(
 
     how = comparison(
         cells=cells,
+        nets=nets,
         settings={"protocol": protocol, "pipeline": pipeline, "device": device},
         pytest_args=pytest_args or [],
         data_dir=data_dir,

@@ -198,6 +198,11 @@ def _class_names(dataset: Any, n_classes: int) -> tuple[str, ...]:
     return tuple(name.partition(" - ")[0] for name in names)
 
 
+def absent_files(name: str, root: Path) -> list[str]:
+    """The files of a data set that `root` lacks, by their names; nothing is downloaded. Raises DataError."""
+    return _absent(name, SOURCES[name], root)
+
+
 def _absent(name: str, source: Source, root: Path) -> list[str]:
     """The files that are to be downloaded; what lies in the place of one is for `_check` to judge. Raises DataError."""
     absent = []

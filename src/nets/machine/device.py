@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+DISTRIBUTION = "pytest-nets"
+"""What the package `nets` is called where packages are installed from."""
 
 
 def versions() -> dict[str, str | None]:
     """Versions of what decides a figure: Python, nets, torch, torchvision, NumPy; None where it is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in ("nets", "torch", "torchvision", "numpy", "scikit-learn", "pytest", "pytest-benchmark", "nvidia-ml-py"):
+    others = ("torch", "torchvision", "numpy", "scikit-learn", "pytest", "pytest-benchmark", "nvidia-ml-py")
+    for name in ("nets", *others):
         try:
-            found[name] = version(name)
+            found[name] = version(DISTRIBUTION if name == "nets" else name)
         except PackageNotFoundError:
             found[name] = None
     return found
