@@ -166,8 +166,14 @@ def test_runs_side_by_side() -> None:
     whole = made(one, other)
     assert titles(whole)[1:3] == ["Runs side by side", "Changed since old.json"]
     differs, figures = tables([section(whole, "Runs side by side")])
-    assert [cell.text for cell in differs.rows[0].cells] == ["commit", "a" * 12, f"{'b' * 12} (faster)"]
-    assert [cell.text for cell in figures.rows[0].cells] == ["mnist-lenet5", "time of a round (s)", "2.00", "2.00"]
+    assert [[cell.text for cell in row.cells] for row in differs.rows] == [
+        ["commit", "a" * 12, "1: old.json"],
+        ["commit", f"{'b' * 12} (faster)", "2: new.json"],
+    ]
+    assert [[cell.text for cell in row.cells][:3] for row in figures.rows] == [
+        ["mnist-lenet5", "1: old.json", "2.00"],
+        ["mnist-lenet5", "2: new.json", "2.00"],
+    ]
     assert said([section(whole, "Changed since old.json")]).startswith("Nothing regressed by more than 30 % of time")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -40,7 +41,7 @@ CHANGED_AT = 200
 N_COMMITS = 400
 
 
-def whole_run(*results: Result, **changes: object) -> Run:
+def whole_run(*results: Result, **changes: Any) -> Run:
     return run(*results, **{"harness": HARNESS, "ran": "2026-11-30T10:00:00+00:00", "arguments": ("x",), **changes})
 
 

@@ -45,34 +45,42 @@ def _compared(base: Run, head: Run, limits: Limits) -> Iterator[Part]:
 
 
 def _side_by_side(runs: Sequence[Run]) -> Iterator[Part]:
-    versions = [run.versions.by_name() for run in runs]
-    names = dict.fromkeys(name for known in versions for name in known)
-    facts = [
-        ("device", [_devices(run) for run in runs]),
-        ("commit", [_commit(run) for run in runs]),
-        ("run on", [ABSENT if run.ran is None else moment(run.ran) for run in runs]),
-        *((name, [known.get(name) or ABSENT for known in versions]) for name in names),
-    ]
-    differing = [row((name, *values)) for name, values in facts if len(set(values)) > 1]
-    headings = [f"{i}: {run.source}" for i, run in enumerate(runs, start=1)]
-    if differing:
-        yield table(("what differs", *headings), differing, caption="What differs between the runs")
+    """A row for each run, since there may be any number of them."""
+    names = [f"{i}: {run.source}" for i, run in enumerate(runs, start=1)]
+    rows = list(_differences(runs, names))
+    if rows:
+        yield table(("what differs", "value", "runs"), rows, caption="What differs between the runs")
     else:
         yield Sentence("No recorded version, device or commit differs between the runs.")
-    yield table(
-        ("cell", "figure", *headings),
-        list(_figures(runs)),
-        right=headings,
-        caption="The same cells in each run, mean ± standard deviation",
-    )
+    headings = ("cell", "run", "time of a round (s)", "images a second", "test accuracy")
+    figures = list(_figures(runs, names))
+    caption = "The same cells in each run, mean ± standard deviation"
+    yield table(headings, figures, right=headings[2:], caption=caption)
 
 
-def _figures(runs: Sequence[Run]) -> Iterator[Row]:
+def _differences(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Row]:
+    """Each value of a fact that is not the same in all runs, and the runs that have it."""
+    versions = [run.versions.by_name() for run in runs]
+    facts = {
+        "device": [_devices(run) for run in runs],
+        "commit": [_commit(run) for run in runs],
+        "run on": [ABSENT if run.ran is None else moment(run.ran) for run in runs],
+    }
+    for name in dict.fromkeys(name for known in versions for name in known):
+        facts[name] = [known.get(name) or ABSENT for known in versions]
+    for fact, values in facts.items():
+        if len(set(values)) > 1:
+            for value in dict.fromkeys(values):
+                with_it = [name for name, each in zip(names, values, strict=True) if each == value]
+                yield row((fact, value, ", ".join(with_it)))
+
+
+def _figures(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Row]:
     by_id = [{result.id: result for result in run.cells} for run in runs]
     for cell in dict.fromkeys(cell for known in by_id for cell in known):
-        results = [known.get(cell) for known in by_id]
-        for name, shown in (("time of a round (s)", _time), ("images a second", _speed), ("test accuracy", _accuracy)):
-            yield row((cell, name, *(Cell(ABSENT) if result is None else shown(result) for result in results)))
+        for name, known in zip(names, by_id, strict=True):
+            if (result := known.get(cell)) is not None:
+                yield row((cell, name, _time(result), _speed(result), _accuracy(result)))
 
 
 def _time(result: Result) -> Cell:
