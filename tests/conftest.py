@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make ready a process that runs tests; xdist's controller runs none."""
     if config.getoption("tx", None):
         return
+    for name in ("COLUMNS", "LINES"):  # readline sets both, which pytest imports, though a worker has no terminal
+        os.environ.pop(name, None)
     import_everything()
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         keep_to_own_cores(worker)

@@ -78,9 +78,11 @@ def test_git_is_called_in_one_place() -> None:
     calling = set()
     for path in Path(nets.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            first = node.elts[0] if isinstance(node, ast.List | ast.Tuple) and node.elts else None
-            if isinstance(first, ast.Constant) and first.value == "git":
-                calling.add(path.name)
+            if not isinstance(node, ast.List | ast.Tuple):
+                continue
+            match node.elts:
+                case [ast.Constant(value="git"), ast.Constant() | ast.Starred(), *_]:
+                    calling.add(path.name)
     assert calling == {"git.py"}
 
 

@@ -18,7 +18,20 @@ from nets.records.versions import MAX_NAMES, flat
 from tests.support.gating import PAIRING, VERSIONS, content, judged, paired, run, the, timed
 from tests.support.records import EXECUTION, record
 
-MEASURED = ("network", "rounds", "accuracy", "band", "gpu", "trace", "cpu", "depth", "outcome", "schema", "kind")
+MEASURED = (
+    "network",
+    "rounds",
+    "accuracy",
+    "band",
+    "gpu",
+    "trace",
+    "cpu",
+    "depth",
+    "outcome",
+    "schema",
+    "kind",
+    "predictions",
+)
 OTHERS = {"pipeline": "article", "protocol.name": "article", "device.type": "cuda"}
 """What else may stand in a field that takes a few words alone."""
 
