@@ -70,6 +70,7 @@ def varied(template: dict[str, Any], rng: random.Random, *, is_slower: bool) -> 
     made = copy.deepcopy(template)
     for i, benchmark in enumerate(made["benchmarks"]):
         record = benchmark["extra_info"]
+        record["predictions"] = None  # whose counts would be of other accuracies
         level = 1 + STEP if is_slower and i % 3 == 0 else 1.0
         first = dict(record["rounds"][0])
         for each in record["rounds"]:
