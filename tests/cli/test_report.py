@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nets.records.predictions import Prediction, Predictions
 from tests.support.commands import runner
 from tests.support.gating import write
 from tests.support.histories import commit, store
@@ -104,6 +105,16 @@ def test_bad_files(make: Callable[[Path], object], message: str, to: tuple[str, 
         (("runs", "--csv", "none/out.csv"), "none/out.csv: the folder none does not exist; make it first"),
         (("runs", "--csv", "runs"), "runs: it is a folder; name a file"),
         (("runs", "--csv", "runs/b.json"), "runs/b.json: it is a result file, and would be written over"),
+        (("none.json", "--html", "page.html"), "none.json: No such file or directory"),
+        (
+            ("empty", "--html", "page.html"),
+            "empty: no result file of nets in it (no JSON file); --benchmark-autosave and",
+        ),
+        (("runs", "--html", "none/page.html"), "none/page.html: the folder none does not exist; make it first"),
+        (("runs", "--html", "runs"), "runs: it is a folder; name a file"),
+        (("runs/b.json", "--html", "runs/b.json"), "runs/b.json: it is named twice, and would be written over"),
+        (("runs/b.json", "--html", "-"), "--html: a page is written into a file; name one"),
+        (("runs/b.json", "--plots", "runs/b.json"), "--plots: runs/b.json can't be written to: File exists"),
     ],
 )
 @pytest.mark.usefixtures("runs")
@@ -114,6 +125,55 @@ def test_refusals(arguments: tuple[str, ...], sentence: str) -> None:
     assert result.exit_code == 2
     assert result.stderr.startswith(f"nets report: {sentence}")
     assert (len(result.stderr.splitlines()), result.output) == (1, "")
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_page() -> None:
+    """`--html` writes the first run, what changed since another, and the history of a folder; `--plots` each chart."""
+    result = ran("runs/b.json", "runs/older/a.json", "runs", "--html", "page.html", "--plots", "plots")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.output.splitlines()[-1] == "page.html: 2 runs, one folder of stored runs"
+    page = Path("page.html").read_text(encoding="utf-8")
+    for title in ("2 of 2 passed.", "Runs side by side", "Changed since runs/older/a.json", "History of runs"):
+        assert title in page
+    names = {path.name for path in Path("plots").iterdir()}
+    assert {"accuracy.svg", "accuracy.png", "rounds.svg"} <= names
+    assert len(names) % 2 == 0
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_page_of_a_folder_alone() -> None:
+    """It is a history, which needs no run to be shown."""
+    assert ran("runs", "--html", "page.html").exit_code == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "No change was found" in page
+    assert "History of runs" in page
+
+
+def test_images_of_other_data(folder: Path) -> None:
+    """Where the data here are not the record's, the page says so, and shows no image."""
+    seen = Prediction(place=0, label=1, predicted=1, confidence=0.9)
+    known = Predictions(
+        seed=0, n_classes=10, class_names=None, confusion=None, confusion_missing_because="not counted", train=(seen,),
+        test=(), mistakes=(),
+    )  # fmt: skip
+    write("run.json", record("digits", predictions=known))
+    assert ran("run.json", "--html", "page.html", "--data-dir", str(folder)).exit_code == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "The images are not shown: digits: the SHA-256 here is" in page
+    assert "data:image/png" not in page
+    assert ran("run.json", "--html", "page.html").exit_code == 0
+    assert "are shown where `nets report` is told --data-dir" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_a_record_of_another_schema(folder: Path) -> None:
+    """It is refused by its field, whatever is to be written."""
+    path = folder / write("run.json", record())
+    path.write_text(path.read_text().replace('"schema": 3', '"schema": 99'))
+    result = ran("run.json", "--html", "page.html")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "'schema'" in result.stderr
+    assert not Path("page.html").exists()
 
 
 def test_foreign_names(folder: Path) -> None:

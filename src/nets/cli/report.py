@@ -53,6 +53,8 @@ def report(
     ] = None,
 ) -> None:
     """Check runs' files against the record's schema and print their tables; or write a page, plots, or CSV."""
+    if html == STANDARD_OUTPUT:
+        raise Unusable("--html: a page is written into a file; name one")
     outputs = [output for output in (csv, html) if output is not None and output != STANDARD_OUTPUT]
     _demand_writable(files, outputs)
     if csv is not None:
