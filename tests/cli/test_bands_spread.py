@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,12 @@ ONE = ("--cells", "digits-snn500", "--device", "cpu", "--seeds", "3", "--first-s
 
 def children() -> list[psutil.Process]:
     """The processes that measure."""
-    return [each for each in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(each.cmdline())]
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # which a process is that has just ended, waited for or not
+            if "spawn_main" in " ".join(each.cmdline()):
+                found.append(each)
+    return found
 
 
 @pytest.mark.usefixtures("one_epoch")

@@ -44,7 +44,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def files() -> dict[str, bytes]:
     """What the repository holds."""
-    paths = [path for path in Path().rglob("*") if path.is_file() and ".git" not in path.parts]
+    paths = [path for path in Path().rglob("*") if path.is_file() and not {".git", "__pycache__"} & set(path.parts)]
     return {str(path): path.read_bytes() for path in sorted(paths)}
 
 

@@ -132,8 +132,9 @@ def test_one_slowdown_of_two_cells() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_at_eighty_columns() -> None:
+def test_at_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of a long series fits a terminal of 80 columns, and shows more of it on a wider one."""
+    monkeypatch.setenv("COLUMNS", "80")
     stepped(60, at=30)
     rows = [row for row in ran("runs").output.splitlines() if row.startswith(" ")]
     assert max(map(len, rows)) <= 80

@@ -147,6 +147,7 @@ def test_subjects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return ask_git(*arguments, **options)
 
     monkeypatch.setattr("nets.history.commits.git", counting)
+    monkeypatch.setenv("COLUMNS", "80")
     (changed,) = found()["changed_commits"]
     assert len(asked) == 2
     assert changed["subject"].startswith("::error::\x1b[31m<script>")
