@@ -83,7 +83,7 @@ def test_csv_is_replaced_whole() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("to", [(), ("--csv", "out.csv")])
+@pytest.mark.parametrize("to", [(), ("--csv", "out.csv"), ("--html", "page.html")])
 @pytest.mark.parametrize(("make", "message"), [bad for bad in BAD if "2 times" not in bad[1]])
 def test_bad_files(make: Callable[[Path], object], message: str, to: tuple[str, ...]) -> None:
     """An unusable file among good ones is one sentence that names it, exit 2, and nothing is written."""
@@ -94,7 +94,7 @@ def test_bad_files(make: Callable[[Path], object], message: str, to: tuple[str, 
     assert result.stderr.startswith("nets report: bad.json")
     assert len(result.stderr.splitlines()) == 1
     assert message in result.stderr or Path("bad.json").is_dir()
-    assert not Path("out.csv").exists()
+    assert not any(Path(name).exists() for name in ("out.csv", "page.html"))
 
 
 @pytest.mark.parametrize(
