@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--slowdowns", type=float, nargs="+", default=[0.0, 0.05, 0.10], metavar="SHARE")
     parser.add_argument("--runs", type=int, default=30, help="of each slowdown")
     parser.add_argument("--cells", help="of this repository; without: of a made one")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", help="with --cells")
     parser.add_argument("--file", type=Path, default=Path("studies/data/ab-live.jsonl"))
     asked = parser.parse_args()
     path: Path = asked.file.absolute()
@@ -70,7 +70,8 @@ def main() -> None:
                 if sum(json.loads(line)["slowdown"] == share for line in lines) > n:
                     continue
                 cells = asked.cells or made_repository.CELL
-                run = _run(measured, planted[0.0], planted[share], environment, cells, asked.device)
+                options = ["--cells", cells, *(["--device", asked.device] if asked.device else [])]
+                run = _run(measured, planted[0.0], planted[share], environment, options)
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"slowdown": share, "commit": commit[:12], **run}) + "\n")
                 told = ", ".join(f"{c['cell']} {c['status']} {c['effect']:+.1%}" for c in run["cells"])
@@ -103,11 +104,9 @@ def _planted(clone: Path, share: float) -> str:
     return commit
 
 
-def _run(
-    repository: Path, base: str, head: str, environment: dict[str, str], cells: str, device: str
-) -> dict[str, Any]:
+def _run(repository: Path, base: str, head: str, environment: dict[str, str], chosen: list[str]) -> dict[str, Any]:
     """One `nets ab`: exit code, and each cell's sittings and what the gate says."""
-    command = [sys.executable, "-m", "nets", "ab", base, head, "--cells", cells, "--device", device]
+    command = [sys.executable, "-m", "nets", "ab", base, head, *chosen]
     out, report = repository.with_name("out"), repository.with_name("gate.json")
     report.unlink(missing_ok=True)
     started = time.monotonic()

@@ -99,15 +99,18 @@ def _demand_writable(files: Sequence[Path], outputs: Sequence[Path]) -> None:
 
 
 def _write_page(files: Sequence[Path], html: Path | None, plots: Path | None, data_dir: Path | None) -> None:
+    from nets.report import engine
+
+    engine.start()
     from nets.gate.limits import Limits
     from nets.history.archive import read_archive
     from nets.history.series import history
     from nets.records import durable
     from nets.records.foreign import read_bytes
     from nets.records.run import read_run, with_subject
-    from nets.report.drawing import svg, write_plots
+    from nets.report.drawing import begun, write_plots
     from nets.report.html import html_text
-    from nets.report.pages.page import charts_of, page
+    from nets.report.pages.page import charts_of, drawn_charts, page
 
     runs = [(with_subject(read_run(file)), read_bytes(file)) for file in files if not file.is_dir()]
     archives = [(folder, read_archive(folder)) for folder in files if folder.is_dir()]
@@ -118,7 +121,7 @@ def _write_page(files: Sequence[Path], html: Path | None, plots: Path | None, da
         written = write_plots(charts_of(made), plots)
         say(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart")
     if html is not None:
-        durable.write(html, html_text(made, svg))
+        durable.write(html, html_text(made, begun(drawn_charts(made))))
         say(f"{html}: {counted(len(runs), 'run')}, {counted(len(histories), 'folder')} of stored runs")
 
 

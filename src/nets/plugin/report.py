@@ -37,16 +37,19 @@ class SessionReport:
             self._recorder.note(f"report: {self._path}")
 
     def _write(self) -> None:
+        from nets.report import engine
+
+        engine.start()
         from nets.datasets.pictures import pictures_of
         from nets.gate.limits import Limits
         from nets.records import durable
         from nets.records.run import parsed_run
-        from nets.report.drawing import svg
+        from nets.report.drawing import begun
         from nets.report.html import html_text
-        from nets.report.pages.page import page
+        from nets.report.pages.page import drawn_charts, page
 
         text = durable.json_text(self._recorder.content())
         run = parsed_run(json.loads(text), "this run")
         pictures = pictures_of(run.cells, self._session.options.data_dir)
         made = page([(run, text.encode())], [], pictures, Limits())
-        durable.write(self._path, html_text(made, svg))
+        durable.write(self._path, html_text(made, begun(drawn_charts(made))))

@@ -43,8 +43,13 @@ def page(
 
 
 def charts_of(whole: Page) -> list[Chart]:
-    """Every chart on a page, in its order."""
+    """Every chart of a page, in its order."""
     return list(_charts(whole.parts))
+
+
+def drawn_charts(whole: Page) -> list[Chart]:
+    """Those that the page shows as drawings."""
+    return [each for each in charts_of(whole) if not each.is_tabular]
 
 
 def _charts(parts: Iterable[Part]) -> Iterator[Chart]:
