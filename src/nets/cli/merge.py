@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +42,7 @@ def merge(
     from nets.verdicts.join import joined, never_collected, write_joined
     from nets.verdicts.parts import demand_one_run, read_parts
 
-    _refuse_overwriting(files, out, gate)
+    _refuse_overwriting(files, out, (gate, gate_config, bands))
     base = _base(gate, gate_config)
     parts = read_parts(files)
     demand_one_run(parts, partial=partial)
@@ -58,13 +58,13 @@ def merge(
     raise typer.Exit(status)
 
 
-def _refuse_overwriting(files: list[Path], out: Path, gate: Path | None) -> None:
+def _refuse_overwriting(files: list[Path], out: Path, others: Iterable[Path | None]) -> None:
     if len({resolved(path) for path in files}) < len(files):
         twice = next(path for i, path in enumerate(files) if resolved(path) in map(resolved, files[:i]))
         raise Unusable(f"{twice}: it is named twice")
     if out.is_dir():
         raise Unusable(f"{out}: it is a folder; name the file to write")
-    for read in (*files, *([] if gate is None else [gate])):
+    for read in (*files, *filter(None, others)):
         refuse_overwriting(read, read, out)
 
 

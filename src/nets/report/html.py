@@ -187,7 +187,7 @@ class _Writer:
             case Section():
                 return self._section(part, level)
             case Chart():
-                return self._chart(part)
+                raise AssertionError("charts are written together")
 
     def _section(self, section: Section, level: int) -> str:
         anchor = self._name(section.title)
@@ -201,13 +201,15 @@ class _Writer:
         table = Markup(self._table(chart.table, chart.title) if chart.table.columns else "")
         if chart.is_tabular:
             return str(self._macros.tabular_chart(chart, anchor, table))
-        drawing = adapted(self.draw(chart), prefix=f"{anchor}-", labelled_by=f"{anchor}-title")
+        drawing = adapted(self.draw(chart), labelled_by=f"{anchor}-title")
         return str(self._macros.chart(chart, anchor, Markup(drawing.text), drawing.is_wide, table))
 
     def _table(self, table: Table, label: str) -> str:
         rows = [(_tone(row.tone), _places(row, table.columns)) for row in table.rows]
         headings = [(column.heading.split("\n"), _heading_kinds(column)) for column in table.columns]
         kind = "many" if len(headings) > MANY_COLUMNS else ""
+        if table.by_column:
+            kind = f"{kind} unsorted".lstrip()
         if any(cell.shade for row in table.rows for cell in row.cells):
             is_turned = any(len(column.heading) > SHORT for column in table.columns[1:])
             kind = "matrix turned" if is_turned else "matrix"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from nets.errors import Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate
-from nets.report.text import plain
+from nets.report.text import listed, plain
 
 MAX_FIGURES = 3
 """So many are named; of the others the number is told."""
@@ -77,8 +77,7 @@ def _change(finding: Finding, gate: Gate) -> str:
 
 
 def _told(figures: list[str]) -> str:
-    more = len(figures) - MAX_FIGURES
-    return "; ".join(figures[:MAX_FIGURES]) + (f"; and {more} more" if more > 0 else "")
+    return listed(figures, MAX_FIGURES, between="; ")
 
 
 def _range(gate: Gate) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nets.errors import counted
 from nets.records.cell import Accuracy, Result
 from nets.report.charts.marks import (
+    BAND_OPACITY,
     INNER,
     MARGIN,
     Axis,
@@ -25,14 +26,13 @@ from nets.report.charts.marks import (
     text,
     texts,
 )
-from nets.report.charts.style import BAD, BAND, GOOD, INK, MUTED, Look, linear_ticks, listed, looks, padded
+from nets.report.charts.style import BAD, BAND, GOOD, INK, MUTED, Look, linear_ticks, looks, padded
 from nets.report.document import Cell, Chart, Table, Tone, table
-from nets.report.text import ABSENT, plain
+from nets.report.text import ABSENT, listed, plain
 
 ROW, NAME, LINE_AT, HALF = 42, 10, 28, 6
 GAP = 66
 """Pixels between the rows of two data sets: the axis of one, and the name of the next."""
-BAND_OPACITY = 0.25
 Measured = tuple[Result, Accuracy]
 
 
@@ -108,7 +108,7 @@ def _tone(result: Result) -> Tone:
 
 
 def _figures(accuracy: Accuracy) -> str:
-    return f"{accuracy.mean:.4f}{ABSENT if accuracy.std is None else f' ± {accuracy.std:.4f}'}".removesuffix(ABSENT)
+    return f"{accuracy.mean:.4f}{'' if accuracy.std is None else f' ± {accuracy.std:.4f}'}"
 
 
 def _verdict(result: Result) -> str:

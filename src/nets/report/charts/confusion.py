@@ -38,15 +38,15 @@ NAMES, LINE, SMALL_TEXT = 84, 18, 9
 Counts = Sequence[Sequence[int]]
 
 
-def confusion_charts(results: Sequence[Result], *, among: Sequence[Result] = ()) -> list[Chart]:
-    """A heat map for each cell whose record has the counts; `among`: all cells, for their networks' colours."""
-    look = looks(result.cell.model for result in among or results)
-    made = []
-    for result in results:
-        if (seen := result.predictions) is not None and seen.confusion is not None:
-            colour = look[result.cell.model].colour
-            made.append(confusion_chart(result.id, seen.confusion, seen.class_names, colour))
-    return [each for each in made if each is not None]
+def confusion_charts(results: Sequence[Result]) -> dict[str, Chart]:
+    """A heat map for each cell whose record has the counts, by the cell's id."""
+    look = looks(result.cell.model for result in results)
+    made = {
+        result.id: confusion_chart(result.id, seen.confusion, seen.class_names, look[result.cell.model].colour)
+        for result in results
+        if (seen := result.predictions) is not None and seen.confusion is not None
+    }
+    return {cell: each for cell, each in made.items() if each is not None}
 
 
 def confusion_chart(cell: str, counts: Counts, names: Sequence[str] | None, colour: str) -> Chart | None:

@@ -40,7 +40,7 @@ from nets.report.charts.style import (
     width,
 )
 from nets.report.document import Cell, Chart, Table, table
-from nets.report.gpu import PUBLISHED
+from nets.report.gpu import published_beside
 from nets.report.text import ABSENT, plain
 
 LEFT, PLOT, HEIGHT = 52, SMALL - 52 - MARGIN, 220
@@ -153,7 +153,7 @@ def _meet(a: Box, b: Box) -> bool:
 
 def _published(cells: Sequence[Measured]) -> dict[str, Published]:
     """The article's figures of these cells, where they were trained as in the article."""
-    found = {r.id: PUBLISHED.get(r.id) for r, _ in cells if r.protocol.name == "article"}
+    found = {result.id: published_beside(result) for result, _ in cells}
     return {name: figures for name, figures in found.items() if figures is not None}
 
 

@@ -24,9 +24,9 @@ from nets.report.charts.marks import (
     strips,
     text,
 )
-from nets.report.charts.style import INK, MUTED, listed, log_padded, log_ticks, looks, seconds, thinned
+from nets.report.charts.style import INK, MUTED, log_padded, log_ticks, looks, seconds, thinned
 from nets.report.document import Cell, Chart, Table, table
-from nets.report.text import plain
+from nets.report.text import listed, plain
 
 ROW, NAME, DOTS = 42, 10, 27
 MAX_ROUNDS = 150
