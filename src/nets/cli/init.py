@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nets.cli.common import Json, beside_json, demand_writable, write_json
 from nets.errors import Exit, Unusable, counted
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def init(
         bool, typer.Option("--check", help="Write nothing: name what is missing or outdated, and exit with 1 for it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Change files that are there without asking.")] = False,
+    json_file: Json = None,
 ) -> None:
     """Write what a repository needs: a line in conftest.py, the benchmark, bands, limits, workflows, .gitignore.
 
@@ -46,13 +48,19 @@ def init(
     from nets.cli.scaffold import place, plan
     from nets.records import durable
 
+    if json_file is not None and not check:
+        raise Unusable("--json needs --check, which finds something to write; without it files are made, and named")
+    demand_writable(json_file)
     root = place.repository(folder)
     filling = _filling(root, nets, cells, benchmarks)
     all_names = plan.names(filling, with_workflows=ci == "github")
     place.demand_inside(root, all_names)
     changes = plan.planned(root, filling, with_workflows=ci == "github")
     if check:
-        _tell_of(changes)
+        with beside_json(json_file):
+            _tell_of(changes)
+        found = [{"file": each.name, "is_new": each.is_new, "because": each.because} for each in changes]
+        write_json(json_file, {"schema": 1, "kind": "init", "changes": found})
         raise typer.Exit(Exit.REGRESSED if changes else Exit.FINE)
     if not changes:
         typer.echo("everything is there; nothing is changed")
@@ -130,7 +138,7 @@ def _declared(root: Path, nets: str | None, cells: str | None) -> str:
 
 def _tell_of(changes: Sequence[Change]) -> None:
     for change in changes:
-        typer.echo(change.in_words)
+        typer.echo(f"{change.name}: {change.because}")
     if not changes:
         typer.echo("everything is there, and as this version of nets would write it")
 

@@ -11,8 +11,10 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from statistics import fmean, stdev
+from typing import Any
 
 from nets.gate.timing import TIMES
+from nets.records.base import finite_values
 from nets.records.cell import Result, Round
 from nets.records.metrics import METRICS, Figure, driver_figure
 from nets.records.run import Run
@@ -100,6 +102,17 @@ def csv_text(rows: Iterable[Row]) -> str:
         *before, of_metric = astuple(row)
         writer.writerow(_inert(value) if isinstance(value, str) else value for value in (*before, *of_metric))
     return out.getvalue()
+
+
+def json_rows(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """The same as objects, texts as they are."""
+    return [_object(*astuple(row)) for row in rows]
+
+
+def _object(*columns: Any) -> dict[str, Any]:
+    *before, of_metric = columns
+    found = finite_values(dict(zip(HEADINGS, (*before, *of_metric), strict=True)))
+    return {**found, "dirty": {"yes": True, "no": False}.get(found["dirty"])}
 
 
 def run_rows(run: Run) -> Iterator[Row]:

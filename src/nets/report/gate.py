@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
 from nets.errors import EXIT_CODES, Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate, Status
@@ -40,6 +40,11 @@ def gate_markdown(gate: Gate) -> str:
     return markdown_text([Section(title, parts)])
 
 
+def gate_json(gate: Gate) -> dict[str, Any]:
+    """The same for programs: every finding, and the sentence."""
+    return {**gate.to_json(), "sentence": sentence(gate)}
+
+
 def gate_parts(gate: Gate) -> list[Part]:
     """What is compared; what was found; the notes."""
     found = findings_table(gate)
@@ -56,7 +61,7 @@ def findings_table(gate: Gate) -> Table:
 
 def findings_sentences(gate: Gate) -> list[Part]:
     """Why each is not ok, the worst first."""
-    return [Sentence(_sentence(finding), _tone(finding.status)) for finding in _worst_first(gate)]
+    return [Sentence(_sentence(finding), tone_of(finding.status)) for finding in _worst_first(gate)]
 
 
 def verdict(gate: Gate) -> str:
@@ -120,7 +125,7 @@ def _cells(finding: Finding, *, paired: bool) -> tuple[str | Cell, ...]:
         Cell(_effect(finding, finding.effect), value=finding.effect),
         interval_text(finding),
         Cell(limit_text(finding), value=finding.limit),
-        Cell(status_text(finding, paired=paired), _tone(finding.status)),
+        Cell(status_text(finding, paired=paired), tone_of(finding.status)),
     )
 
 
@@ -162,7 +167,10 @@ def limit_text(finding: Finding) -> str:
     return f"{100 * finding.limit:g} points" if finding.metric == "accuracy" else f"{100 * finding.limit:g} %"
 
 
-def _tone(status: Status) -> Tone:
+def tone_of(status: Status) -> Tone:
+    """How a finding is marked; one that neither improved nor failed, `ok` and `new`, has no mark."""
     if status in FAILING:
         return "bad"
-    return "doubtful" if status in INCONCLUSIVE else "good"
+    if status in INCONCLUSIVE:
+        return "doubtful"
+    return "good" if status == "improved" else "plain"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from nets.errors import counted
 from nets.records.run import Run
@@ -30,6 +31,20 @@ def merge_parts(run: Run, n_files: int, never_collected: Iterable[str]) -> list[
         *sentences(_failed_references(run.references), "bad", MAX_MESSAGE),
         *sentences(told, "doubtful", MAX_MESSAGE),
     ]
+
+
+def merge_json(run: Run, never_collected: Iterable[str]) -> dict[str, Any]:
+    """The same for programs; the records themselves are in the file that was written."""
+    shards = None if run.shards is None else {**run.shards.to_json(), "missing": run.shards.missing}
+    return {
+        "schema": 1,
+        "kind": "merge",
+        "out": run.source,
+        "cells": [{"cell": result.id, "status": result.outcome.status} for result in run.cells],
+        "not_run": [{"cell": cell, "because": because} for cell, because in run.not_run],
+        "left_out": list(never_collected),
+        "shards": shards,
+    }
 
 
 def _joined(run: Run, n_files: int) -> str:

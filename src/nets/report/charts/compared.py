@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from nets.errors import counted
-from nets.gate.findings import FAILING, INCONCLUSIVE, Finding, Gate, Status
+from nets.gate.findings import FAILING, Finding, Gate
 from nets.report.charts.marks import (
     BAND_OPACITY,
     INNER,
@@ -29,15 +29,16 @@ from nets.report.charts.marks import (
 )
 from nets.report.charts.style import BAD, BAND, DOUBTFUL, GOOD, INK, MUTED, linear_ticks
 from nets.report.document import Chart, Tone
-from nets.report.gate import findings_table, interval_text, limit_text, shown_findings, status_text
+from nets.report.gate import findings_table, interval_text, limit_text, shown_findings, status_text, tone_of
 from nets.report.text import ABSENT, listed, plain
 
 Kind = Literal["ratio", "points"]
 ROW, NAME, STRIP, GAP = 42, 10, 28, 62
 MAX_ROWS = 60
 """Of a panel: what is worst comes first where there are more."""
-SHAPES: dict[Tone, str] = {"bad": "triangle-up", "doubtful": "diamond", "good": "circle", "plain": "circle"}
+SHAPES: dict[Tone, str] = {"bad": "triangle-up", "doubtful": "diamond", "good": "cross", "plain": "circle"}
 COLOURS: dict[Tone, str] = {"bad": BAD, "doubtful": DOUBTFUL, "good": GOOD, "plain": INK}
+KEY: dict[str, Tone] = {"regressed": "bad", "improved": "good", "can't be told": "doubtful"}
 TITLES: dict[Kind, str] = {
     "ratio": "effect: head over base, less 1 (per cent)",
     "points": "effect: head less base (percentage points)",
@@ -55,9 +56,7 @@ def compared_chart(gate: Gate) -> Chart | None:
         [
             Mark("effect and its interval", INK),
             Mark("within the limit", BAND, "bar", opacity=BAND_OPACITY),
-            Mark("regressed", BAD, "triangle-up"),
-            Mark("improved", GOOD),
-            Mark("can't be told", DOUBTFUL, "diamond"),
+            *(Mark(says, COLOURS[tone], SHAPES[tone]) for says, tone in KEY.items()),
         ],
         INNER,
         above=4,
@@ -79,15 +78,7 @@ def compared_chart(gate: Gate) -> Chart | None:
 
 def _rank(finding: Finding) -> int:
     tones: tuple[Tone, ...] = ("bad", "doubtful", "good", "plain")
-    return tones.index(_tone(finding.status))
-
-
-def _tone(status: Status) -> Tone:
-    if status in FAILING:
-        return "bad"
-    if status in INCONCLUSIVE:
-        return "doubtful"
-    return "good" if status == "improved" else "plain"
+    return tones.index(tone_of(finding.status))
 
 
 def _panel(rows: Sequence[Finding], kind: Kind, legend: Sequence[Layer], *, paired: bool) -> Panel:
@@ -95,7 +86,7 @@ def _panel(rows: Sequence[Finding], kind: Kind, legend: Sequence[Layer], *, pair
     tops = [float(ROW * i) for i in range(len(rows))]
     names = [text(f"{each.cell} {each.metric}", y=top + NAME) for each, top in zip(rows, tops, strict=True)]
     said = [
-        text(_said(each, paired=paired), COLOURS[_tone(each.status)], y=top + NAME)
+        text(_said(each, paired=paired), COLOURS[tone_of(each.status)], y=top + NAME)
         for each, top in zip(rows, tops, strict=True)
     ]
     layers = (
@@ -124,7 +115,7 @@ def _marks(rows: Sequence[Finding], tops: Sequence[float], axis: Axis, *, paired
     zeros: list[Datum] = []
     for finding, top in zip(rows, tops, strict=True):
         assert finding.effect is not None
-        y, tone = top + STRIP, _tone(finding.status)
+        y, tone = top + STRIP, tone_of(finding.status)
         title = f"{plain(finding.cell)} {plain(finding.metric)}: {_said(finding, paired=paired)}"
         zeros.append({"x": 0, "x2": 0, "y": y - 9, "y2": y + 9, "colour": MUTED, "title": ""})
         if finding.limit is not None:
