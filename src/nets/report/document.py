@@ -174,6 +174,11 @@ def table(
     return Table(columns, tuple(each if isinstance(each, Row) else row(each) for each in rows), caption)
 
 
+def number(value: float | None, form: str) -> Cell:
+    """A number as `format` writes it, or a dash."""
+    return Cell("–" if value is None else format(value, form), value=value)
+
+
 def without_empty_columns(whole: Table, empty: str) -> Table:
     """The table without the columns in which each cell says `empty`, and those that would go below them."""
     of_columns = zip(whole.columns, zip(*(row.cells for row in whole.rows), strict=True), strict=True)

@@ -21,7 +21,7 @@ from nets.report.document import (
     table,
 )
 from nets.report.markdown import markdown_text
-from nets.report.sentence import NO_COMMIT, commit_text, sentence
+from nets.report.sentence import commit_text, sentence
 from nets.report.text import ABSENT, value_text
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
@@ -94,9 +94,8 @@ def captions(gate: Gate) -> Iterator[str]:
 
 
 def _commit(run: ComparedRun) -> str:
-    if run.commit in NO_COMMIT:
-        return "of no known commit"
-    return f"commit {commit_text(run)}"
+    commit = commit_text(run.commit, run.subject, dirty=run.dirty)
+    return "of no known commit" if commit is None else f"commit {commit}"
 
 
 def moment(ran: str) -> str:

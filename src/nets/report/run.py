@@ -153,10 +153,7 @@ def _caption(results: Sequence[Result]) -> Sentence:
     rounds = sorted({len(result.rounds) for result in results})
     n = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
     of_rounds = "one round" if n == "1" else f"mean of {n} rounds ± standard deviation"
-    return Sentence(
-        f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device.type}: {first.device.name}, "
-        f"{of_rounds}"
-    )
+    return Sentence(f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device}, {of_rounds}")
 
 
 def _cells(result: Result) -> tuple[str | Cell, ...]:
@@ -216,7 +213,7 @@ def side_by_side(records: Iterable[SideBySide]) -> list[Part]:
         texts.append(
             f"{record.id}: {record.of}: {ratio.median:.4f} "
             f"({interval}, {ratio.confidence:.0%}, {ratio.n} pairs; {sides}; "
-            f"{record.device.type}: {record.device.name})"
+            f"{record.device})"
         )
     return sentences(texts)
 
@@ -232,7 +229,7 @@ def growth(records: Iterable[Growth]) -> list[Part]:
     for record in records:
         parts += sentences(
             [
-                f"{record.id}, pipeline {record.pipeline}, {record.device.type}: {record.device.name}: the ceiling is "
+                f"{record.id}, pipeline {record.pipeline}, {record.device}: the ceiling is "
                 f"{record.ceiling_images_per_s:,.0f} images/s:",
                 f"a large matrix product's {median(record.matmul_flop_per_s) / 1e9:,.0f} GFLOP/s "
                 f"over {record.training_flop_per_image / 1e6:.2f} MFLOP an image",

@@ -149,7 +149,7 @@ def _of_the_run(part: Part) -> Iterator[tuple[str, object]]:
 def _of_a_cell(result: Result) -> Iterator[tuple[str, object]]:
     """What is the same for all cells of a run, for all of a data set, or for all of a batch size."""
     device, execution, protocol, dataset = result.device, result.execution, result.protocol, result.cell.dataset
-    yield "device", f"{device.type}: {device.name}{' (MIG)' if device.mig else ''}"
+    yield "device", f"{device}{' (MIG)' if device.mig else ''}"
     yield "driver", device.driver
     yield "pipeline", result.pipeline
     yield "number of workers", result.where.n_workers

@@ -27,8 +27,8 @@ from nets.report.charts.marks import (
     texts,
 )
 from nets.report.charts.style import BAD, BAND, GOOD, INK, MUTED, Look, linear_ticks, looks, padded
-from nets.report.document import Cell, Chart, Table, Tone, table
-from nets.report.text import ABSENT, listed, plain
+from nets.report.document import Cell, Chart, Table, Tone, number, table
+from nets.report.text import listed, plain
 
 ROW, NAME, LINE_AT, HALF = 42, 10, 28, 6
 GAP = 66
@@ -146,11 +146,7 @@ def _table(measured: Sequence[Measured]) -> Table:
         band = result.band
         figures = (accuracy.mean, accuracy.std, accuracy.min, accuracy.max)
         numbers = (*figures, *((None, None) if band is None else (band.low, band.high)))
-        n = Cell(ABSENT) if band is None else Cell(str(band.n), value=band.n)
+        n = number(None if band is None else band.n, "d")
         verdict = Cell("no band" if band is None else band.verdict, _tone(result))
-        rows.append([Cell(result.id), *map(_number, numbers), n, verdict])
+        rows.append([Cell(result.id), *(number(each, ".4f") for each in numbers), n, verdict])
     return table(headings, rows, right=headings[1:8], caption="Test accuracy over the rounds, and the band of its mean")
-
-
-def _number(value: float | None) -> Cell:
-    return Cell(ABSENT if value is None else f"{value:.4f}", value=value)

@@ -16,7 +16,7 @@ from nets.report.document import Cell, Part, Row, Section, Sentence, row, senten
 from nets.report.gate import VERDICTS, captions, findings_sentences, findings_table, moment, verdict
 from nets.report.pages.table import images_per_s, spread_text
 from nets.report.run import accuracy_text
-from nets.report.sentence import sentence
+from nets.report.sentence import commit_text, sentence
 from nets.report.text import ABSENT, listed
 
 Judged = Gate | Unusable
@@ -86,14 +86,14 @@ def _differences(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Row]:
     """Each value of a fact that is not the same in all runs, and the runs that have it."""
     versions = [run.versions.by_name() for run in runs]
     facts = {
-        "device": [_of_cells(run, lambda each: f"{each.device.type}: {each.device.name}") for run in runs],
+        "device": [_of_cells(run, lambda each: str(each.device)) for run in runs],
         "protocol": [_of_cells(run, lambda each: each.protocol.name) for run in runs],
         "epochs": [_of_cells(run, lambda each: str(each.protocol.epochs)) for run in runs],
         "batch size": [_of_cells(run, lambda each: str(each.protocol.batch_size)) for run in runs],
         "rounds": [_of_cells(run, lambda each: str(len(each.rounds))) for run in runs],
         "pipeline": [_of_cells(run, lambda each: each.pipeline) for run in runs],
         "threads": [_of_cells(run, lambda each: str(each.execution.threads)) for run in runs],
-        "commit": [_commit(run) for run in runs],
+        "commit": [commit_text(run.commit.id, run.commit.subject, dirty=run.commit.dirty) or ABSENT for run in runs],
         "run on": [ABSENT if run.ran is None else moment(run.ran) for run in runs],
     }
     for name in dict.fromkeys(name for known in versions for name in known):
@@ -130,10 +130,3 @@ def _accuracy(result: Result) -> Cell:
 def _of_cells(run: Run, fact: Callable[[Result], str]) -> str:
     """What the cells have in common, or all that they have."""
     return ", ".join(dict.fromkeys(map(fact, run.cells))) or ABSENT
-
-
-def _commit(run: Run) -> str:
-    commit = run.commit
-    if commit.id is None:
-        return ABSENT
-    return f"{commit.id[:12]}{f' ({commit.subject})' if commit.subject else ''}{', dirty' if commit.dirty else ''}"

@@ -40,6 +40,7 @@ from nets.report.gpu import gpu_notes, gpu_tables
 from nets.report.layers import layer_table
 from nets.report.pages.table import wide_table
 from nets.report.run import articles_protocol, growth, not_counted, not_run, side_by_side
+from nets.report.sentence import commit_text
 from nets.report.text import listed
 
 
@@ -79,13 +80,10 @@ def verdict_in_words(run: Run) -> str:
 
 def facts(run: Run) -> list[str]:
     """What was measured, when, and on what, in a few short texts."""
-    commit = run.commit
-    told = []
-    if commit.id not in (None, "unversioned", "unknown"):
-        subject = f" ({commit.subject})" if commit.subject else ""
-        told.append(f"Commit {str(commit.id)[:12]}{subject}{', with uncommitted changes' if commit.dirty else ''}")
+    commit = commit_text(run.commit.id, run.commit.subject, dirty=run.commit.dirty)
+    told = [] if commit is None else [f"Commit {commit}"]
     told += [f"Run on {moment(run.ran)}"] if run.ran else []
-    devices = dict.fromkeys(f"{result.device.type}: {result.device.name}" for result in run.cells)
+    devices = dict.fromkeys(str(result.device) for result in run.cells)
     told += [f"Device {device}" for device in devices]
     versions = [f"{name} {value}" for name, value in run.versions.by_name().items() if value and "." not in name]
     told.append(f"Versions {', '.join(versions)}" if versions else "Versions unknown")
