@@ -1,4 +1,4 @@
-"""The recipes for CIs and clusters: checked as those read them, each command one that there is, Slurm's run for real."""
+"""The recipes for CIs and clusters: as those read them, each command one that there is, and Slurm's run for real."""
 
 from __future__ import annotations
 
