@@ -136,7 +136,7 @@ def test_a_page() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.output.splitlines()[-1] == "page.html: 2 runs, one folder of stored runs"
     page = Path("page.html").read_text(encoding="utf-8")
-    assert re.search(r"<h1>2 of 2 passed\..*against base", page)
+    assert re.search(r"<h1>2 of 2 passed\. Against runs/older/a\.json: \w+ figures? regressed\.</h1>", page)
     for title in ("Runs side by side", "Changed since runs/older/a.json", "History of runs"):
         assert title in page
     names = {path.name for path in Path("plots").iterdir()}

@@ -121,7 +121,7 @@ def _cells(finding: Finding, *, paired: bool) -> tuple[str | Cell, ...]:
         finding.metric,
         _value(finding.metric, finding.base),
         _value(finding.metric, finding.head),
-        Cell(_effect(finding, finding.effect), value=finding.effect),
+        Cell(finding.effect_text or ABSENT, value=finding.effect),
         interval_text(finding),
         Cell(limit_text(finding), value=finding.limit),
         Cell(status_text(finding, paired=paired), tone_of(finding.status)),
@@ -144,18 +144,11 @@ def _value(metric: str, value: int | float | str | None) -> Cell:
     return Cell(value_text(metric, value, whole=isinstance(value, int)), value=value)
 
 
-def _effect(finding: Finding, value: float | None) -> str:
-    """A ratio less 1 in per cent, a difference of accuracies in percentage points."""
-    if value is None:
-        return ABSENT
-    return f"{100 * value:+.2f} points" if finding.metric == "accuracy" else f"{value:+.2%}"
-
-
 def interval_text(finding: Finding) -> str:
     """An effect's interval with its confidence."""
     if finding.low is None or finding.high is None or finding.confidence is None:
         return ABSENT
-    low, high = _effect(finding, finding.low), _effect(finding, finding.high)
+    low, high = (finding.replace(effect=bound).effect_text for bound in (finding.low, finding.high))
     return f"{low} to {high} ({100 * finding.confidence:.4g} %)"
 
 

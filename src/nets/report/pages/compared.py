@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
-from nets.errors import Unusable
-from nets.gate.findings import Gate
+from nets.errors import Unusable, counted
+from nets.gate.findings import FAILING, INCONCLUSIVE, Gate
 from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
 from nets.records.cell import Result
 from nets.records.run import Run
 from nets.report.charts.compared import compared_chart
 from nets.report.document import Cell, Part, Row, Section, Sentence, row, sentences, table
-from nets.report.gate import VERDICTS, captions, findings_sentences, findings_table, moment, verdict
+from nets.report.gate import captions, findings_sentences, findings_table, moment, verdict
 from nets.report.pages.table import images_per_s, spread_text
 from nets.report.run import accuracy_text
 from nets.report.sentence import commit_text, sentence
@@ -32,15 +32,21 @@ def compared_with(base: Run, head: Run, limits: Limits) -> Judged:
 
 
 def comparisons_in_words(compared: Sequence[tuple[Run, Judged]]) -> list[str]:
-    """What the comparisons came to: of one what the gate says, of several which came to what."""
-    if len(compared) == 1:
-        ((other, found),) = compared
-        return [sentence(found) if isinstance(found, Gate) else f"It can't be compared with {other.source}: {found}."]
-    by_verdict: dict[str, list[str]] = {}
+    """What the comparisons came to, those that came to the same together."""
+    sources: dict[str, list[str]] = {}
     for other, found in compared:
-        said = VERDICTS[found.exit_code] if isinstance(found, Gate) else "can't be compared"
-        by_verdict.setdefault(said, []).append(other.source)
-    return [f"Against {listed(names)}: {said}." for said, names in by_verdict.items()]
+        sources.setdefault(_in_words(found), []).append(other.source)
+    return [f"Against {listed(names)}: {said}." for said, names in sources.items()]
+
+
+def _in_words(found: Judged) -> str:
+    if isinstance(found, Unusable):
+        return "not comparable"
+    if worse := found.with_status(*FAILING):
+        return f"{counted(len(worse), 'figure')} regressed"
+    unknown = found.with_status(*INCONCLUSIVE)
+    untold = f", {counted(len(unknown), 'figure')} can't be told" if unknown else ""
+    return f"nothing regressed{untold}"
 
 
 def compared_sections(run: Run, compared: Sequence[tuple[Run, Judged]]) -> Iterator[Section]:

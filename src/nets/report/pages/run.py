@@ -195,8 +195,8 @@ def _gpu(results: Sequence[Result]) -> Iterator[Part]:
 
 def _harness(run: Run) -> Iterator[Part]:
     if run.harness is not None:
-        yield Sentence(str(run.harness))
-        yield from _there(harness_chart(run.harness))
+        drawn = harness_chart(run.harness)
+        yield Sentence(str(run.harness)) if drawn is None else drawn
 
 
 def _samples(results: Sequence[Result], pictures: Shown | None) -> Iterator[Part]:
