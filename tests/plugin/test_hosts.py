@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from execnet import XSpec
 
 from nets.machine.cpu import cores
 from nets.plugin import over_hosts
-from nets.plugin.host_facts import HostFacts
-from nets.plugin.hosts import Host, why_unlike
+from nets.plugin.host_facts import HostFacts, Question
+from nets.plugin.hosts import Host, deal_out, hosts_of, why_unlike
 from nets.records.cell import Device
 from tests.support import ssh
 from tests.support.forking import Forking
+from tests.support.records import record
 from tests.support.repositories import git
 from tests.support.stub_driver import environment
 from tests.support.suite import Suite
 
-ONE = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
 QUICKLY = ("--epochs", "1", "--rounds", "1", "--batch-size", "500")
 TWO = ("--cells", "digits-snn500,shapes-lenet5", *QUICKLY)
 DIGITS = "digits-snn500,digits-cnn3l,digits-lenet5"
@@ -106,7 +108,7 @@ def test_a_gpu_of_its_host_for_each(
     with ssh.hosts(tmp_path, "host-a", "host-b", site=TWO_GPUS, variables=driver) as (a, b):
         checked_out(a, b)
         tx = ("-d", *a.tx(2), *b.tx(2, **{"env:CUDA_VISIBLE_DEVICES": "1,0"}))
-        result = suite.run("--device", "auto", *tx)
+        result = suite.run("--device", "auto", "--require-gpu", *tx)  # there is none here
     result.assert_outcomes(passed=4)
     uuids = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2)]
     assert [seen(a)[worker]["CUDA_VISIBLE_DEVICES"] for worker in ("gw0", "gw1")] == uuids
@@ -155,7 +157,7 @@ def test_another_commit(
     with ssh.hosts(tmp_path, "host-a", forking=forking_process) as (a,):
         checked_out(a)
         git("-C", str(a.checkout), "commit", "--quiet", "--allow-empty", "-m", "y")
-        result = suite.run(*ONE, "-d", *a.tx())
+        result = suite.run(*TWO, "-d", *a.tx())
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --tx: host-a: another commit than the checkout here: *: make them alike*"])
     assert not suite.out.exists()
@@ -168,10 +170,21 @@ def test_a_worker_that_does_not_start(
     with ssh.hosts(tmp_path, "host-a", forking=forking_process) as (a,):
         checked_out(a)
         (suite.path / "data").mkdir()
-        result = suite.run(*ONE, "-d", *a.tx(), "--data-dir", str(suite.path / "data"))
+        result = suite.run(*TWO, "-d", *a.tx(), "--data-dir", str(suite.path / "data"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = "ERROR: host-a: its worker gw0 did not start: --data-dir: data does not exist; *nothing was measured*"
     result.stderr.fnmatch_lines([said])
+
+
+def test_a_host_without_a_gpu(
+    suite: Suite, tmp_path: Path, checked_out: Callable[..., None], forking_process: Forking
+) -> None:
+    """--require-gpu asks each host, which says why none works there."""
+    with ssh.hosts(tmp_path, "host-a", forking=forking_process) as (a,):
+        checked_out(a)
+        result = suite.run(*TWO, "-d", *a.tx(), "--device", "auto", "--require-gpu")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --tx ssh=host-a: --device cuda: no GPU works here: *"])
 
 
 @pytest.mark.parametrize(
@@ -191,7 +204,7 @@ def test_a_host_that_can_t_be_had(suite: Suite, tmp_path: Path, changed: dict[st
         a.checkout.mkdir(parents=True)
         if not changed:
             a.stop()
-        result = suite.run(*ONE, "-d", *a.tx(2, **changed))
+        result = suite.run(*TWO, "-d", *a.tx(2, **changed))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --tx ssh=host-a: {said}"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
@@ -200,14 +213,14 @@ def test_a_host_that_can_t_be_had(suite: Suite, tmp_path: Path, changed: dict[st
 
 def test_without_distribution(suite: Suite) -> None:
     """Workers that are named and not used are refused: the cells would be measured here."""
-    result = suite.run(*ONE, "--tx", "ssh=host-a//chdir=/nowhere")
+    result = suite.run(*TWO, "--tx", "ssh=host-a//chdir=/nowhere")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --tx names workers, *: add -d*"])
 
 
 def test_no_resuming_over_hosts(suite: Suite) -> None:
     """--resume, which compares with this machine alone, is refused beside other hosts."""
-    result = suite.run(*ONE, "--resume", "-d", "--tx", "ssh=host-a//chdir=/nowhere")
+    result = suite.run(*TWO, "--resume", "-d", "--tx", "ssh=host-a//chdir=/nowhere")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --resume goes on with a run of this machine alone*"])
 
@@ -266,6 +279,58 @@ def test_another_number_of_workers() -> None:
     """Hosts with other numbers of workers are unlike, too: their cells have other neighbours."""
     hosts = [Host(name, {f"ssh={name}": facts(name)}, [None] * n) for name, n in (("a", 1), ("b", 2))]  # type: ignore[list-item]
     assert "another number of workers than a: 2, not 1" in (why_unlike(hosts, facts("a").code) or "")
+
+
+def test_one_machine_by_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its GPUs are dealt out once: by what the machine calls itself, not by how it is reached."""
+    monkeypatch.setattr("nets.plugin.hosts.ask", lambda *_: facts("a", gpus=("0", "1")))
+    specs = [XSpec("ssh=a//chdir=x"), XSpec("ssh=me@10.0.0.1//chdir=x")]
+    hosts = hosts_of(specs, Question(device="auto", require_gpu=False, files=()), Path())
+    deal_out(hosts, "auto")
+    assert [spec.env["CUDA_VISIBLE_DEVICES"] for spec in specs] == ["0", "1"]
+    assert over_hosts.names_of(hosts) == "2 workers on a (2)"
+    assert why_unlike(hosts, facts("a").code) is None
+
+
+@pytest.mark.parametrize("other", ["f" * 64, "0" * 64])
+def test_records_of_two_kinds(other: str) -> None:
+    """Hosts that measured other bytes of one data set fail a session that has passed, by name; equal ones don't."""
+    mine = record()
+    records = [
+        each.replace(where=each.where.replace(host=host), cell=each.cell.replace(data_sha256=sha256))
+        for each, host, sha256 in ((mine, "a", "f" * 64), (mine, "b", other))
+    ]
+    recorder = SimpleNamespace(entries=lambda: [SimpleNamespace(result=each) for each in records])
+    manager = SimpleNamespace(get_plugin=lambda _: recorder)
+    session: Any = SimpleNamespace(hosts=(), config=SimpleNamespace(pluginmanager=manager, getoption=lambda _: 1))
+    over = over_hosts.OverHosts(
+        session, SimpleNamespace(_clone_node=None, nodemanager=SimpleNamespace(setup_node=None))
+    )
+    ended: Any = SimpleNamespace(exitstatus=pytest.ExitCode.OK)
+    assert len(list(over.pytest_sessionfinish(ended))) == 1
+    assert (ended.exitstatus == pytest.ExitCode.TESTS_FAILED) == (other != "f" * 64)
+    assert all("b: another content of mnist than a: SHA-256 000" in sentence for sentence in over._sentences())
+
+
+def test_too_few_gpus_there() -> None:
+    """More workers than a host has GPUs can't measure cells, and are told so; the other host's can."""
+    hosts = [
+        Host(name, {f"ssh={name}": facts(name, gpus=("0", "1"))}, [XSpec(f"ssh={name}") for _ in range(n)])
+        for name, n in (("a", 2), ("b", 3))
+    ]
+    deal_out(hosts, "auto")
+    assert [spec.env["CUDA_VISIBLE_DEVICES"] for spec in hosts[0].specs] == ["0", "1"]
+    said = "--tx on b: 3 workers, but 2 GPUs (0, 1): each worker has one to itself"
+    assert [spec.env["NETS_REFUSAL"] for spec in hosts[1].specs] == [said] * 3
+
+
+@pytest.mark.parametrize("typed", ["socket=10.0.0.1:8888", "popen//via=x", "ssh=a//via=x", "vagrant_ssh=a"])
+def test_workers_that_are_elsewhere(typed: str) -> None:
+    """Workers in places that can't be looked at may run other tests, but no cell; this machine's are dealt out here."""
+    config = SimpleNamespace(getoption=lambda _: [], getini=lambda _: [])
+    far, here = XSpec(typed), XSpec("popen")
+    assert over_hosts.prepare(SimpleNamespace(config=config), [far, here]) == [here]  # type: ignore[arg-type]
+    assert str(far.env["NETS_REFUSAL"]).startswith(f"--tx {typed}: cells are measured here or over ssh")
 
 
 def test_arguments_for_another_checkout() -> None:

@@ -118,7 +118,7 @@ class OverHosts:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """Name the host of the worker that was at a test."""
-        node = report.node  # type: ignore[attr-defined]  # xdist's
+        node = report.node
         host = self._host_of(node.gateway.spec)
         report.longrepr = f"worker {node.gateway.id} on {host}: it crashed, or its connection broke, in {crashitem}"
 

@@ -214,7 +214,8 @@ class Recorder:
         told = list(self._notes)
         told += [f"records: {sentence}" for sentence in self._unwritten]
         if in_journal and (self.interrupted or self._unwritten):
-            told.append(f"records: the finished cells are in {journal.path}, and --resume goes on after them")
+            goes_on = "a run over hosts has no --resume" if self._session.hosts else "--resume goes on after them"
+            told.append(f"records: the finished cells are in {journal.path}, and {goes_on}")
         if journal.unwritten is not None and self._unwritten:
             told.append(f"records: the journal could not be written either: {journal.unwritten}")
         return told
