@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from execnet import XSpec
+from execnet.gateway_io import ssh_args
 
 from nets.machine.cpu import cores
 from nets.plugin import over_hosts
@@ -77,9 +78,9 @@ def seen(host: ssh.Host) -> dict[str, dict[str, str]]:
     return {path.name.removeprefix("seen-"): json.loads(path.read_text()) for path in host.checkout.glob("seen-*")}
 
 
-def test_two_hosts(suite: Suite, tmp_path: Path, checked_out: Callable[..., None]) -> None:
+def test_two_hosts(suite: Suite, tmp_path: Path, checked_out: Callable[..., None], forking_process: Forking) -> None:
     """Each record names its host, whose cores its worker has to itself; the file is of theirs, and is written here."""
-    with ssh.hosts(tmp_path, "host-a", "host-b") as (a, b):
+    with ssh.hosts(tmp_path, "host-a", "host-b", forking=forking_process) as (a, b):
         checked_out(a, b)
         result = suite.run(*TWO, "-d", *a.tx(), *b.tx())
     result.assert_outcomes(passed=2)
@@ -100,7 +101,10 @@ def test_two_hosts(suite: Suite, tmp_path: Path, checked_out: Callable[..., None
 def test_a_gpu_of_its_host_for_each(
     suite: Suite, tmp_path: Path, checked_out: Callable[..., None], stub_driver: Path
 ) -> None:
-    """Two workers on each of two hosts with two GPUs get both of their own host, not four of one."""
+    """Two workers on each of two hosts with two GPUs get both of their own host, not four of one.
+
+    Every Python there is a fresh start, with its home's own path and variables.
+    """
     (suite.path / "benchmarks" / "test_train_eval.py").rename(suite.path / "benchmarks" / "test_look.py").write_text(
         LOOK
     )
@@ -282,12 +286,13 @@ def test_another_number_of_workers() -> None:
 
 
 def test_one_machine_by_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its GPUs are dealt out once: by what the machine calls itself, not by how it is reached."""
+    """Its GPUs are dealt out once, by what the machine calls itself; ssh is to notice when a host has gone silent."""
     monkeypatch.setattr("nets.plugin.hosts.ask", lambda *_: facts("a", gpus=("0", "1")))
     specs = [XSpec("ssh=a//chdir=x"), XSpec("ssh=me@10.0.0.1//chdir=x")]
     hosts = hosts_of(specs, Question(device="auto", require_gpu=False, files=()), Path())
     deal_out(hosts, "auto")
     assert [spec.env["CUDA_VISIBLE_DEVICES"] for spec in specs] == ["0", "1"]
+    assert all("ServerAliveInterval=15" in ssh_args(spec) for spec in specs)
     assert over_hosts.names_of(hosts) == "2 workers on a (2)"
     assert why_unlike(hosts, facts("a").code) is None
 
