@@ -16,6 +16,7 @@ class Exit(IntEnum):
     UNUSABLE = 2
     CANT_TELL = 3
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 EXIT_CODES = {
@@ -24,8 +25,14 @@ EXIT_CODES = {
     Exit.UNUSABLE: "unusable input, or a wrong option",
     Exit.CANT_TELL: "can't tell: something is incomparable, not measured, or has too little data",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
+    Exit.TERMINATED: "ended by SIGTERM or SIGHUP, as a job that is cancelled",
 }
-"""The same for every command; the README has this table, too."""
+"""The same for every command, and in every command's help; the README has this table, too."""
+STEP_EXIT_CODES: dict[int, int] = {Exit.UNUSABLE: 128, Exit.CANT_TELL: 125}
+"""What `nets bisect-step` exits with in place of those: `git bisect run` skips a commit for 125, and ends for 128.
+
+All others from 1 to 127 it takes for a bad commit.
+"""
 
 
 class NetsError(Exception):

@@ -13,14 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from nets.cli.app import app, main
-from nets.errors import EXIT_CODES
 from nets.measuring import reference_runs
 from nets.records.cell import Outcome
 from nets.verdicts import bands
 from tests.support.gating import content, write
 from tests.support.hostile import EVIL
 from tests.support.records import record
-from tests.support.suite import REPOSITORY, Suite
+from tests.support.suite import Suite
 
 runner = CliRunner()
 
@@ -143,20 +142,3 @@ def test_foreign_text_in_a_report(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "alert(1)" in result.output
     assert "\x1b" not in result.output
-
-
-def test_version() -> None:
-    """`nets --version` says which."""
-    assert runner.invoke(app, ["--version"]).output.startswith("nets 0.")
-
-
-@pytest.mark.parametrize(
-    "command", ["ab", "bands", "bisect", "depth", "doctor", "gate", "history", "init", "merge", "report"]
-)
-def test_exit_codes_in_every_help(command: str) -> None:
-    """Each command's help says what its exit codes mean, as the README does."""
-    told = " ".join(runner.invoke(app, [command, "-h"], env={"COLUMNS": "300"}).output.split())
-    readme = (REPOSITORY / "README.md").read_text()
-    for code, meaning in EXIT_CODES.items():
-        assert f"{code.value} {meaning}" in told
-        assert f"| {code.value} | {meaning} |" in readme

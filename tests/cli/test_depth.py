@@ -58,7 +58,7 @@ def test_layers_one_by_one() -> None:
     assert rows["conv1"] == ["Conv2d", "64x16x16", "9,408", "2,408,448", "1"]
     assert rows["layer2.0.downsample.0"] == ["Conv2d", "128x4x4", "8,192", "131,072"]
     assert rows["fc"][-1] == "18"
-    found = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)["network"]["table"]
+    found = json.loads(runner.invoke(app, [*arguments, "--json", "-"]).stdout)["network"]["table"]
     assert next(layer["name"] for layer in found if layer["on_longest_path"]) == "conv1"
     assert "layer" not in runner.invoke(app, arguments).stdout.splitlines()[1:]
 
@@ -78,8 +78,8 @@ def test_by_cost() -> None:
 
 @pytest.mark.usefixtures("one_epoch")
 def test_as_json() -> None:
-    """`--json` prints one object and nothing else: the structure, both verdicts, every round of both."""
-    arguments = ["depth", f"{EXAMPLE}:mlp4", "--dataset", "digits", "--rounds", "1", "--device", "cpu", "--json"]
+    """`--json -` prints one object and nothing else: the structure, both verdicts, every round of both."""
+    arguments = ["depth", f"{EXAMPLE}:mlp4", "--dataset", "digits", "--rounds", "1", "--device", "cpu", "--json", "-"]
     result = runner.invoke(app, arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -99,12 +99,12 @@ def test_time_of_each_layer() -> None:
     assert [(row[0], len(row)) for row in rows] == [(name, 5) for name in ("1", "3", "5", "7")]
     assert any(line.startswith("Medians of ") for line in after)
 
-    found = json.loads(runner.invoke(app, [*arguments, "--layers", "--json"]).stdout)
+    found = json.loads(runner.invoke(app, [*arguments, "--layers", "--json", "-"]).stdout)
     by_name = {module["name"]: module for module in found["layer_times"]["modules"]}
     assert {layer["name"] for layer in found["network"]["table"]} <= by_name.keys()
     assert all(by_name[name]["forward_s"] > 0 < by_name[name]["backward_s"] for name in ("1", "3", "5", "7"))
     assert found["layer_times_missing_because"] is None
-    assert json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)["layer_times"] is None
+    assert json.loads(runner.invoke(app, [*arguments, "--json", "-"]).stdout)["layer_times"] is None
 
 
 @pytest.mark.usefixtures("one_epoch")
@@ -117,7 +117,7 @@ def test_as_json_of_a_file_that_prints(tmp_path: Path) -> None:
         "    def forward(self, x): print('run'); return super().forward(x.flatten(1))\n"
     )
     for more in (["--input", "1x28x28"], ["--dataset", "digits", "--rounds", "1", "--device", "cpu"]):
-        result = runner.invoke(app, ["depth", f"{file}:Loud", "--json", *more])
+        result = runner.invoke(app, ["depth", f"{file}:Loud", "--json", "-", *more])
         assert json.loads(result.stdout)["network"]["layers"] == 1
         assert {"top", "built", "run"} <= set(result.stderr.splitlines())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from nets import __version__
+from nets.machine.cpu import cpu_name
 from nets.measuring import doctor
 from tests.support.commands import runner
+from tests.support.stub_driver import environment
 from tests.support.suite import REPOSITORY
 
 ran = runner("doctor")
@@ -55,18 +59,20 @@ def test_no_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "git: no nets ab, bisect or history: git can't be run" in ran().output
 
 
-def test_version_without_torch() -> None:
-    """`nets --version` says torch's version and what it was built for, and doesn't import it."""
+def test_version_without_torch(stub_driver: Path) -> None:
+    """`nets --version` says torch's version and what it was built for, GPUs and CPU, and doesn't import torch."""
     code = (
         "import sys\nfrom nets.cli.app import main\nsys.argv = ['nets', '--version']\n"
         "try:\n    main()\nexcept SystemExit:\n    print('torch' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
-    first, second = done.stdout.splitlines()
-    assert first.startswith("nets 0.")
-    assert first.endswith(f", torch {torch.__version__.partition('+')[0]} for {built_for}")
-    assert second == "False"
+    for scenario, gpu in (("gpus=2", "2 x Stub H100"), ("init=9", "none that NVML knows")):
+        variables = {**os.environ, **environment(stub_driver), "NVML_STUB": scenario}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables)
+        first, second = done.stdout.splitlines()
+        version = f"torch {torch.__version__.partition('+')[0]} for {built_for}"
+        assert first == f"nets {__version__}, {version}; GPU: {gpu}; CPU: {cpu_name()}"
+        assert second == "False"
 
 
 def test_the_issue_template_asks_for_it() -> None:

@@ -28,6 +28,7 @@ from nets.records.cell import Accuracy
 from nets.report.bands import band_parts
 from nets.report.text import plain
 from nets.verdicts import band_rates
+from nets.verdicts.band_rates import rates_of_bands
 from nets.verdicts.bands import band_of, read_bands
 from tests.support.gating import content
 from tests.support.hostile import EVIL, FULL, demand_inert
@@ -240,7 +241,7 @@ def test_a_bands_file(bad: dict[str, Any], at: tuple[int, bytes] | None, written
         found = read_bands(Path("bands.toml"))
         accuracy = Accuracy(mean=0.9, std=None, min=0.9, max=0.9)
         band_of("digits-snn500", FULL.protocol, accuracy, diverged=False, bands=found)
-        tell(band_parts(found, found))
+        tell(band_parts(rates_of_bands(found, found)))
 
     demand_bounded(work, written)
 

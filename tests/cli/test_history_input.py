@@ -85,7 +85,7 @@ def test_many_unusable_files() -> None:
         (["runs", "--cells", ","], "name something"),
         (["runs", "--metric", "speed"], "--metric speed: unknown; there are accuracy, core_s"),
         (["runs", "--metric", "energy_j"], "no finished round of these cells"),
-        (["runs", "--json", "nowhere/x.json"], "nowhere/x.json: it can't be written"),
+        (["runs", "--json", "nowhere/x.json"], "nowhere/x.json: the folder nowhere does not exist; make it first"),
         (["runs", "--json", "runs/0.json"], "runs/0.json: it is a result file, and would be written over"),
         (["runs", "--json", "newer.json"], "newer.json: it is a result file, and would be written over"),
         (["runs", "--export", "runs/0.json"], "--export: runs/0.json can't be written to"),

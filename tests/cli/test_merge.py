@@ -339,7 +339,7 @@ def test_what_is_named(folder: Path) -> None:
     assert "the cell digits-a is in plain.json, too" in refused("plain.json", "again.json", "-o", "out.json")
     assert "2.json: it is named twice, and would be written over" in refused(*names, "-o", "2.json")
     assert "the folder no does not exist; make it first" in refused(*names, "-o", "no/out.json")
-    assert "it is a folder; name the file to write" in refused(*names, "-o", ".")
+    assert "it is a folder; name a file" in refused(*names, "-o", ".")
     assert "Missing option" in refused(*names)
     assert not OUT.exists()
 

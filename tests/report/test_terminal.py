@@ -14,6 +14,7 @@ from nets.report.gate import gate_document
 from nets.report.layers import layer_table
 from nets.report.run import growth, run_parts
 from nets.report.terminal import terminal_lines
+from nets.verdicts.band_rates import rates_of_bands
 from nets.verdicts.bands import read_bands
 from tests.report.test_run import on_gpu
 from tests.support.gating import judged, rounds, run
@@ -187,7 +188,7 @@ def documents() -> dict[str, list[Part]]:
         **{f"GPU {n}": run_parts([record(model=f"network{i}", **gpu) for i in range(n)]) for n in (1, 3, 10)},
         "gate": gate_document(judged(run(*cells), run(*slower))),
         "layers": [layer_table(NETWORK)],
-        "bands": band_parts(bands.replace(runs=bands.runs[:2])),
+        "bands": band_parts(rates_of_bands(bands.replace(runs=bands.runs[:2]))),
         "growth": growth([GROWTH]),
         "sections": [Section("title " * 30, (Sentence("text " * 50, level=2), STACKED))],
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from nets.ab.child import Child, SideFailed, Waiting
+from nets.errors import Exit
 
 
 @dataclass(slots=True)
@@ -170,7 +171,7 @@ def ended_by_sigterm() -> AbstractContextManager[None]:
     """A job that is cancelled leaves no worktree and no process behind."""
 
     def end(_signal: int, _frame: object) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
+        raise SystemExit(Exit.TERMINATED)
 
     return _handled(end, signal.SIGTERM, signal.SIGHUP)
 

@@ -28,9 +28,10 @@ from nets.cli.common import (
     Json,
     Limit,
     Markdown,
+    beside_json,
+    demand_writable,
     judge_files,
     limits_of,
-    refuse_overwriting,
     say,
 )
 from nets.errors import Exit, NetsError
@@ -90,11 +91,12 @@ def ab(
             out=out,
             limits=limits_of(config, limit, [*(allow or []), *purpose]),
         )
-        refuse_overwriting(*how.files, markdown, json_file)
+        demand_writable(markdown, json_file, read=how.files)
         how.demand_possible()
-        with ab_lines() as lines:
-            compare(base, head, how, stop, lines)
-        say(f"records: {how.files[0]}, {how.files[1]}")
+        with beside_json(json_file):
+            with ab_lines() as lines:
+                compare(base, head, how, stop, lines)
+            say(f"records: {how.files[0]}, {how.files[1]}")
         exit_code = judge_files(*how.files, how.settings.limits, markdown, json_file)
     except NetsError as error:
         if not stop.is_made:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -15,13 +16,12 @@ import typer
 from typer.core import TyperGroup
 
 from nets import __version__
-from nets.cli import ab, ab_options, bands, bisect, depth, doctor, gate, history, init, merge, report
+from nets.cli import ab, ab_options, bands, bisect, depth, doctor, gate, history, init, manual, merge, report
 from nets.cli.common import say
-from nets.errors import EXIT_CODES, Exit, NetsError
+from nets.errors import STEP_EXIT_CODES, Exit, NetsError
 
 PASS_ON = ("nets ab", "nets bisect", "nets bisect-step")
 """Commands that hand what follows `--` on to pytest."""
-EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
 
 class _Interrupted(Exception):
@@ -63,7 +63,7 @@ class Commands(TyperGroup):
                 traceback.print_exc()
                 status = Exit.CANT_TELL
         if name == "nets bisect-step" and isinstance(status, int):
-            status = bisect.STEP_EXIT_CODES.get(status, status)
+            status = STEP_EXIT_CODES.get(status, status)
         sys.exit(status)
 
     def invoke(self, ctx: Any) -> Any:
@@ -72,6 +72,17 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise _Interrupted(str(error)) from error
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List them by what they are for."""
+        for group in manual.GROUPS:
+            names = [name for name, each in manual.MANUALS.items() if each.group == group]
+            with formatter.section(group):
+                formatter.write_dl([(name, self.commands[name].short_help) for name in names])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write what comes after the commands."""
+        manual.write_sections(formatter, manual.SUITE, manual.exit_codes(None))
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -96,14 +107,13 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # it takes "[gate]" for markup, and breaks paragraphs where the source does
-    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"nets {__version__}, torch {_torch()}")
+        typer.echo(f"nets {__version__}, torch {_torch()}; {_device()}")
         raise typer.Exit
 
 
@@ -121,10 +131,23 @@ def _torch() -> str:
         return "of an unknown version"
 
 
+def _device() -> str:
+    """The GPUs that the driver names, and the CPU, without torch."""
+    from nets.machine import nvml
+    from nets.machine.cpu import cpu_name
+
+    try:
+        names = nvml.with_patience(lambda: [nvml.NvmlDevice(uuid).facts().name for uuid in nvml.gpu_uuids()])
+    except NetsError:
+        names = []
+    gpus = ", ".join(f"{n} x {name}" if n > 1 else name for name, n in Counter(names).items())
+    return f"GPU: {gpus or 'none that NVML knows'}; CPU: {cpu_name()}"
+
+
 @app.callback()
 def nets(
     is_version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print versions and devices, and exit.")
     ] = False,
 ) -> None:
     """Train and evaluate small networks, and say what each costs. The benchmark itself is `pytest benchmarks/`."""
@@ -136,12 +159,11 @@ def _first_paragraph(command: Callable[..., object]) -> str:
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    depth.depth, gate.gate, ab.ab, bisect.bisect, history.history, bands.bands, report.report, merge.merge,
-    init.init, doctor.doctor,
+    depth.depth, gate.gate, ab.ab, bisect.bisect, bisect.bisect_step, history.history, bands.bands, report.report,
+    merge.merge, init.init, doctor.doctor,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command(epilog=EPILOG, short_help=_first_paragraph(command))(command)
-app.command(short_help=_first_paragraph(bisect.bisect_step))(bisect.bisect_step)
+    app.command(cls=manual.Command, short_help=_first_paragraph(command))(command)
 
 
 def main() -> None:

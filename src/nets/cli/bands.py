@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nets.cli.common import Cells, DataDir, say, tell
+from nets.cli.common import Cells, DataDir, Json, beside_json, demand_writable, say, tell, write_json
 from nets.errors import Unusable
 
 BANDS = Path("benchmarks/bands.toml")
@@ -34,16 +35,16 @@ def bands(
         bool, typer.Option("--rates", help="Measure nothing: print each band's false alarms and what it catches.")
     ] = False,
     broken: Annotated[Path | None, typer.Option(help="With --rates: a file of runs with --label-noise.")] = None,
+    json_file: Json = None,
 ) -> None:
     """Measure accuracy distributions and write them into the bands file, run by run."""
     from nets.cells.catalog import select
 
     if rates:
-        from nets.report.bands import band_parts
-        from nets.verdicts.bands import read_bands
-
-        tell(band_parts(read_bands(file), read_bands(broken) if broken is not None else None))
+        _tell_rates(file, broken, json_file)
         return
+    if json_file is not None:
+        raise Unusable("--json needs --rates; what is measured goes into the bands file (--file)")
     if label_noise and file == BANDS:
         raise Unusable("runs with --label-noise are no reference: name another --file for them")
     from nets.machine.places import places
@@ -67,3 +68,15 @@ def bands(
     except KeyboardInterrupt:
         say(f"{file} holds every finished run, and the same command goes on", to_stderr=True)
         raise
+
+
+def _tell_rates(file: Path, broken: Path | None, json_file: Path | None) -> None:
+    from nets.report.bands import band_parts
+    from nets.verdicts.band_rates import rates_of_bands
+    from nets.verdicts.bands import read_bands
+
+    demand_writable(json_file, read=(file, *([] if broken is None else [broken])))
+    found = rates_of_bands(read_bands(file), read_bands(broken) if broken is not None else None)
+    with beside_json(json_file):
+        tell(band_parts(found))
+    write_json(json_file, {"schema": 1, "kind": "bands", **asdict(found)})

@@ -20,7 +20,18 @@ from nets.cli.ab_options import (
     Tests,
     comparison,
 )
-from nets.cli.common import Allow, Cells, Config, DataDir, Limit, limits_of
+from nets.cli.common import (
+    Allow,
+    Cells,
+    Config,
+    DataDir,
+    Json,
+    Limit,
+    beside_json,
+    demand_writable,
+    limits_of,
+    write_json,
+)
 from nets.errors import Exit, NetsError, counted
 
 if TYPE_CHECKING:
@@ -28,12 +39,6 @@ if TYPE_CHECKING:
     from nets.cli.ab_lines import AbLines
     from nets.gate.findings import Gate
 
-SKIP = 125
-"""What `git bisect run` takes for a commit that can't be told."""
-ABORT = 128
-"""What ends `git bisect run`; all from 1 to 127, but for 125, it takes for a bad commit."""
-STEP_EXIT_CODES: dict[int, int] = {Exit.UNUSABLE: ABORT, Exit.CANT_TELL: SKIP}
-"""What `nets bisect-step` exits with in place of the codes of all commands."""
 Python = Annotated[Path | None, typer.Option(help="The interpreter that runs both sides.")]
 
 
@@ -57,6 +62,7 @@ def bisect(
     config: Config = None,
     limit: Limit = None,
     allow: Allow = None,
+    json_file: Json = None,
 ) -> None:
     """Find the first commit between GOOD and BAD at which something regressed.
 
@@ -85,10 +91,13 @@ def bisect(
         out=out,
         limits=limits_of(config, limit, allow),
     )
-    how.demand_possible()
     file = how.out / "bisection.json"
+    demand_writable(json_file, read=(file, *how.files))
+    how.demand_possible()
     asked = (repr(how.settings), *how.arguments, str(how.interpreters[0].path))
+    found: tuple[str, ...] = ()
     with (
+        beside_json(json_file),
         ab_lines() as lines,
         durable.sole_writer(file, "--out"),
         ended_by_sigterm(),
@@ -97,14 +106,15 @@ def bisect(
         bisector = Bisector(first, last, asked, file, lambda commit, named: _compared(first, commit, how, named, lines))
         if bisector.known.steps:
             lines.say(f"going on after {counted(len(bisector.known.steps), 'commit')}, of which {file} has the answers")
-        if not bisector.targets():
+        if bisector.targets():
+            found = bisector.run(folder, lines.say)
+            for sentence in conclusion(bisector.known, found, folder):
+                lines.say(sentence)
+        else:
             lines.say(f"{bad} against {good}: {bisector.nothing_because}; there is no commit to look for")
-            raise typer.Exit(Exit.CANT_TELL)
-        found = bisector.run(folder, lines.say)
-        for sentence in conclusion(bisector.known, found, folder):
-            lines.say(sentence)
         if len(found) > 1:
             lines.say(f"{file} keeps the answers; remove it to have the skipped ones compared again")
+    write_json(json_file, {**bisector.known.to_json(), "first_bad": found})
     raise typer.Exit(Exit.FINE if len(found) == 1 else Exit.CANT_TELL)
 
 
@@ -127,15 +137,17 @@ def bisect_step(
     config: Config = None,
     limit: Limit = None,
     allow: Allow = None,
+    json_file: Json = None,
 ) -> None:
     """Compare the working tree with GOOD, for `git bisect run`.
 
-    Exits as that wants it: 0 not regressed, 1 regressed, 125 can't be run or told, 128 and more: the bisection ends, as
-    for a wrong option.
+    Exits as that wants it: for 125 git skips the commit, as one that can't be run; 128 and more ends the bisection, as
+    a wrong option does.
     """
     from nets.ab.child import SideFailed
     from nets.ab.worktree import WORKING_TREE
     from nets.cli.ab_lines import ab_lines
+    from nets.report.gate import gate_json
 
     how = comparison(
         cells=cells,
@@ -152,8 +164,9 @@ def bisect_step(
         out=out,
         limits=limits_of(config, limit, allow),
     )
+    demand_writable(json_file, read=how.files)
     how.demand_possible()
-    with ab_lines() as lines:
+    with beside_json(json_file), ab_lines() as lines:
         try:
             gate = _compared(good, WORKING_TREE, how, (), lines)
         except SideFailed as error:
@@ -161,6 +174,7 @@ def bisect_step(
                 raise
             lines.warn(str(error))
             raise typer.Exit(Exit.CANT_TELL) from error
+    write_json(json_file, gate_json(gate))
     raise typer.Exit(gate.exit_code)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +28,15 @@ Allow = Annotated[
     typer.Option("--allow", help="Compare on purpose across another torch, cuda, device, threads, bands, ..."),
 ]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the findings for a job summary.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write everything found, with its figures.")]
+Json = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write all that is found as JSON, too; with - on standard output, and all else on standard error.",
+    ),
+]
+STANDARD_OUTPUT = Path("-")
 
 
 def tell(parts: Iterable[Part], *, to_stderr: bool = False) -> None:
@@ -68,31 +77,79 @@ def judge_files(
     from nets.gate.judge import judge_runs
     from nets.records import durable
     from nets.records.run import read_run, with_subject
-    from nets.report.gate import gate_document, gate_markdown
-    from nets.report.sentence import sentence
-    from nets.report.text import json_text
+    from nets.report.gate import gate_document, gate_json, gate_markdown
 
-    refuse_overwriting(base, head, markdown, json_file)
+    demand_writable(markdown, json_file, read=(base, head))
     found = judge_runs(with_subject(read_run(base)), with_subject(read_run(head)), limits, cells)
-    tell(gate_document(found))
+    with beside_json(json_file):
+        tell(gate_document(found))
     if markdown is not None:
         durable.write(markdown, gate_markdown(found))
-    if json_file is not None:
-        durable.write(json_file, json_text({**found.to_json(), "sentence": sentence(found)}))
+    write_json(json_file, gate_json(found))
     return found.exit_code
 
 
-def refuse_overwriting(base: Path, head: Path, *outputs: Path | None) -> None:
-    """Refuse to write over a file that is read, twice over one, or into a folder that isn't there. Raises Unusable."""
-    taken = {resolved(base), resolved(head)}
+def beside_json(json_file: Path | None) -> AbstractContextManager[object]:
+    """What is printed meanwhile goes to standard error where the JSON is to be alone on standard output."""
+    return redirect_stdout(sys.stderr) if json_file == STANDARD_OUTPUT else nullcontext()
+
+
+def write_json(json_file: Path | None, content: Mapping[str, Any]) -> None:
+    """Write what `--json` asks for, if it does: a file is replaced whole, or not at all. Raises Unusable.
+
+    The content begins with `schema`, the number of its format, and `kind`; docs/cli.md lists them.
+    """
+    from nets.records import durable
+    from nets.report.text import json_text
+
+    if json_file is None:
+        return
+    text = json_text(dict(content))
+    if json_file == STANDARD_OUTPUT:
+        typer.echo(text, nl=False)
+    else:
+        durable.write(json_file, text)
+
+
+def demand_writable(*outputs: Path | None, read: Iterable[Path] = (), replaces_result: bool = False) -> None:
+    """Refuse, before anything is done, what could not be written at its end; None is no output. Raises Unusable.
+
+    That is a folder, one in a folder that isn't there or takes no file, one of the files that are `read`, or named
+    twice; and a result file, unless `replaces_result`.
+    """
+    taken = {resolved(path) for path in read}
     for output in outputs:
         if output is None:
             continue
-        if resolved(output) in taken:
+        if output.is_dir():
+            raise Unusable(f"{output}: it is a folder; name a file")
+        place = output if output == STANDARD_OUTPUT else resolved(output)
+        if place in taken:
             raise Unusable(f"{output}: it is named twice, and would be written over")
-        if not output.parent.is_dir():
-            raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
-        taken.add(resolved(output))
+        taken.add(place)
+        if output != STANDARD_OUTPUT:
+            _demand_place(output, place)
+            if not replaces_result:
+                demand_no_result(output)
+
+
+def _demand_place(output: Path, place: Path) -> None:
+    """Refuse an output where no file can be made; a device or a pipe is written to as it is. Raises Unusable."""
+    from nets.records import durable
+
+    for folder in (output.parent, place.parent):
+        if not folder.is_dir():
+            raise Unusable(f"{output}: the folder {folder} does not exist; make it first")
+    if not output.exists() or output.is_file():
+        durable.make_writable(place.parent, str(output))
+
+
+def demand_no_result(output: Path) -> None:
+    """Refuse to write over a file of pytest-benchmark's. Raises Unusable."""
+    from nets.records.run import is_benchmark_file
+
+    if output.is_file() and is_benchmark_file(output):
+        raise Unusable(f"{output}: it is a result file, and would be written over")
 
 
 def resolved(path: Path) -> Path:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nets.cli.common import DataDir, tell
+from nets.cli.common import DataDir, Json, beside_json, demand_writable, tell, write_json
 from nets.errors import Unusable, counted
 from nets.machine.imports import without_collecting
 from nets.report.document import Part, Sentence, sentences
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
     from nets.records.comparisons import DepthComparison
     from nets.training.pipelines import Pipeline
 
-Say = Callable[[Iterable[Part]], None]
 CLASSES = 10
 IMAGENET_CLASSES = 1_000
 """Of networks whose structure alone is asked for: anyone's, and those of torchvision and timm."""
@@ -55,23 +50,23 @@ def depth(
             "--layers", help="Print its modules one by one: the longest path, and with --dataset the time of each."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json_file: Json = None,
 ) -> None:
     """Say whether a network is shallow or deep: by its layers at once, by its cost after training it and LeNet-5."""
     with without_collecting():
         from nets.networks.targets import target_builder
 
-    say: Say = (lambda parts: None) if as_json else tell
-    with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what the network's code prints is no JSON
+    demand_writable(json_file)
+    with beside_json(json_file):  # what the network's code prints is no JSON
         build = target_builder(target, is_trained=not structure_only and dataset is not None)
         if structure_only or dataset is None:
             n_classes = IMAGENET_CLASSES if target.startswith(("torchvision:", "timm:")) else CLASSES
             found = _structure(target, build, _shape(image, dataset), n_classes, "nothing was trained")
             if found.network.layers_missing_because is not None:
                 raise Unusable(found.network.layers_missing_because)
-            say(_structure_parts(found, with_table=layers))
+            tell(_structure_parts(found, with_table=layers))
             if not structure_only:
-                say(sentences(["By cost: not judged; --dataset trains it, in turns with LeNet-5."]))
+                tell(sentences(["By cost: not judged; --dataset trains it, in turns with LeNet-5."]))
         else:
             from nets.cells.catalog import Cell, protocol_for
             from nets.datasets.load import load_data
@@ -84,15 +79,14 @@ def depth(
             if image is not None and _shape(image, dataset) != data.image_shape:
                 raise Unusable(f"--input {image} contradicts {dataset}, whose images are {data.image_shape}")
             begun = _structure(target, build, data.image_shape, data.n_classes, "training has begun")
-            say(_structure_parts(begun, with_table=layers))
+            tell(_structure_parts(begun, with_table=layers))
             cell = Cell(dataset, re.sub(r"\W", "_", target.rpartition(":")[2]), build=build)
-            found = _trained(begun, cell, how, way, data, where, say)
-            say(_verdict_parts(found))
+            found = _trained(begun, cell, how, way, data, where)
+            tell(_verdict_parts(found))
             if layers:
                 found = _with_layer_times(found, cell, how, way, data, where)
-                say(_layer_times_parts(found))
-    if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+                tell(_layer_times_parts(found))
+    write_json(json_file, found.to_json())
 
 
 def _shape(text: str | None, dataset: str | None) -> ImageShape:
@@ -133,7 +127,6 @@ def _trained(
     pipeline: Pipeline,
     data: Data,
     device: torch.device,
-    say: Say,
 ) -> DepthComparison:
     """Both verdicts, after training the cell in turns with the reference."""
     from nets.cells.catalog import REFERENCE
@@ -143,7 +136,7 @@ def _trained(
     from nets.networks.build import UnfitNetwork
 
     def say_round(name: str, done: Round) -> None:
-        say([Sentence(f"{name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}", level=1)])
+        tell([Sentence(f"{name}, seed {done.seed}: {done.time_s:.2f} s, accuracy {done.accuracy:.4f}", level=1)])
 
     try:
         sides = train_interleaved(cell, protocol, pipeline, data, device, say=say_round)
@@ -209,5 +202,5 @@ def _structure_parts(found: DepthComparison, *, with_table: bool) -> list[Part]:
 
 def _verdict_parts(found: DepthComparison) -> list[Part]:
     assert found.device is not None
-    verdict = f"By cost, on {found.device.type}: {found.device.name}: {found.depth.cost_aware}."
+    verdict = f"By cost, on {found.device}: {found.depth.cost_aware}."
     return [Sentence(verdict), *(Sentence(reason, level=1) for reason in found.depth.because.split("; "))]

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
+from typing import TYPE_CHECKING, Annotated, Self, TextIO
 
 import typer
 
-from nets.cli.common import Cells, Json, resolved, tell
+from nets.cli.common import Cells, Json, beside_json, demand_no_result, demand_writable, tell, write_json
 from nets.errors import Unusable
 
 if TYPE_CHECKING:
@@ -58,19 +58,22 @@ def history(
     from nets.report.screen import screen_of
     from nets.report.text import json_text
 
-    outputs = [*([json_file] if json_file else []), *(export / name for name in EXPORTS if export)]
-    _demand_free(outputs)
+    exports = {} if export is None else {export / name: worse for name, worse in EXPORTS.items()}
+    demand_writable(json_file, read=exports)
+    for path in exports:
+        demand_no_result(path)
+    outputs = [*exports, *([] if json_file is None else [json_file])]
     selection = Selection(since=since, last=last, branch=branch)
     with _uncollected(), Progress(sys.stderr) as progress:
         archive = read_archive(folder, outputs, progress)
         found = history_of(archive, Path.cwd(), _names(cells), _names(metric), selection, progress)
-    contents: dict[Path, dict[str, Any] | list[Any]] = {} if json_file is None else {json_file: found.to_json()}
     if export is not None:
         durable.make_writable(export, "--export")
-        contents |= {export / name: entries(found, worse) for name, worse in EXPORTS.items()}
-    for path, content in contents.items():
-        durable.write(path, json_text(content))
-    tell(history_parts(found, width=screen_of(sys.stdout).width, everything=everything))
+    with beside_json(json_file):
+        tell(history_parts(found, width=screen_of(sys.stdout).width, everything=everything))
+    write_json(json_file, found.to_json())
+    for path, worse in exports.items():
+        durable.write(path, json_text(entries(found, worse)))
 
 
 class Progress:
@@ -133,14 +136,3 @@ def _names(text: str | None) -> tuple[str, ...]:
     if not names:
         raise Unusable("--cells and --metric name something, or are left out")
     return names
-
-
-def _demand_free(outputs: list[Path]) -> None:
-    """Refuse to write over a result file, or twice over one. Raises Unusable."""
-    from nets.records.run import is_benchmark_file
-
-    if len({resolved(output) for output in outputs}) < len(outputs):
-        raise Unusable(f"{outputs[0]}: it is named twice, and would be written over")
-    for output in outputs:
-        if output.is_file() and is_benchmark_file(output):
-            raise Unusable(f"{output}: it is a result file, and would be written over")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nets.cli.common import Json, beside_json, demand_writable, write_json
 from nets.errors import Exit, Unusable, counted
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def init(
         bool, typer.Option("--check", help="Write nothing: name what is missing or outdated, and exit with 1 for it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Change files that are there without asking.")] = False,
+    json_file: Json = None,
 ) -> None:
     """Write what a repository needs: a line in conftest.py, the benchmark, bands, limits, workflows, .gitignore.
 
@@ -45,13 +48,19 @@ def init(
     from nets.cli.scaffold import place, plan
     from nets.records import durable
 
+    if json_file is not None and not check:
+        raise Unusable("--json needs --check, which finds something to write; without it files are made, and named")
+    demand_writable(json_file)
     root = place.repository(folder)
     filling = _filling(root, nets, cells, benchmarks)
     all_names = plan.names(filling, with_workflows=ci == "github")
     place.demand_inside(root, all_names)
     changes = plan.planned(root, filling, with_workflows=ci == "github")
     if check:
-        _tell_of(changes)
+        with beside_json(json_file):
+            _tell_of(changes)
+        found = [{"file": each.name, "is_new": each.is_new, "because": each.because} for each in changes]
+        write_json(json_file, {"schema": 1, "kind": "init", "changes": found})
         raise typer.Exit(Exit.REGRESSED if changes else Exit.FINE)
     if not changes:
         typer.echo("everything is there; nothing is changed")
@@ -129,7 +138,7 @@ def _declared(root: Path, nets: str | None, cells: str | None) -> str:
 
 def _tell_of(changes: Sequence[Change]) -> None:
     for change in changes:
-        typer.echo(change.in_words)
+        typer.echo(f"{change.name}: {change.because}")
     if not changes:
         typer.echo("everything is there, and as this version of nets would write it")
 
@@ -161,16 +170,15 @@ def is_asked_on_a_terminal() -> bool:
 
 def _next(folder: Path, filling: Filling, changes: Sequence[Change], with_workflows: bool) -> list[str]:
     """What to run next."""
-    there = [] if folder == Path() else [f"cd {folder}"]
-    command = "nets" if which("nets") else f"{sys.executable} -m nets"
-    nets = f" --nets={filling.nets}" if filling.nets is not None else ""
-    tests = f" --tests {filling.folder}" if filling.folder != "benchmarks" else ""
+    there = [] if folder == Path() else [shlex.join(["cd", str(folder)])]
+    command = ["nets"] if which("nets") else [sys.executable, "-m", "nets"]
+    cells = [*([] if filling.nets is None else [f"--nets={filling.nets}"]), "--cells", filling.cells]
+    tests = ["--tests", str(filling.folder)] if filling.folder != "benchmarks" else []
     lines = [
         *there,
-        f"pytest {filling.folder}{nets} --cells {filling.cells}",
-        f"git add {' '.join(change.name for change in changes)} && git commit -m 'A benchmark, and its gate'",
-        f"{command} ab HEAD . {tests.strip()}{' ' if tests else ''}{nets.strip()}{' ' if nets else ''}"
-        f"--cells {filling.cells} --config {filling.folder}/gate.toml",
+        shlex.join(["pytest", str(filling.folder), *cells]),
+        f"git add {shlex.join(change.name for change in changes)} && git commit -m 'A benchmark, and its gate'",
+        shlex.join([*command, "ab", "HEAD", ".", *tests, *cells, "--config", f"{filling.folder}/gate.toml"]),
     ]
     after = ["then, for the runner and the required status: docs/ci.md of pytest-nets"] if with_workflows else []
     return ["next:", *(f"  {line}" for line in lines), *after]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nets.cli.common import refuse_overwriting, resolved, tell
+from nets.cli.common import Json, beside_json, demand_writable, resolved, tell, write_json
 from nets.errors import Exit, Unusable
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def merge(
     ] = False,
     gate: Annotated[Path | None, typer.Option(help="Hold the joined run against a stored one, as nets gate.")] = None,
     gate_config: Annotated[Path | None, typer.Option(help="With --gate: a TOML file with a table [gate].")] = None,
+    json_file: Json = None,
 ) -> None:
     """Join the files of a run that was measured in shards, as if one run had measured all, and judge it.
 
@@ -37,12 +38,16 @@ def merge(
     """
     from nets.records.durable import sole_writer
     from nets.records.run import parsed_run
-    from nets.report.merge import merge_parts
+    from nets.report.gate import gate_document, gate_json
+    from nets.report.merge import merge_json, merge_parts
     from nets.verdicts.bands import read_bands
     from nets.verdicts.join import joined, never_collected, write_joined
     from nets.verdicts.parts import demand_one_run, read_parts
 
-    _refuse_overwriting(files, out, gate)
+    _demand_apart(files)
+    read = [*files, *filter(None, (gate, gate_config, bands))]
+    demand_writable(out, read=read, replaces_result=True)
+    demand_writable(json_file, read=[*read, out])
     base = _base(gate, gate_config)
     parts = read_parts(files)
     demand_one_run(parts, partial=partial)
@@ -50,22 +55,22 @@ def merge(
     run = parsed_run(content, str(out))
     with sole_writer(out, "--out"):
         write_joined(content, out)
-    tell(merge_parts(run, len(files), never_collected(run)))
-    status = _status(run, content["nets"])
-    if base is not None:
-        judged = _judged(*base, run)
-        status = next(each for each in _WORST_FIRST if each in (status, judged.exit_code))
+    status, left_out, of_gate = _status(run, content["nets"]), never_collected(run), None
+    with beside_json(json_file):
+        tell(merge_parts(run, len(files), left_out))
+        if base is not None:
+            judged = _judged(*base, run)
+            tell(gate_document(judged))
+            of_gate = gate_json(judged)
+            status = next(each for each in _WORST_FIRST if each in (status, judged.exit_code))
+    write_json(json_file, {**merge_json(run, left_out), "exit_code": status, "gate": of_gate})
     raise typer.Exit(status)
 
 
-def _refuse_overwriting(files: list[Path], out: Path, gate: Path | None) -> None:
+def _demand_apart(files: list[Path]) -> None:
     if len({resolved(path) for path in files}) < len(files):
         twice = next(path for i, path in enumerate(files) if resolved(path) in map(resolved, files[:i]))
         raise Unusable(f"{twice}: it is named twice")
-    if out.is_dir():
-        raise Unusable(f"{out}: it is a folder; name the file to write")
-    for read in (*files, *([] if gate is None else [gate])):
-        refuse_overwriting(read, read, out)
 
 
 def _base(gate: Path | None, config: Path | None) -> tuple[Run, Limits] | None:
@@ -85,11 +90,8 @@ def _base(gate: Path | None, config: Path | None) -> tuple[Run, Limits] | None:
 def _judged(base: Run, limits: Limits, run: Run) -> Gate:
     from nets.gate.judge import judge_runs
     from nets.records.run import with_subject
-    from nets.report.gate import gate_document
 
-    judged = judge_runs(base, with_subject(run), limits)
-    tell(gate_document(judged))
-    return judged
+    return judge_runs(base, with_subject(run), limits)
 
 
 def _status(run: Run, nets: Mapping[str, Any]) -> Exit:

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from nets.cli.common import resolved, say, tell
+from nets.cli.common import (
+    STANDARD_OUTPUT,
+    Config,
+    Json,
+    beside_json,
+    demand_writable,
+    limits_of,
+    resolved,
+    say,
+    tell,
+    write_json,
+)
 from nets.errors import Unusable, counted
 
 if TYPE_CHECKING:
+    from nets.gate.limits import Limits
     from nets.records.run import Run
+    from nets.report.csv_table import Row
     from nets.report.document import Part
     from nets.report.pages.run import Shown
 
 T = TypeVar("T")
-STANDARD_OUTPUT = Path("-")
 
 
 def report(
@@ -51,25 +64,57 @@ def report(
         Path | None,
         typer.Option("--data-dir", help="The data sets' folder: the page shows images of them. [default: no images]"),
     ] = None,
+    config: Config = None,
+    json_file: Json = None,
 ) -> None:
     """Check runs' files against the record's schema and print their tables; or write a page, plots, or CSV."""
     if html == STANDARD_OUTPUT:
         raise Unusable("--html: a page is written into a file; name one")
-    outputs = [output for output in (csv, html) if output is not None and output != STANDARD_OUTPUT]
-    _demand_writable(files, outputs)
-    if csv is not None:
-        _write_csv(files, csv)
-    if html is not None or plots is not None:
-        _write_page(files, html, plots, data_dir)
-    if (csv, html, plots) != (None, None, None):
-        return
+    for value, option in ((data_dir, "--data-dir"), (config, "--config")):
+        if value is not None and (html, plots) == (None, None):
+            raise Unusable(f"{option}: it is for a page: with --html or --plots")
+    demand_writable(csv, html, json_file, read=[*files, *filter(None, [config])])
+    with_tables, with_rows = (csv, html, plots) == (None, None, None), (csv, json_file) != (None, None)
+    told = list(_each(files, lambda run: _told(run, with_tables, with_rows))) if with_tables or with_rows else []
+    with beside_json(json_file):
+        if csv is not None:
+            _write_csv(told, csv)
+        if html is not None or plots is not None:
+            _write_page(files, html, plots, data_dir, limits_of(config, None, None), is_quiet=csv == STANDARD_OUTPUT)
+        if with_tables:
+            _tell_tables(told)
+    if json_file is not None:
+        from nets.report.csv_table import json_rows
+
+        rows = json_rows(row for each in told for row in each.rows)
+        write_json(json_file, {"schema": 1, "kind": "report", "rows": rows})
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is said of a run: its tables, and a row for each cell and metric, as far as they are wanted."""
+
+    source: str
+    parts: tuple[Part, ...]
+    rows: tuple[Row, ...]
+
+
+def _told(run: Run, with_tables: bool, with_rows: bool) -> _Told:
+    rows: tuple[Row, ...] = ()
+    if with_rows:
+        from nets.report.csv_table import run_rows
+
+        rows = tuple(run_rows(run))
+    return _Told(run.source, tuple(_parts(run)) if with_tables else (), rows)
+
+
+def _tell_tables(told: Sequence[_Told]) -> None:
     from nets.report.document import Section
 
-    of_runs = list(_each(files, lambda run: (run.source, _parts(run))))
-    if len(of_runs) == 1:
-        tell(of_runs[0][1])
+    if len(told) == 1:
+        tell(told[0].parts)
     else:
-        tell(Section(source, tuple(parts)) for source, parts in of_runs)
+        tell(Section(each.source, each.parts) for each in told)
 
 
 def _parts(run: Run) -> list[Part]:
@@ -81,45 +126,43 @@ def _parts(run: Run) -> list[Part]:
     return [*parts, *([] if run.harness is None else [Sentence(str(run.harness))])]
 
 
-def _demand_writable(files: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Refuse what would be written over, and what can't be written. Raises Unusable."""
-    from nets.records.run import is_benchmark_file
+def _write_page(
+    files: Sequence[Path],
+    html: Path | None,
+    plots: Path | None,
+    data_dir: Path | None,
+    limits: Limits,
+    *,
+    is_quiet: bool,
+) -> None:
+    """`is_quiet`: standard output is taken."""
+    from nets.report import engine
 
-    taken = {resolved(file) for file in files}
-    for output in outputs:
-        if output.is_dir():
-            raise Unusable(f"{output}: it is a folder; name a file")
-        if resolved(output) in taken:
-            raise Unusable(f"{output}: it is named twice, and would be written over")
-        taken.add(resolved(output))
-        if not output.parent.is_dir():
-            raise Unusable(f"{output}: the folder {output.parent} does not exist; make it first")
-        if output.is_file() and is_benchmark_file(output):
-            raise Unusable(f"{output}: it is a result file, and would be written over")
-
-
-def _write_page(files: Sequence[Path], html: Path | None, plots: Path | None, data_dir: Path | None) -> None:
-    from nets.gate.limits import Limits
+    engine.start()
     from nets.history.archive import read_archive
     from nets.history.series import history
     from nets.records import durable
-    from nets.records.foreign import read_bytes
-    from nets.records.run import read_run, with_subject
-    from nets.report.drawing import svg, write_plots
+    from nets.records.run import read_run, read_with_bytes, with_subject
+    from nets.report.drawing import begun, write_plots
     from nets.report.html import html_text
-    from nets.report.pages.page import charts_of, page
+    from nets.report.pages.page import charts_of, drawn_charts, page
 
-    runs = [(with_subject(read_run(file)), read_bytes(file)) for file in files if not file.is_dir()]
-    archives = [(folder, read_archive(folder)) for folder in files if folder.is_dir()]
+    distinct = list({resolved(file): file for file in reversed(files)}.values())[::-1]
+    of_runs = [file for file in distinct if not file.is_dir()]
+    first, content = read_with_bytes(of_runs[0]) if of_runs else (None, b"")
+    runs = [with_subject(run) for run in ([first] if first else []) + [read_run(file) for file in of_runs[1:]]]
+    archives = [(folder, read_archive(folder)) for folder in distinct if folder.is_dir()]
     histories = [(str(folder), history(archive, Path.cwd())) for folder, archive in archives]
-    made = page(runs, histories, _pictures(runs[0][0], data_dir) if runs else None, Limits())
+    made = page(runs, content, histories, _pictures(runs[0], data_dir) if runs else None, limits)
     if plots is not None:
         durable.make_writable(plots, "--plots")
         written = write_plots(charts_of(made), plots)
-        say(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart")
+        say(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart", to_stderr=is_quiet)
     if html is not None:
-        durable.write(html, html_text(made, svg))
-        say(f"{html}: {counted(len(runs), 'run')}, {counted(len(histories), 'folder')} of stored runs")
+        durable.write(html, html_text(made, begun(drawn_charts(made))))
+        held = [counted(len(runs), "run")] if runs else []
+        held += [f"{counted(len(histories), 'folder')} of stored runs"] if histories else []
+        say(f"{html}: {', '.join(held)}", to_stderr=is_quiet)
 
 
 def _pictures(run: Run, data_dir: Path | None) -> Shown | None:
@@ -131,17 +174,17 @@ def _pictures(run: Run, data_dir: Path | None) -> Shown | None:
     return pictures_of(run.cells, data_dir)
 
 
-def _write_csv(files: Sequence[Path], output: Path) -> None:
+def _write_csv(told: Sequence[_Told], output: Path) -> None:
     from nets.records import durable
-    from nets.report.csv_table import csv_text, run_rows
+    from nets.report.csv_table import csv_text
 
-    of_runs = list(_each(files, lambda run: tuple(run_rows(run))))
-    text = csv_text(row for rows in of_runs for row in rows)
+    rows = [row for each in told for row in each.rows]
+    text = csv_text(rows)
     if output == STANDARD_OUTPUT:
         typer.echo(text, nl=False)
         return
     durable.write(output, text)
-    say(f"{output}: {counted(sum(map(len, of_runs)), 'row')} of {counted(len(of_runs), 'run')}")
+    say(f"{output}: {counted(len(rows), 'row')} of {counted(len(told), 'run')}")
 
 
 def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:

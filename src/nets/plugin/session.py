@@ -177,9 +177,7 @@ class Session:
     def captions(self) -> list[str]:
         """How and on what the cells run, said once there is a cell: to know the device is to import torch."""
         device = self.setting.device
-        lines = [
-            f"nets: protocol {self.options.protocol}, pipeline {self.options.pipeline}, {device.type}: {device.name}"
-        ]
+        lines = [f"nets: protocol {self.options.protocol}, pipeline {self.options.pipeline}, {device}"]
         if device.type == "cpu":
             lines.append(f"nets: no figure of a GPU: {self.setting.gpu_missing_because}")
         return lines + self.notes

@@ -103,6 +103,9 @@ class Device(Record):
     driver: str | None = None
     mig: bool | None = None
 
+    def __str__(self) -> str:
+        return f"{self.type}: {self.name}"
+
 
 class Where(Record):
     """The host, the xdist worker (null without one), how many work there at once, and the cores this one may use."""

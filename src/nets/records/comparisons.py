@@ -193,7 +193,7 @@ class DepthComparison(Record):
     `layer_times` has what `--layers` asks for where the network is trained.
     """
 
-    schema_: Literal[2] = 2
+    schema_: Literal[3] = Field(default=3, alias="schema")
     kind: Literal["depth"] = "depth"
     target: str
     image: tuple[int, int, int]

@@ -11,8 +11,10 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from statistics import fmean, stdev
+from typing import Any
 
 from nets.gate.timing import TIMES
+from nets.records.base import finite_values
 from nets.records.cell import Result, Round
 from nets.records.metrics import METRICS, Figure, driver_figure
 from nets.records.run import Run
@@ -102,12 +104,23 @@ def csv_text(rows: Iterable[Row]) -> str:
     return out.getvalue()
 
 
+def json_rows(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """The same as objects, texts as they are."""
+    return [_object(*astuple(row)) for row in rows]
+
+
+def _object(*columns: Any) -> dict[str, Any]:
+    *before, of_metric = columns
+    found = finite_values(dict(zip(HEADINGS, (*before, *of_metric), strict=True)))
+    return {**found, "dirty": {"yes": True, "no": False}.get(found["dirty"])}
+
+
 def run_rows(run: Run) -> Iterator[Row]:
     """A row for each metric of each of the run's cells, measured or not, and one for each cell that did not run."""
     dirty = {True: "yes", False: "no"}[run.commit.dirty] if run.commit.id else None
     of_run, torch = (run.source, run.ran, run.commit.id, dirty), run.versions.torch
     for result in run.cells:
-        device = f"{result.device.type}: {result.device.name}"
+        device = str(result.device)
         how = (device, torch, result.protocol.name, result.pipeline, result.outcome.status)
         for value in _values(result):
             yield Row(*of_run, result.id, result.cell.dataset, result.cell.model, *how, value)

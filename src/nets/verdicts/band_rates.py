@@ -16,13 +16,20 @@ from statistics import NormalDist, fmean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
+from nets.cells.catalog import CELLS, PROTOCOLS, protocol_for
+from nets.errors import Unusable
 from nets.stats.inference import ALPHA, prediction_half_width, prediction_interval
+from nets.verdicts.bands import Bands
 
 ROUNDS = 3
 POWER = 0.95
 HELD_OUT_ALPHA = 0.05
 TRIALS = 4_000
 SIMULATIONS = 400_000
+MIN_REFERENCE_RUNS = 5
+"""The fewest reference runs for which a band's rates are computed."""
+MAX_REFERENCE_RUNS = 200
+"""The most: a rate is simulated with 400,000 times as many accuracies in memory, and all choices of three are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,72 @@ class Rates:
     held_out: float
     simulated: float
     smallest_drop: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellRates:
+    """The rates of a cell's band under a protocol; `published`: the article's mean accuracy, under its own protocol."""
+
+    cell: str
+    protocol: str
+    rates: Rates
+    published: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRuns:
+    """Trainings that were broken on purpose: of how many, how much lower the mean, how many choices of three caught."""
+
+    cell: str
+    protocol: str
+    source: str
+    n: int
+    drop: float
+    caught: float
+
+
+@dataclass(frozen=True, slots=True)
+class BandsRates:
+    """A bands file's rates, and what its bands catch."""
+
+    cells: tuple[CellRates, ...]
+    broken: tuple[BrokenRuns, ...]
+
+
+def rates_of_bands(bands: Bands, broken: Bands | None = None) -> BandsRates:
+    """The rates of each band of enough runs; `broken`: runs with wrong training labels. Raises Unusable."""
+    of_cells = []
+    for name in PROTOCOLS:
+        for cell in CELLS:
+            if (reference := _reference(bands, cell.id, name)) is not None:
+                published = cell.published.accuracy if name == "article" and cell.published is not None else None
+                of_cells.append(CellRates(cell.id, name, rates(reference), published))
+    of_broken = [
+        BrokenRuns(
+            runs.cell,
+            runs.protocol,
+            runs.source,
+            len(runs.accuracies),
+            fmean(reference) - fmean(runs.accuracies),
+            caught(_few(runs.accuracies, runs.cell, runs.protocol), reference),
+        )
+        for runs in (() if broken is None else broken.runs)
+        if len(runs.accuracies) >= ROUNDS and (reference := _reference(bands, runs.cell, runs.protocol)) is not None
+    ]
+    return BandsRates(tuple(of_cells), tuple(of_broken))
+
+
+def _reference(bands: Bands, cell: str, protocol: str) -> Sequence[float] | None:
+    """A cell's reference accuracies; None where they are too few for rates. Raises Unusable where they are too many."""
+    found = bands.accuracies(cell, protocol_for(protocol, cell.rpartition("-")[0]))
+    return _few(found, cell, protocol) if len(found) >= MIN_REFERENCE_RUNS else None
+
+
+def _few(accuracies: Sequence[float], cell: str, protocol: str) -> Sequence[float]:
+    if len(accuracies) > MAX_REFERENCE_RUNS:
+        most = f"rates are computed of at most {MAX_REFERENCE_RUNS}"
+        raise Unusable(f"{cell} under {protocol}: {len(accuracies):,} runs; {most}")
+    return accuracies
 
 
 def rates(reference: Sequence[float], *, seed: int = 0) -> Rates:

@@ -164,7 +164,7 @@ def of_versions(versions: Versions) -> Iterator[tuple[str, object]]:
 
 def of_a_device(device: Device) -> Iterator[tuple[str, object]]:
     """Its kind and its driver."""
-    yield "device", f"{device.type}: {device.name}{' (MIG)' if device.mig else ''}"
+    yield "device", f"{device}{' (MIG)' if device.mig else ''}"
     yield "driver", device.driver
 
 

@@ -30,13 +30,13 @@ class Change:
         return self.before is None
 
     @property
-    def in_words(self) -> str:
-        """What is to be said of it in a line."""
+    def because(self) -> str:
+        """What is wrong with what is there."""
         if self.before is None:
-            return f"{self.name}: missing"
+            return "missing"
         if set(self.before.splitlines()) <= set(self.after.splitlines()):
-            return f"{self.name}: lines are missing"
-        return f"{self.name}: differs from what this version of nets would write"
+            return "lines are missing"
+        return "differs from what this version of nets would write"
 
     def difference(self) -> Iterator[str]:
         """Lines of a unified diff."""
