@@ -108,7 +108,7 @@ class Device(Record):
 
 
 class Where(Record):
-    """The host, the xdist worker (null without one), the number of workers at once, and the cores this one may use."""
+    """The host, the xdist worker (null without one), how many work there at once, and the cores this one may use."""
 
     host: str
     worker: str | None
