@@ -125,12 +125,12 @@ def tables(path: Path) -> Iterator[str]:
 
 def _live(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield (
-        "| planted | exit 1 | exit 3, not enough data | exit 0 | the screen alone: slower | sittings, mean | "
+        "| of | planted | exit 1 | exit 3, not enough data | exit 0 | the screen alone: slower | sittings, mean | "
         "effect confirmed, median | minutes, median |"
     )
-    yield "|---|---|---|---|---|---|---|---|"
-    for slowdown in sorted({run["slowdown"] for run in runs}):
-        these = [run for run in runs if run["slowdown"] == slowdown]
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for of, slowdown in sorted({(run["of"], run["slowdown"]) for run in runs}):
+        these = [run for run in runs if (run["of"], run["slowdown"]) == (of, slowdown)]
         exits = Counter(run["exit"] for run in these)
         cells = [cell for run in these for cell in run["cells"]]
         first = sum(bool(cell["confirmation"]) and median(cell["screen"]) > 0 for cell in cells)
@@ -144,7 +144,7 @@ def _live(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
             f"{100 * median(effects):+.1f} %" if effects else "–",
             f"{median(run['wall_s'] for run in these) / 60:.1f}",
         ]
-        yield f"| {100 * slowdown:g} % | {' | '.join(figures)} |"
+        yield f"| {of} | {100 * slowdown:g} % | {' | '.join(figures)} |"
 
 
 def _rates(found: Sequence[End]) -> str:

@@ -63,17 +63,18 @@ def main() -> None:
             planted = {share: _planted(clone, share) for share in dict.fromkeys((0.0, *asked.slowdowns))}
         else:
             planted = _made(measured, asked.slowdowns)
+        of = asked.cells or "a made cell"
         environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
         for n in range(asked.runs):
             for share in asked.slowdowns:
                 lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-                if sum(json.loads(line)["slowdown"] == share for line in lines) > n:
+                if sum((run["of"], run["slowdown"]) == (of, share) for run in map(json.loads, lines)) > n:
                     continue
                 cells = asked.cells or made_repository.CELL
                 options = ["--cells", cells, *(["--device", asked.device] if asked.device else [])]
                 run = _run(measured, planted[0.0], planted[share], environment, options)
                 with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"slowdown": share, "commit": commit[:12], **run}) + "\n")
+                    file.write(json.dumps({"of": of, "slowdown": share, "commit": commit[:12], **run}) + "\n")
                 told = ", ".join(f"{c['cell']} {c['status']} {c['effect']:+.1%}" for c in run["cells"])
                 print(f"{share:g} {n + 1}/{asked.runs}: exit {run['exit']}, {run['wall_s']} s: {told}", flush=True)
 
