@@ -28,7 +28,8 @@ from nets.report.charts.history import history_charts
 from nets.report.charts.kernels import kernel_charts
 from nets.report.charts.rounds import rounds_chart
 from nets.report.charts.style import looks, slug, thinned
-from nets.report.document import Cell, Chart
+from nets.report.document import Cell, Chart, Table
+from nets.report.gate import findings_parts
 from tests.support import drawn
 from tests.support.gating import judged, run
 from tests.support.records import record
@@ -340,6 +341,35 @@ def test_compared_has_the_gates_words() -> None:
     assert effects
     assert effects <= set(values(chart, "effect"))
     assert any("regressed" in each.get("text", "") for each in data(chart))
+
+
+def test_what_improved_is_marked_as_nothing_else() -> None:
+    """Regressed, improved, within the limit and can't be told have a shape each, in the key too, and a tone each."""
+    cells = drawn.ten_cells()[:4]
+    factors = (2, 0.6, 1, 0.1)
+    others = [
+        each.replace(rounds=tuple(r.replace(train_s=f * r.train_s, eval_s=f * r.eval_s) for r in each.rounds))
+        for each, f in zip(cells, factors, strict=True)
+    ]
+    found = judged(run(*cells), run(*others))
+    chart = compared_chart(found)
+    assert chart is not None
+    points = [each for each in data(chart) if "shape" in each]
+    shapes = {
+        each.id: {point["shape"] for point in points if point["title"].startswith(f"{each.id} total_s: ")}
+        for each in cells
+    }
+    assert [len(each) for each in shapes.values()] == [1] * 4
+    told = {shape for each in shapes.values() for shape in each}
+    assert len(told) == 4
+    assert told < {point["shape"] for point in points if not point["title"]}
+    (findings,) = [each for each in findings_parts(found) if isinstance(each, Table)]
+    for whole in (findings, chart.table):
+        rows = {(row.cells[0].text, row.cells[1].text): row.cells[-1] for row in whole.rows}
+        tones = [(rows[each.id, "total_s"].text, rows[each.id, "total_s"].tone) for each in cells]
+        assert tones == [
+            ("regressed", "bad"), ("improved", "good"), ("within 30 %", "plain"), ("incomparable", "doubtful")
+        ]  # fmt: skip
 
 
 def test_history_has_the_lines_figures() -> None:
