@@ -2,8 +2,7 @@
 
     python -m studies.bisect_power --slowdown 0.10 --tries 20 --file studies/data/bisect.jsonl
 
-The made cell adds up numbers in Python for about 40 ms a round and needs no torch, so that a start takes half a second;
-what is measured, and by which noise, is real. It goes on where it was stopped, and adds a line a try.
+The cell is made_repository's, with about 40 ms a round. It goes on where it was stopped, and adds a line a try.
 """
 
 from __future__ import annotations
@@ -19,12 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.cli.test_ab import without_torch
+from studies.made_repository import commit, init
 
 N_COMMITS = 20
 WORK = 1_000_000
 """Additions of a round."""
-SLEEPS = "time.sleep(SECONDS)"
 
 
 def main() -> None:
@@ -49,10 +47,11 @@ def main() -> None:
 
 def _try(folder: Path, guilty: int, slowdown: float) -> dict[str, object]:
     """One repository, in which the `guilty`-th commit after the good one is slower, and what `nets bisect` finds."""
-    _git(folder, "init", "--quiet", "-b", "main")
-    for n in range(N_COMMITS + 1):
-        _commit(folder, n, WORK if n < guilty else round(WORK * (1 + slowdown)))
-    commits = _git(folder, "rev-list", "--reverse", "HEAD").split()
+    init(folder)
+    commits = [
+        commit(folder, f"number {n}", WORK if n < guilty else round(WORK * (1 + slowdown)))
+        for n in range(N_COMMITS + 1)
+    ]
     started = time.monotonic()
     command = [sys.executable, "-m", "nets", "bisect", commits[0], "HEAD", "--out", str(folder.with_suffix(".out"))]
     environment = {**os.environ, "CI": "true"}
@@ -67,24 +66,6 @@ def _try(folder: Path, guilty: int, slowdown: float) -> dict[str, object]:
         "n_sittings": len(re.findall(r"sitting \d+:", ended.stdout)),
         "wall_s": round(time.monotonic() - started, 1),
     }
-
-
-def _commit(folder: Path, n: int, work: int) -> None:
-    files = {name: text.replace("('a',)", "('mnist-lenet5',)") for name, text in without_torch(0.0).items()}
-    files["benchmarks/test_cells.py"] = files["benchmarks/test_cells.py"].replace(
-        SLEEPS, f"total = 0\n        for i in range({work}):\n            total += i"
-    )
-    for name, text in {**files, "notes.txt": str(n)}.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    _git(folder, "add", "-A")
-    _git(folder, "commit", "--quiet", "-m", f"number {n}")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

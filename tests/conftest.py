@@ -49,7 +49,7 @@ def import_everything() -> None:
     for module in pkgutil.walk_packages(nets.__path__, "nets."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in ("torch._dynamo", "torchvision", "vl_convert"):  # the last can be imported but once
+    for name in ("torch._dynamo", "torchvision"):
         importlib.import_module(name)
     typer.testing._get_command = functools.cache(typer.testing._get_command)  # type: ignore[attr-defined]  # 20 ms a call
     digits.digits = functools.cache(digits.digits)  # nothing writes into a data set

@@ -41,7 +41,7 @@ def test_the_table() -> None:
     """The terminal has versions, the times, the sentence of each finding that is not ok, the note, and the verdict."""
     output = ran(write("a", record()), write("b", slow())).output
     assert "base: a: one cell, torch 2.12.0, no CUDA, cpu: a CPU, protocol quick" in output
-    assert "+400.00%" in output
+    assert "+400.0 %" in output
     assert "regressed: mnist-lenet5 total_s: beyond the limit of 30 %" in output
     assert "unpaired: two stored files" in output
     assert output.splitlines()[-1] == "FAIL (3 regressed, 5 ok, 2 within 30 %; exit 1)"
@@ -143,7 +143,7 @@ def test_the_page() -> None:
     ran(write("a", record()), write("b", slow()), "--markdown", "page.md")
     page = Path("page.md").read_text().splitlines()
     assert page[0].replace("&#58;", ":") == "### nets gate: FAIL"
-    assert "| mnist-lenet5 | total&#95;s | 2 | 10 | +400.00% | – | 30 % | regressed |" in [
+    assert "| mnist-lenet5 | total&#95;s | 2 | 10 | +400.0 % | – | 30 % | regressed |" in [
         row.replace("&#43;", "+") for row in page
     ]
 

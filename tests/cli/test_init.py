@@ -162,6 +162,11 @@ def test_check() -> None:
         ("pytest_plugins = ()\n", 'pytest_plugins = ("nets.plugin",)\n'),
         ("pytest_plugins: list[str] = []\n", 'pytest_plugins: list[str] = ["nets.plugin"]\n'),
         ('pytest_plugins = "a"  # b\n', 'pytest_plugins = ["a", "nets.plugin"]  # b\n'),
+        ('"""\u2028"""\n\x0c\npytest_plugins = ["a"]\n', '"""\u2028"""\n\x0c\npytest_plugins = ["a", "nets.plugin"]\n'),
+        (
+            "def f():\n    pytest_plugins = []\n",
+            'def f():\n    pytest_plugins = []\n\npytest_plugins = ["nets.plugin"]\n',
+        ),
         ('pytest_plugins = ["a"]\npytest_plugins += ["nets.plugin"]\n', None),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,7 @@ def test_bad_files(make: Callable[[Path], object], message: str, to: tuple[str, 
         (("runs", "--html", "runs"), "runs: it is a folder; name a file"),
         (("runs/b.json", "--html", "runs/b.json"), "runs/b.json: it is named twice, and would be written over"),
         (("runs/b.json", "--html", "-"), "--html: a page is written into a file; name one"),
+        (("runs/b.json", "--data-dir", "data"), "--data-dir: it is for a page: with --html or --plots"),
         (("runs/b.json", "--plots", "runs/b.json"), "--plots: runs/b.json can't be written to: File exists"),
     ],
 )
@@ -134,7 +136,8 @@ def test_a_page() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.output.splitlines()[-1] == "page.html: 2 runs, one folder of stored runs"
     page = Path("page.html").read_text(encoding="utf-8")
-    for title in ("2 of 2 passed.", "Runs side by side", "Changed since runs/older/a.json", "History of runs"):
+    assert re.search(r"<h1>2 of 2 passed\. Against runs/older/a\.json: \w+ figures? regressed\.</h1>", page)
+    for title in ("Runs side by side", "Changed since runs/older/a.json", "History of runs"):
         assert title in page
     names = {path.name for path in Path("plots").iterdir()}
     assert {"accuracy.svg", "accuracy.png", "rounds.svg"} <= names
@@ -142,11 +145,21 @@ def test_a_page() -> None:
 
 
 @pytest.mark.usefixtures("runs")
+def test_a_page_beside_csv_on_standard_output() -> None:
+    """Standard output has the CSV and nothing else; a file that is named twice is not held against itself."""
+    result = ran("runs/b.json", "runs/../runs/b.json", "--csv", "-", "--html", "page.html")
+    assert (result.exit_code, result.stderr) == (0, "page.html: one run\n")
+    assert len({row["file"] for row in table(result.output)}) == 1
+    assert "Runs side by side" not in Path("page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("runs")
 def test_a_page_of_a_folder_alone() -> None:
     """It is a history, which needs no run to be shown."""
     assert ran("runs", "--html", "page.html").exit_code == 0
     page = Path("page.html").read_text(encoding="utf-8")
-    assert "No change was found" in page
+    assert "too few commits to tell: 12 at least" in page
+    assert "o change was found" not in page
     assert "History of runs" in page
 
 

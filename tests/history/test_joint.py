@@ -123,7 +123,7 @@ def test_one_slowdown_of_two_cells() -> None:
     assert [part["metric"] for part in changed["changes"][0]["parts"]] == ["train_s"]
     assert len(line(everything, "train_s")["changes"]) == 1
     rows = ran("runs").output.splitlines()
-    assert rows[2:4] == ["Changes, the newest first:", f"{commit(10)[:7]} (2026-10-11)"]
+    assert rows[2:4] == ["Changes, the newest first", f"{commit(10)[:7]} (2026-10-11)"]
     assert [row.split()[:3] for row in rows[4:6]] == [
         ["mnist-cnn3l", "total_s", "+16.0"], ["mnist-lenet5", "total_s", "+16.0"],
     ]  # fmt: skip

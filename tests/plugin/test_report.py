@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ def test_a_page(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*report: *page.html*"])
     page = (suite.path / "page.html").read_text(encoding="utf-8")
     assert "1 of 1 passed." in page
-    assert page.count("<svg") > 5
+    assert page.count("<svg") == 5
+    assert page.count('class="matrix"') == 1
     assert page.count("data:image/png") >= 12
     assert page.count("data:application/gzip") == 1
 
@@ -58,7 +60,30 @@ def test_interrupted(suite: Suite) -> None:
     assert "1 of 1 passed. One cell did not run. The run was interrupted." in page
 
 
-@pytest.mark.parametrize(("file", "because"), [("none/page.html", "does not exist"), ("benchmarks", "is a folder")])
+def test_with_a_gate(suite: Suite) -> None:
+    """The page says what the gate found since its base, by the gate's limits."""
+    assert suite.run(*ONE).ret == 0
+    suite.out.rename(suite.path / "base.json")
+    (suite.path / "gate.toml").write_text('[gate]\naccuracy = "4 %"\n')
+    gate = ("--gate", "base.json", "--gate-config", "gate.toml")
+    suite.run(*ONE, "--protocol", "quick", "--report", "page.html", *gate)
+    page = (suite.path / "page.html").read_text(encoding="utf-8")
+    assert re.search(r"<h1>1 of 1 passed\. Against base\.json: (nothing|\w+ figures?) regressed\.</h1>", page)
+    assert ">4 points<" in page
+
+
+def test_a_page_that_can_t_be_made(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the page's is a sentence, the session's figures are printed all the same, and it has failed."""
+    monkeypatch.setattr("nets.report.html.html_text", None)
+    result = suite.run(*ONE, "--report", "page.html")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["*digits*snn500*passed*", "report: *page.html is not written: TypeError: *"])
+
+
+@pytest.mark.parametrize(
+    ("file", "because"),
+    [("none/page.html", "does not exist"), ("benchmarks", "is a folder"), ("out.json", "is a result file")],
+)
 def test_a_file_that_can_t_be_written(suite: Suite, file: str, because: str) -> None:
     """It is refused before a cell trains."""
     result = suite.run(*ONE, "--report", file)

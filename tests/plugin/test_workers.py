@@ -176,7 +176,7 @@ def test_within_the_caller_s_list(on_four_gpus: Mapping[str, Ran]) -> None:
 )
 def test_refusals(n_workers: int, wanted: str, gpus: list[str], message: str | None) -> None:
     """More workers than GPUs, and one named GPU for several, are refused with the numbers and the GPUs."""
-    assert places.refusal(n_workers, wanted, gpus) == message
+    assert places.refusal(n_workers, wanted, gpus, f"-n {n_workers}") == message
 
 
 def test_more_workers_than_gpus(on_four_gpus: Mapping[str, Ran]) -> None:

@@ -18,6 +18,7 @@ from nets.records.cell import Accuracy, Band, Outcome, Result
 from nets.records.predictions import Prediction, Predictions
 from nets.records.run import CommitInfo, Harness, Run
 from nets.report.document import Cell, Chart, Download, Gallery, Page, Part, Section, Sentence, Table
+from nets.report.history import count_of_changes
 from nets.report.pages.page import page
 from nets.report.pages.run import Shown, verdict_in_words
 from tests.support.gating import GPU, run
@@ -36,7 +37,7 @@ PREDICTIONS = Predictions(
 
 
 def made(*runs: Run, pictures: Shown | None = None) -> Page:
-    return page([(each, b"{}") for each in runs], [], pictures, Limits())
+    return page(runs, b"{}", [], pictures, Limits())
 
 
 def parts_below(parts: Iterable[Part]) -> Iterator[Part]:
@@ -113,7 +114,8 @@ def test_the_article_s_figures() -> None:
     """They stand beside ours under its protocol alone; under another it is said how long each trained."""
     quick = record()
     whole = made(run(quick))
-    assert "mnist for 1 against 20" in said([section(whole, "Results")])
+    differs = "mnist: one epoch, batches of 100, learning rate 0.001 against 20 epochs"
+    assert differs in said([section(whole, "Results")])
     protocol = quick.protocol.model_copy(update={"name": "article", "epochs": 20})
     whole = made(run(quick.replace(protocol=protocol)))
     (table, *_) = tables([section(whole, "Results")])
@@ -189,13 +191,14 @@ def test_runs_that_cannot_be_compared() -> None:
 
 
 def test_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder's page says first at how many commits figures changed."""
+    """A folder's page says first how many figures changed, and at how many commits."""
     monkeypatch.chdir(tmp_path)
     stepped(factor=2)
     found = history(read_archive(Path("runs")), tmp_path)
-    whole = page([], [("results", found)], None, Limits())
+    whole = page([], b"", [("results", found)], None, Limits())
     assert whole.title == "nets: results"
-    assert whole.summary == "Figures changed at one commit"
+    assert whole.summary == count_of_changes(found)
+    assert " at one commit, on " in whole.summary
     assert titles(whole) == ["History of results"]
     assert any(isinstance(part, Chart) for part in parts_below(whole.parts))
 

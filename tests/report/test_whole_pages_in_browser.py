@@ -13,9 +13,9 @@ from nets.gate.limits import Limits
 from nets.history.records import History
 from nets.records.cell import Outcome, Result
 from nets.records.run import CommitInfo, Harness, Run
-from nets.report.drawing import svg
+from nets.report.drawing import begun
 from nets.report.html import html_text
-from nets.report.pages.page import page
+from nets.report.pages.page import drawn_charts, page
 from tests.report.test_pages import Found
 from tests.support.browser import FEW_VIEWS, demand_well_rendered, opened
 from tests.support.drawn import (
@@ -47,11 +47,10 @@ def whole_run(*results: Result, **changes: Any) -> Run:
 
 def written(path: Path, *runs: Run, histories: tuple[History, ...] = ()) -> Path:
     """The page of the runs and histories, with an image for each place."""
-    of_run = [(each, b"{}" * 10_000) for each in runs]
     named = [(f"results {i}", found) for i, found in enumerate(histories)]
     images = {place: png() for place in range(100)}
-    made = page(of_run, named, lambda _: Found(images, images), Limits())
-    path.write_text(html_text(made, svg), encoding="utf-8")
+    made = page(runs, b"{}" * 10_000, named, lambda _: Found(images, images), Limits())
+    path.write_text(html_text(made, begun(drawn_charts(made))), encoding="utf-8")
     return path
 
 

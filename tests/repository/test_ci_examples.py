@@ -1,4 +1,4 @@
-"""The examples of docs/scale.md: checked as GitHub and a shell read them, and the Slurm one run with stand-ins."""
+"""The recipes for CIs and clusters: as those read them, each command one that there is, and Slurm's run for real."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from typer.main import get_command
 
 from nets.cells.shards import Shard
+from nets.cli.app import app
 from nets.records.run import read_run
+from tests.repository.test_workflows import demand_options_of_pytest
 from tests.support.suite import REPOSITORY, Suite
 from tests.support.workflows import FILES, calls
 
 EXAMPLES = REPOSITORY / "examples" / "ci"
+SLURM_GATE = EXAMPLES / "slurm-gate.sh"
+GITLAB = EXAMPLES / "gitlab-ci.yml"
 SBATCH = """#!/usr/bin/env bash
 # sbatch: runs each task at once, one after the other, and prints a job's number
 set -euo pipefail
@@ -53,17 +58,21 @@ def example(name: str) -> Any:
     return YAML(typ="safe").load(EXAMPLES / name)
 
 
-def test_checked() -> None:
-    """The workflow fits GitHub's schema, and shellcheck finds nothing in the script."""
-    for program, *arguments in (
-        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", str(EXAMPLES / "github-matrix.yml")),
-        ("shellcheck", str(EXAMPLES / "slurm-array.sh")),
-    ):
-        found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
-        if found is None:
-            pytest.skip(f"{program} is of the extra `dev`, which is not installed")
-        done = subprocess.run([found, *arguments], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("check-jsonschema", ("--builtin-schema", "vendor.github-workflows", "github-matrix.yml")),
+        ("check-jsonschema", ("--builtin-schema", "vendor.gitlab-ci", "gitlab-ci.yml")),
+        ("shellcheck", ("slurm-array.sh", "slurm-gate.sh")),
+    ],
+)
+def test_checked(program: str, arguments: tuple[str, ...]) -> None:
+    """GitHub's and GitLab's schemas fit, and shellcheck finds nothing in the scripts."""
+    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    if found is None:
+        pytest.skip(f"{program} is of the extra `dev`, which is not installed")
+    done = subprocess.run([found, *arguments], cwd=EXAMPLES, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_matrix() -> None:
@@ -121,3 +130,57 @@ def test_slurm(cluster: Path) -> None:
     assert again.returncode == 0, again.stdout + again.stderr
     assert "against base" in again.stdout
     assert "exit 0" in again.stdout
+
+
+def demand_parsed(arguments: list[str]) -> None:
+    """A call of nets must be of a command and options that there are."""
+    name, *rest = arguments
+    get_command(app).commands[name].make_context(name, list(rest))  # type: ignore[attr-defined]  # it is a group
+    if "--" in rest:
+        demand_options_of_pytest(rest[rest.index("--") + 1 :])
+
+
+def test_gitlab() -> None:
+    """Both jobs' commands parse; the gate waits for a person, and blocks the pipeline until then."""
+    content = YAML(typ="safe").load(GITLAB)
+    script = "\n".join(content["nets-gate"]["script"])
+    (ab,) = calls(script, "nets")
+    demand_parsed(ab)
+    (rule,) = content["nets-gate"]["rules"]
+    assert (rule["when"], rule["allow_failure"]) == ("manual", False)
+    ((folder, *options),) = calls("\n".join(content["nets-nightly"]["script"]), "pytest")
+    assert folder == "benchmarks"
+    demand_options_of_pytest(options)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 130])
+def test_slurm_gate(tmp_path: Path, code: int) -> None:
+    """What the script calls is a command of nets, with the networks, cells and limits; its exit code is the job's."""
+    (tmp_path / "nets").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > called\nexit {code}\n')
+    (tmp_path / "nets").chmod(0o755)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "gate.toml").touch()
+    variables = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_JOB_ID": "7",
+        "NETS": "a b.py",
+        "CELLS": "x-y",
+    }
+    command = ["bash", str(SLURM_GATE), "main", "HEAD"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called[:7] == ["ab", "main", "HEAD", "--nets=a b.py", "--cells", "x-y", "--config"]
+    assert (tmp_path / "nets-ab-7").is_dir()
+    demand_parsed(called)
+
+
+@pytest.mark.parametrize(("arguments", "because"), [(["main"], "name the head revision"), (["a", "b"], "by sbatch")])
+def test_slurm_gate_refuses(tmp_path: Path, arguments: list[str], because: str) -> None:
+    """Without a revision, or outside of a job, it says so and runs nothing."""
+    environment = {name: value for name, value in os.environ.items() if name != "SLURM_JOB_ID"}
+    done = subprocess.run(
+        ["bash", str(SLURM_GATE), *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert because in done.stderr

@@ -28,31 +28,17 @@ CELLS = ("mnist-snn500", "mnist-cnn3l", "mnist-lenet5", "cifar10-cnn3l", "cifar1
 
 
 def drawing(chart: Chart) -> str:
-    """An SVG as Vega writes it, in the palette's light colours: axes, lines and labelled points."""
+    """An SVG as charts are drawn, in the palette's light colours: an axis and labelled points."""
     width, height = chart.spec.get("width", 640), chart.spec.get("height", 260)
-    xs = [60 + i * (width - 90) / 9 for i in range(10)]
-    ys = [height - 50 - (height - 80) * (1 - 0.7**i) for i in range(10)]
-    path = "L".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+    places = [(60 + i * (width - 90) / 9, height - 50 - (height - 80) * (1 - 0.7**i)) for i in range(10)]
     points = "".join(
-        f'<path class="mark" aria-label="epoch: {i + 1}; accuracy: {1 - 0.7**i:.3f}" role="graphics-symbol" '
-        f'transform="translate({x:.1f},{y:.1f})" d="M4,0A4,4,0,1,1,-4,0A4,4,0,1,1,4,0" fill="#2c69d4" '
-        f'style="pointer-events: none; opacity: 0.8"/>'
-        for i, (x, y) in enumerate(zip(xs, ys, strict=True))
-    )
-    labels = "".join(
-        f'<text text-anchor="middle" transform="translate({x:.1f},{height - 28})" font-family="sans-serif" '
-        f'font-size="11px" fill="#57606a">{i + 1}</text>'
-        for i, x in enumerate(xs)
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2c69d4"><title>epoch: {i + 1}</title></circle>'
+        f'<text x="{x:.1f}" y="{height - 28}" text-anchor="middle" font-size="11" fill="#57606a">{i + 1}</text>'
+        for i, (x, y) in enumerate(places)
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" version="1.1" '
-        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"><defs><clipPath id="clip0">'
-        f'<rect width="{width}" height="{height}"/></clipPath></defs><style>text{{fill:red}}</style>'
-        f'<script>alert(1)</script><rect width="{width}" height="{height}" fill="#ffffff"/>'
-        f'<g clip-path="url(#clip0)" aria-label="X-axis" aria-roledescription="axis"><path d="M60,30V{height - 45}'
-        f'H{width - 20}" stroke="#57606a" fill="none"/><path d="M60,60H{width - 20}" stroke="#e1e5ea"/>{labels}'
-        f'<text x="60" y="18" font-size="12" fill="#1b1f24">accuracy</text></g>'
-        f'<path d="M{path}" fill="none" stroke="#2c69d4" stroke-width="1.5" onclick="alert(1)"/>{points}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<path d="M60,{height - 45}H{width - 20}" stroke="#57606a"/>{points}</svg>'
     )
 
 

@@ -110,7 +110,9 @@ def _arguments(
         named["data-dir"] = str(data_dir.resolve())
     elif data_dir != Path("data"):
         raise Unusable(f"--data-dir: {data_dir} is not a folder")
-    for refused in ("--rounds", "--seed", "--benchmark-json", "--resume", "--keep-traces"):
+    for refused in (
+        "--rounds", "--seed", "--benchmark-json", "--resume", "--keep-traces", "--report", "--shard", "--gate",
+    ):  # fmt: skip
         if any(other.partition("=")[0] == refused for other in others):
             raise Unusable(f"{refused}: not for pytest within nets ab; see its own --restart-every, --seed and --out")
     if any("nets_bands" in other for other in others):

@@ -202,5 +202,5 @@ def _structure_parts(found: DepthComparison, *, with_table: bool) -> list[Part]:
 
 def _verdict_parts(found: DepthComparison) -> list[Part]:
     assert found.device is not None
-    verdict = f"By cost, on {found.device.type}: {found.device.name}: {found.depth.cost_aware}."
+    verdict = f"By cost, on {found.device}: {found.depth.cost_aware}."
     return [Sentence(verdict), *(Sentence(reason, level=1) for reason in found.depth.because.split("; "))]

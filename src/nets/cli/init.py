@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -177,16 +178,15 @@ def is_asked_on_a_terminal() -> bool:
 
 def _next(folder: Path, filling: Filling, changes: Sequence[Change], with_workflows: bool) -> list[str]:
     """What to run next."""
-    there = [] if folder == Path() else [f"cd {folder}"]
-    command = "nets" if which("nets") else f"{sys.executable} -m nets"
-    nets = f" --nets={filling.nets}" if filling.nets is not None else ""
-    tests = f" --tests {filling.folder}" if filling.folder != "benchmarks" else ""
+    there = [] if folder == Path() else [shlex.join(["cd", str(folder)])]
+    command = ["nets"] if which("nets") else [sys.executable, "-m", "nets"]
+    cells = [*([] if filling.nets is None else [f"--nets={filling.nets}"]), "--cells", filling.cells]
+    tests = ["--tests", str(filling.folder)] if filling.folder != "benchmarks" else []
     lines = [
         *there,
-        f"pytest {filling.folder}{nets} --cells {filling.cells}",
-        f"git add {' '.join(change.name for change in changes)} && git commit -m 'A benchmark, and its gate'",
-        f"{command} ab HEAD . {tests.strip()}{' ' if tests else ''}{nets.strip()}{' ' if nets else ''}"
-        f"--cells {filling.cells} --config {filling.folder}/gate.toml",
+        shlex.join(["pytest", str(filling.folder), *cells]),
+        f"git add {shlex.join(change.name for change in changes)} && git commit -m 'A benchmark, and its gate'",
+        shlex.join([*command, "ab", "HEAD", ".", *tests, *cells, "--config", f"{filling.folder}/gate.toml"]),
     ]
     after = ["then, for the runner and the required status: docs/ci.md of pytest-nets"] if with_workflows else []
     return ["next:", *(f"  {line}" for line in lines), *after]

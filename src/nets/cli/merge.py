@@ -45,7 +45,7 @@ def merge(
     from nets.verdicts.parts import demand_one_run, read_parts
 
     _demand_apart(files)
-    read = [*files, *([] if gate is None else [gate])]
+    read = [*files, *filter(None, (gate, gate_config, bands))]
     demand_writable(out, read=read, replaces_result=True)
     demand_writable(json_file, read=[*read, out])
     base = _base(gate, gate_config)

@@ -11,9 +11,11 @@ import typer
 
 from nets.cli.common import (
     STANDARD_OUTPUT,
+    Config,
     Json,
     beside_json,
     demand_writable,
+    limits_of,
     resolved,
     say,
     tell,
@@ -22,6 +24,7 @@ from nets.cli.common import (
 from nets.errors import Unusable, counted
 
 if TYPE_CHECKING:
+    from nets.gate.limits import Limits
     from nets.records.run import Run
     from nets.report.csv_table import Row
     from nets.report.document import Part
@@ -61,19 +64,23 @@ def report(
         Path | None,
         typer.Option("--data-dir", help="The data sets' folder: the page shows images of them. [default: no images]"),
     ] = None,
+    config: Config = None,
     json_file: Json = None,
 ) -> None:
     """Check runs' files against the record's schema and print their tables; or write a page, plots, or CSV."""
     if html == STANDARD_OUTPUT:
         raise Unusable("--html: a page is written into a file; name one")
-    demand_writable(csv, html, json_file, read=files)
+    for value, option in ((data_dir, "--data-dir"), (config, "--config")):
+        if value is not None and (html, plots) == (None, None):
+            raise Unusable(f"{option}: it is for a page: with --html or --plots")
+    demand_writable(csv, html, json_file, read=[*files, *filter(None, [config])])
     with_tables, with_rows = (csv, html, plots) == (None, None, None), (csv, json_file) != (None, None)
     told = list(_each(files, lambda run: _told(run, with_tables, with_rows))) if with_tables or with_rows else []
     with beside_json(json_file):
         if csv is not None:
             _write_csv(told, csv)
         if html is not None or plots is not None:
-            _write_page(files, html, plots, data_dir)
+            _write_page(files, html, plots, data_dir, limits_of(config, None, None), is_quiet=csv == STANDARD_OUTPUT)
         if with_tables:
             _tell_tables(told)
     if json_file is not None:
@@ -119,28 +126,43 @@ def _parts(run: Run) -> list[Part]:
     return [*parts, *([] if run.harness is None else [Sentence(str(run.harness))])]
 
 
-def _write_page(files: Sequence[Path], html: Path | None, plots: Path | None, data_dir: Path | None) -> None:
-    from nets.gate.limits import Limits
+def _write_page(
+    files: Sequence[Path],
+    html: Path | None,
+    plots: Path | None,
+    data_dir: Path | None,
+    limits: Limits,
+    *,
+    is_quiet: bool,
+) -> None:
+    """`is_quiet`: standard output is taken."""
+    from nets.report import engine
+
+    engine.start()
     from nets.history.archive import read_archive
     from nets.history.series import history
     from nets.records import durable
-    from nets.records.foreign import read_bytes
-    from nets.records.run import read_run, with_subject
-    from nets.report.drawing import svg, write_plots
+    from nets.records.run import read_run, read_with_bytes, with_subject
+    from nets.report.drawing import begun, write_plots
     from nets.report.html import html_text
-    from nets.report.pages.page import charts_of, page
+    from nets.report.pages.page import charts_of, drawn_charts, page
 
-    runs = [(with_subject(read_run(file)), read_bytes(file)) for file in files if not file.is_dir()]
-    archives = [(folder, read_archive(folder)) for folder in files if folder.is_dir()]
+    distinct = list({resolved(file): file for file in reversed(files)}.values())[::-1]
+    of_runs = [file for file in distinct if not file.is_dir()]
+    first, content = read_with_bytes(of_runs[0]) if of_runs else (None, b"")
+    runs = [with_subject(run) for run in ([first] if first else []) + [read_run(file) for file in of_runs[1:]]]
+    archives = [(folder, read_archive(folder)) for folder in distinct if folder.is_dir()]
     histories = [(str(folder), history(archive, Path.cwd())) for folder, archive in archives]
-    made = page(runs, histories, _pictures(runs[0][0], data_dir) if runs else None, Limits())
+    made = page(runs, content, histories, _pictures(runs[0], data_dir) if runs else None, limits)
     if plots is not None:
         durable.make_writable(plots, "--plots")
         written = write_plots(charts_of(made), plots)
-        say(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart")
+        say(f"{plots}: {counted(len(written), 'file')}, an SVG and a PNG of each chart", to_stderr=is_quiet)
     if html is not None:
-        durable.write(html, html_text(made, svg))
-        say(f"{html}: {counted(len(runs), 'run')}, {counted(len(histories), 'folder')} of stored runs")
+        durable.write(html, html_text(made, begun(drawn_charts(made))))
+        held = [counted(len(runs), "run")] if runs else []
+        held += [f"{counted(len(histories), 'folder')} of stored runs"] if histories else []
+        say(f"{html}: {', '.join(held)}", to_stderr=is_quiet)
 
 
 def _pictures(run: Run, data_dir: Path | None) -> Shown | None:

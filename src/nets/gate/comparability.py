@@ -57,7 +57,7 @@ def facts(run: Run, result: Result, other: Result, *, in_turns: bool = False) ->
     sha256 = result.cell.data_sha256
     is_data_known = sha256 is not None and other.cell.data_sha256 is not None
     return (
-        ("device", f"{device.type}: {device.name}{' (MIG)' if device.mig else ''}"),
+        ("device", f"{device}{' (MIG)' if device.mig else ''}"),
         ("torch", run.versions.torch),
         ("cuda", run.versions.cuda),
         ("data", f"SHA-256 {sha256}" if is_data_known and sha256 else None),

@@ -133,7 +133,7 @@ def _outcome(base: Result | None, head: Result, again: Outcome | None = None) ->
 
 
 def _compared_run(run: Run) -> ComparedRun:
-    devices = (f"{result.device.type}: {result.device.name}" for result in run.cells)
+    devices = (str(result.device) for result in run.cells)
     return ComparedRun(
         source=run.source,
         n_cells=len(run.cells),

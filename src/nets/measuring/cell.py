@@ -13,6 +13,7 @@ from nets.cells.catalog import Cell
 from nets.gpu.capture import Captured
 from nets.machine.cpu import cores, wait_policy
 from nets.machine.device import no_gpu_because, tf32_in_force
+from nets.machine.places import N_HERE
 from nets.records.cell import Accuracy, CellFacts, Device, Execution, Outcome, Protocol, Result, Where
 from nets.training.pipelines import PIPELINES, Pipeline
 from nets.training.run import CellRun
@@ -43,7 +44,7 @@ def session_setting(pipeline: str, device: Device, *, wanted: str = "auto") -> S
         where=Where(
             host=platform.node(),
             worker=os.environ.get("PYTEST_XDIST_WORKER"),
-            n_workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+            n_workers=int(os.environ.get(N_HERE) or os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
             n_cores=len(cores()),
         ),
         gpu_missing_because=because,

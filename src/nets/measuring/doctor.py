@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from nets.errors import NetsError
+from nets.errors import NetsError, counted
 from nets.machine.cpu import cores, cpu_name
 from nets.machine.device import choose_device, device_facts, no_gpu_because, versions
 from nets.records.base import Record
@@ -82,7 +82,8 @@ def _device() -> Iterator[Fact]:
     if device.type == "cpu":
         yield Fact(name="GPU", found=None, problem=f"no GPU works here, and the CPU is used: {no_gpu_because()}")
         return
-    found = f"{torch.cuda.device_count()}: {facts.name}, compute capability {facts.compute_capability}"
+    n = counted(torch.cuda.device_count(), "GPU")
+    found = f"{n}, the first: {facts.name}, compute capability {facts.compute_capability}"
     mig = "it is cut into slices (MIG): its counters are of all slices" if facts.mig else None
     yield Fact(name="GPU", found=found, problem=mig)
 

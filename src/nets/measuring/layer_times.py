@@ -188,11 +188,7 @@ def _record(model: nn.Module, steps: Sequence[TimedStep], run: CellRun, unprofil
         loss=PartOfStep(**both("loss")),
         optimizer_s=seconds("optimizer", "forward"),
         rest=PartOfStep(**both("rest")),
-        unseen=tuple(
-            names[i]
-            for i, module in enumerate(modules)
-            if i not in seen and any(True for _ in module.parameters(False))
-        ),
+        unseen=tuple(names[i] for i, module in enumerate(modules) if i not in seen and _has_weights(module)),
     )
 
 

@@ -25,8 +25,8 @@ class SessionGate:
     """Fails a session that would pass and in which the gate finds anything that `nets gate` doesn't exit 0 for."""
 
     def __init__(self, base: Run, limits: Limits, recorder: Recorder) -> None:
-        self._base = base
-        self._limits = limits
+        self.base = base
+        self.limits = limits
         self._recorder = recorder
         self._judged: Gate | str | None = None
 
@@ -39,7 +39,7 @@ class SessionGate:
             self._judged = "not held against its base: the run was interrupted"
             return
         try:
-            self._judged = judge_runs(self._base, self._recorder.run_so_far(), self._limits)
+            self._judged = judge_runs(self.base, self._recorder.run_so_far(), self.limits)
         except Unusable as error:
             self._judged = plain(str(error), 1_000)
         has_passed = not isinstance(self._judged, str) and self._judged.exit_code == 0

@@ -78,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if (page := config.getoption("--report")) is not None:
             from nets.plugin.report import SessionReport
 
-            register(SessionReport(Path(page), session, recorder), "nets-report")
+            register(SessionReport(Path(page), session, recorder, gate), "nets-report")
     if session.options.cell_timeout is not None:
         register(CellTimeout(session.options.cell_timeout), "nets-timeout")
     register(checks.AccuracyInBand(), "nets-accuracy")

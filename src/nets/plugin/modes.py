@@ -80,6 +80,10 @@ class Modes:
 def why_not_measured(session: Session) -> str | None:
     """Why this session can't measure its cells as their records would say, what to do about it; None if it can."""
     option, benchmarks = session.config.getoption, session.benchmarks
+    if option("tx", None) and not session.has_workers:
+        return "--tx names workers, and the cells are not handed out to them: add -d (or --dist load)"
+    if session.unlike_because is not None:
+        return session.unlike_because
     if option("codspeed", False) or ("CODSPEED_ENV" in os.environ and hasattr(session.config.option, "codspeed")):
         return (
             "pytest-codspeed (--codspeed, CODSPEED_ENV) takes the place of pytest-benchmark, which times the cells: "

@@ -174,10 +174,17 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError("--gate holds a whole run against its base: join the shards first, nets merge --gate")
     if options.cell_timeout is not None and not hasattr(signal, "setitimer"):
         raise pytest.UsageError("--cell-timeout needs POSIX signals, which this system lacks")
-    is_worker = hasattr(config, "workerinput")  # the controller has looked
-    if not is_worker and (options.require_gpu or options.device.startswith("cuda")):
+    if _measures_here(config) and (options.require_gpu or options.device.startswith("cuda")):
         _demand_gpu(options)
     return options
+
+
+def _measures_here(config: pytest.Config) -> bool:
+    """Whether this machine is to be looked at: not on a worker, whose controller has, nor with hosts over ssh alone."""
+    if hasattr(config, "workerinput"):
+        return False
+    workers = config.getoption("tx", None) if config.getoption("dist", "no") != "no" else None
+    return not workers or not all("ssh=" in spec for spec in workers)
 
 
 @contextmanager

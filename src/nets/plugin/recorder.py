@@ -214,7 +214,8 @@ class Recorder:
         told = list(self._notes)
         told += [f"records: {sentence}" for sentence in self._unwritten]
         if in_journal and (self.interrupted or self._unwritten):
-            told.append(f"records: the finished cells are in {journal.path}, and --resume goes on after them")
+            goes_on = "a run over hosts has no --resume" if self._session.hosts else "--resume goes on after them"
+            told.append(f"records: the finished cells are in {journal.path}, and {goes_on}")
         if journal.unwritten is not None and self._unwritten:
             told.append(f"records: the journal could not be written either: {journal.unwritten}")
         return told
@@ -238,14 +239,12 @@ class Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add what decides the figures, beside pytest-benchmark's own facts, where there is a cell."""
-        from nets.machine.device import machine_facts
-
         if self._session.planned or self._session.side_by_side or self._session.growth:
-            machine_info["nets"] = machine_facts(self._session.setting.device, self._session.versions)
+            machine_info |= self._session.machine_info_of_hosts()
+            machine_info["nets"] = self._session.machine_facts()
 
     def run_so_far(self) -> Run:
         """This session as the gate takes it."""
-        from nets.machine.device import machine_facts
         from nets.records.run import CommitInfo, Run
         from nets.records.versions import versions_of
 
@@ -257,7 +256,7 @@ class Recorder:
             timings=tuple(timing for _, timing in timed),
             unfinished=tuple(entry.result for entry in entries if entry.benchmark is None),
             not_run=tuple(self.missing()),
-            versions=versions_of({"nets": machine_facts(self._session.setting.device, self._session.versions)}),
+            versions=versions_of({"nets": self._session.machine_facts()}),
             commit=CommitInfo.model_validate(self._commit or {}),
             ran=datetime.now(UTC).isoformat(),
         )

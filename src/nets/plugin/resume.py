@@ -76,17 +76,24 @@ def _is_untracked(file: Path, folder: Path) -> bool:
 
 def origin_of(session: Session, cell: Cell) -> dict[str, str | None]:
     """Commit and changes, the network's file, our own, versions and host."""
+    return {
+        **code_of(session.config.rootpath),
+        "network": None if cell.build is None else sha256_of([_source_of(cell.build)]),
+        "host": platform.node(),
+        **{f"version of {name}": version for name, version in session.versions.items()},
+    }
+
+
+def code_of(folder: Path) -> dict[str, str | None]:
+    """A folder's commit, the changes of its tracked files, and our own files."""
     try:
-        commit = git("rev-parse", "--verify", "--quiet", "HEAD", folder=session.config.rootpath)
+        commit = git("rev-parse", "--verify", "--quiet", "HEAD", folder=folder)
     except NetsError:
         commit = None
     return {
         "commit": commit,
-        "changes": changes_sha256(session.config.rootpath),
-        "network": None if cell.build is None else _sha256_of([_source_of(cell.build)]),
-        "nets": _sha256_of(sorted(Path(__file__).parents[1].rglob("*.py"))),
-        "host": platform.node(),
-        **{f"version of {name}": version for name, version in session.versions.items()},
+        "changes": changes_sha256(folder),
+        "nets": sha256_of(sorted(Path(__file__).parents[1].rglob("*.py"))),
     }
 
 
@@ -104,7 +111,8 @@ def _source_of(build: Callable[..., object]) -> Path | None:
     return None
 
 
-def _sha256_of(files: Iterable[Path | None]) -> str | None:
+def sha256_of(files: Iterable[Path | None]) -> str | None:
+    """Of their bytes, one file after the other; None where one is missing."""
     digest = hashlib.sha256()
     try:
         for file in files:

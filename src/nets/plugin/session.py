@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from nets.datasets.data import Data
     from nets.measuring.cell import Setting
+    from nets.plugin.hosts import Host
     from nets.plugin.options import Options
     from nets.plugin.terminal import ProgressLine
     from nets.records.cell import Result
@@ -52,6 +54,8 @@ class Session:
 
     `planned`: the tests that measure cells, by their node id. `tests_s`: how long those took that have run, in seconds.
     `notes`: what is said before they run. `is_empty_shard`: there were cells, and --shard left none of them.
+    `hosts`: the machines of xdist's workers, on the controller, where some are reached over ssh; `unlike_because`: why
+    their records could not be of one run.
     `side_by_side`, `growth`: the records of the benchmarks that compare two things in turns, and that sweep batch and
     set sizes.
     """
@@ -68,6 +72,8 @@ class Session:
         self.ledger = Ledger()
         self.notes: list[str] = []
         self.is_empty_shard = False
+        self.hosts: tuple[Host, ...] = ()
+        self.unlike_because: str | None = None
         self._origins: dict[str, dict[str, str | None]] = {}
         self._loaded: tuple[str, Data] | None = None
 
@@ -126,14 +132,30 @@ class Session:
 
     @cached_property
     def setting(self) -> Setting:
-        """What is the same for every cell of this process."""
+        """What is the same for every cell of this process; on the controller of other hosts' workers, of theirs."""
         from nets.machine.device import device_facts
         from nets.machine.visible import first_gpu_facts
         from nets.measuring.cell import session_setting
 
+        if self.hosts:
+            facts = self.hosts[0].facts
+            here = session_setting(self.options.pipeline, facts.device, wanted="cpu")  # not to ask for a GPU here
+            return replace(here, gpu_missing_because=facts.gpu_missing_because)
         shared = self.has_workers and self.device.type == "cuda"
         device = first_gpu_facts() if shared else device_facts(self.device)
         return session_setting(self.options.pipeline, device, wanted=self.options.device)
+
+    def machine_info_of_hosts(self) -> dict[str, Any]:
+        """What the file says of the machine, where that is not this one: the first host's; nothing else."""
+        return self.hosts[0].facts.machine_info if self.hosts else {}
+
+    def machine_facts(self) -> dict[str, object]:
+        """What it says beside pytest-benchmark's own facts."""
+        from nets.machine.device import machine_facts
+
+        if self.hosts:
+            return {**self.machine_info_of_hosts()["nets"], "hosts": sorted(host.name for host in self.hosts)}
+        return machine_facts(self.setting.device, self.versions)
 
     def origin_of(self, cell: Cell) -> dict[str, str | None]:
         """What a cell is measured of and with, as it was when this was asked first."""
@@ -155,9 +177,7 @@ class Session:
     def captions(self) -> list[str]:
         """How and on what the cells run, said once there is a cell: to know the device is to import torch."""
         device = self.setting.device
-        lines = [
-            f"nets: protocol {self.options.protocol}, pipeline {self.options.pipeline}, {device.type}: {device.name}"
-        ]
+        lines = [f"nets: protocol {self.options.protocol}, pipeline {self.options.pipeline}, {device}"]
         if device.type == "cpu":
             lines.append(f"nets: no figure of a GPU: {self.setting.gpu_missing_because}")
         return lines + self.notes

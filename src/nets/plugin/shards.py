@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -24,12 +24,16 @@ class Shards:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
-        """Deselect the others' cells, after -k, -m and --resume: what they leave nothing of is no empty shard."""
-        yield
+        """Deselect the others' cells, after -k, -m and --resume: where those leave none at all, it is no empty shard.
+
+        Nor is it one where --resume has left out what the shard had measured already.
+        """
         cells_here = {cell.id for cell in self._session.options.cells_here}
-        measuring = {item.nodeid: cell.id for item in items if (cell := _measured(item)) is not None}
+        resumed = self._session.options.resume and not cells_here.isdisjoint(_measured(items).values())
+        yield
+        measuring = _measured(items)
         others = [item for item in items if measuring.get(item.nodeid, "") not in cells_here | {""}]
-        self._session.is_empty_shard = bool(measuring) and len(others) == len(measuring)
+        self._session.is_empty_shard = bool(measuring) and len(others) == len(measuring) and not resumed
         if others:
             self._session.config.hook.pytest_deselected(items=others)
             left_out = {item.nodeid for item in others}
@@ -62,7 +66,7 @@ class Shards:
             terminalreporter.write_line(f"nets: shard {self._shard} is empty: none of the cells to measure falls to it")
 
 
-def _measured(item: pytest.Item) -> Cell | None:
-    """The cell that a test measures, by itself or side by side with another."""
-    cell = item.callspec.params.get("cell") if hasattr(item, "callspec") else None
-    return cell if isinstance(cell, Cell) else None
+def _measured(items: Sequence[pytest.Item]) -> dict[str, str]:
+    """The cell that a test measures, by itself or side by side with another, by its node id."""
+    found = {item.nodeid: item.callspec.params.get("cell") for item in items if hasattr(item, "callspec")}
+    return {nodeid: cell.id for nodeid, cell in found.items() if isinstance(cell, Cell)}

@@ -33,13 +33,18 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: list[XSpec]) -> None:
-        """Give each worker on this machine its environment; one that replaces it gets the same."""
-        local = [spec for spec in specs if spec.popen]
+        """Give each worker its environment, of its own machine; one that replaces it gets the same."""
+        if any(spec.via or not spec.popen for spec in specs):
+            from nets.plugin.over_hosts import prepare  # no part of other starts
+
+            specs = prepare(self._session, specs)
+        if not specs:
+            return
         try:
-            for spec, environment in zip(local, places(len(local), self._session.options.device), strict=True):
+            for spec, environment in zip(specs, places(len(specs), self._session.options.device), strict=True):
                 spec.env.update(environment)
         except DeviceError as error:
-            for spec in local:
+            for spec in specs:
                 spec.env[REFUSAL] = str(error)
 
     @pytest.hookimpl(optionalhook=True)

@@ -103,9 +103,12 @@ class Device(Record):
     driver: str | None = None
     mig: bool | None = None
 
+    def __str__(self) -> str:
+        return f"{self.type}: {self.name}"
+
 
 class Where(Record):
-    """The host, the xdist worker (null without one), the number of workers at once, and the cores this one may use."""
+    """The host, the xdist worker (null without one), how many work there at once, and the cores this one may use."""
 
     host: str
     worker: str | None

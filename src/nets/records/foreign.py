@@ -65,8 +65,13 @@ def _why(path: Path, error: OSError) -> str:
 
 def read_json(path: Path) -> Any:
     """A plain file's JSON. NaN and Infinity are read, and are no number of any record. Raises Unusable."""
+    return parsed_json(read_bytes(path), path)
+
+
+def parsed_json(text: bytes, path: Path) -> Any:
+    """The same of a file's bytes."""
     try:
-        content = json.loads(read_bytes(path), object_pairs_hook=_unique)
+        content = json.loads(text, object_pairs_hook=_unique)
         _demand_shallow(content)
     except (ValueError, RecursionError) as error:
         raise Unusable(f"{path}: not JSON: {error}") from error

@@ -15,7 +15,7 @@ from nets.records.base import Record, first_fault, parse
 from nets.records.cell import Result
 from nets.records.comparisons import Growth, SideBySide
 from nets.records.consistency import demand_consistent
-from nets.records.foreign import out_of_bounds, read_json
+from nets.records.foreign import out_of_bounds, parsed_json, read_bytes, read_json
 from nets.records.git import subject_of
 from nets.records.shards import Reference, Shards
 from nets.records.versions import MachineInfo, Text, Versions, versions_of
@@ -66,18 +66,16 @@ class Harness(Record):
         """What is not timed."""
         return self.wall_s - self.timed_s
 
+    @property
+    def parts(self) -> dict[str, float]:
+        """What is not timed, by name, in seconds."""
+        return {
+            "import": self.import_s, "data": self.data_s, "set-up": self.setup_s, "soak": self.soak_s,
+            "trace": self.trace_s, "other": self.other_s,
+        }  # fmt: skip
+
     def __str__(self) -> str:
-        parts = ", ".join(
-            f"{name} {seconds:.1f}"
-            for name, seconds in (
-                ("import", self.import_s),
-                ("data", self.data_s),
-                ("set-up", self.setup_s),
-                ("soak", self.soak_s),
-                ("trace", self.trace_s),
-                ("other", self.other_s),
-            )
-        )
+        parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.parts.items())
         return (
             f"harness: {self.cost_s:.1f} s of {self.wall_s:.1f} s of wall time ({self.cost_s / self.wall_s:.1%}) "
             f"lie outside the timed regions: {parts}"
@@ -213,12 +211,21 @@ class _File(BaseModel):
 
 def read_run(path: Path) -> Run:
     """Read what `pytest benchmarks/ --benchmark-json` wrote. Raises Unusable, naming the file and the field."""
-    return parsed_run(read_content(path), str(path))
+    return read_with_bytes(path)[0]
+
+
+def read_with_bytes(path: Path) -> tuple[Run, bytes]:
+    """The same, and the file's bytes. Raises Unusable, naming the file and the field."""
+    text = read_bytes(path)
+    return parsed_run(_demand_nets(parsed_json(text, path), path), str(path)), text
 
 
 def read_content(path: Path) -> dict[str, Any]:
     """The same as plain JSON, not looked into yet. Raises Unusable for what is not a file of nets."""
-    content = read_json(path)
+    return _demand_nets(read_json(path), path)
+
+
+def _demand_nets(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise Unusable(f"{path}: not a pytest-benchmark file: it has no list 'benchmarks'")
     if not isinstance(content.get("nets"), dict):

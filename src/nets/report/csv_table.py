@@ -120,7 +120,7 @@ def run_rows(run: Run) -> Iterator[Row]:
     dirty = {True: "yes", False: "no"}[run.commit.dirty] if run.commit.id else None
     of_run, torch = (run.source, run.ran, run.commit.id, dirty), run.versions.torch
     for result in run.cells:
-        device = f"{result.device.type}: {result.device.name}"
+        device = str(result.device)
         how = (device, torch, result.protocol.name, result.pipeline, result.outcome.status)
         for value in _values(result):
             yield Row(*of_run, result.id, result.cell.dataset, result.cell.model, *how, value)

@@ -15,6 +15,7 @@ MAX_MESSAGE = 10_000
 """Characters of a sentence of ours, and of somebody else's message, that are shown."""
 ALWAYS_SHOWN = ("total_s", "accuracy")
 """Metrics that a table shows even where nothing changed."""
+SHADES = 6
 
 Tone = Literal["plain", "strong", "dim", "good", "doubtful", "bad"]
 """What a text means to its reader; each writer has its own colour or weight for it. No colour says it alone."""
@@ -43,12 +44,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A place in a table. `value`: what its column is sorted by; where it is None, the text is. `bar`: on a page."""
+    """A place in a table. `value`: what its column is sorted by; where it is None, the text is.
+
+    On a page alone: `bar`, and `shade`, how deeply its ground is coloured, from 1 to SHADES, or 0 for not at all.
+    """
 
     text: str
     tone: Tone = "plain"
     value: float | None = None
     bar: Bar | None = None
+    shade: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class Chart:
     """A drawing in Vega-Lite, with the same figures as a table; only a page and a picture's file can hold it.
 
     `name`: of the file, without its ending. `says`: what is to be seen in it, for those who can't see it.
+    `is_tabular`: a page shows the table, whose cells are shaded, instead of the drawing.
     """
 
     name: str
@@ -100,6 +106,7 @@ class Chart:
     says: str
     spec: Mapping[str, Any]
     table: Table
+    is_tabular: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,11 @@ def table(
         Column(each, each in right, "dim" if each in dim else "plain", *_place(below.get(each))) for each in headings
     )
     return Table(columns, tuple(each if isinstance(each, Row) else row(each) for each in rows), caption)
+
+
+def number(value: float | None, form: str) -> Cell:
+    """A number as `format` writes it, or a dash."""
+    return Cell("–" if value is None else format(value, form), value=value)
 
 
 def without_empty_columns(whole: Table, empty: str) -> Table:

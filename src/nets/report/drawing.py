@@ -10,19 +10,19 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from nets.records import durable
+from nets.report import engine
 from nets.report.charts.marks import FONT, MARGIN, TEXT
 from nets.report.charts.style import INK, SURFACE, fitted
 from nets.report.document import Chart
 from nets.report.text import plain
 
-SCALE = 2
-"""Pixels of a PNG for each of the SVG's."""
 TITLE, TITLE_HEIGHT = 16, 34
 """Pixels: the size of a file's title, and the height that it takes."""
 MIN_SHARING = 3
@@ -48,32 +48,36 @@ _DEFAULTS = {
 
 
 def svg(chart: Chart) -> str:
-    """The chart as an `<svg>` element, transparent; the same for the same chart."""
-    size = chart.spec["usermeta"]
-    return _text(_root(chart, size["width"], size["height"]), _drawn(chart))
+    """The chart as an `<svg>` element, transparent; the same for the same chart. Raises Unusable."""
+    return begun([chart])(chart)
+
+
+def begun(charts: Iterable[Chart]) -> Callable[[Chart], str]:
+    """Have charts drawn meanwhile; what is returned gives each one's `<svg>` element, and raises Unusable."""
+    asked = {id(chart): (chart, _asked(chart)) for chart in charts}
+
+    def drawn(chart: Chart) -> str:
+        size, (_, answer) = chart.spec["usermeta"], asked[id(chart)]
+        return _text(_root(chart, size["width"], size["height"]), _light(answer))
+
+    return drawn
 
 
 def svg_file(chart: Chart) -> str:
-    """The chart as a file of its own: with its title, on the light theme's surface."""
+    """The chart as a file of its own: with its title, on the light theme's surface. Raises Unusable."""
     width, height = chart.spec["usermeta"]["width"], chart.spec["usermeta"]["height"] + TITLE_HEIGHT
     root = _root(chart, width, height)
     ET.SubElement(root, "path", {"d": f"M0,0H{_rounded(width)}V{_rounded(height)}H0Z", "fill": SURFACE})
     place = {"x": str(MARGIN), "y": str(TITLE_HEIGHT - 8), "font-size": str(TITLE), "font-weight": "bold", "fill": INK}
     ET.SubElement(root, "text", place).text = fitted(chart.title, width - 2 * MARGIN, TITLE, is_bold=True)
     moved = ET.Element("g", {"transform": f"translate(0,{TITLE_HEIGHT})"})
-    moved.extend(_drawn(chart))
+    moved.extend(_light(_asked(chart)))
     return _text(root, [moved]) + "\n"
 
 
 def png(chart: Chart) -> bytes:
     """The same as a PNG."""
-    return _as_png(svg_file(chart))
-
-
-def _as_png(text: str) -> bytes:
-    import vl_convert
-
-    return bytes(vl_convert.svg_to_png(text, scale=SCALE))
+    return engine.png(svg_file(chart))
 
 
 def write_plots(charts: Iterable[Chart], folder: Path) -> tuple[Path, ...]:
@@ -86,14 +90,16 @@ def write_plots(charts: Iterable[Chart], folder: Path) -> tuple[Path, ...]:
         written += [folder / f"{name}.svg", folder / f"{name}.png"]
         text = svg_file(chart)
         durable.write(written[-2], text)
-        durable.write(written[-1], _as_png(text))
+        durable.write(written[-1], engine.png(text))
     return tuple(written)
 
 
-def _drawn(chart: Chart) -> list[ET.Element]:
-    import vl_convert  # it starts a JavaScript engine
+def _asked(chart: Chart) -> Future[str]:
+    return engine.svg(_unmeasured(chart.spec))
 
-    return _lighter(ET.fromstring(vl_convert.vegalite_to_svg(_unmeasured(chart.spec), allowed_base_urls=[])))
+
+def _light(answer: Future[str]) -> list[ET.Element]:
+    return _lighter(ET.fromstring(answer.result()))
 
 
 def _unmeasured(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from nets.report.document import (
     Part,
     Section,
     Sentence,
+    Table,
     Tone,
     sentences,
     table,
 )
 from nets.report.markdown import markdown_text
-from nets.report.sentence import NO_COMMIT, commit_text, sentence
+from nets.report.sentence import commit_text, sentence
 from nets.report.text import ABSENT, value_text
 
 HEADINGS = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
@@ -46,16 +47,21 @@ def gate_json(gate: Gate) -> dict[str, Any]:
 
 def gate_parts(gate: Gate) -> list[Part]:
     """What is compared; what was found; the notes."""
-    return [*sentences(captions(gate)), *findings_parts(gate), *sentences(f"note: {note}" for note in gate.notes)]
+    found = findings_table(gate)
+    notes = sentences(f"note: {note}" for note in gate.notes)
+    return [*sentences(captions(gate)), *([found] if found.rows else []), *findings_sentences(gate), *notes]
 
 
-def findings_parts(gate: Gate) -> list[Part]:
-    """The table of what is not ok, with every time and accuracy, and the reasons."""
-    parts: list[Part] = []
-    if shown := shown_findings(gate):
-        rows = [_cells(finding, paired=gate.paired) for finding in shown]
-        parts.append(table(HEADINGS, rows, right=HEADINGS[2:7], below={"metric": "cell", "interval": "effect"}))
-    return [*parts, *(Sentence(_sentence(finding), tone_of(finding.status)) for finding in _worst_first(gate))]
+def findings_table(gate: Gate) -> Table:
+    """What is not ok, with every time and accuracy, or no row."""
+    rows = [_cells(finding, paired=gate.paired) for finding in shown_findings(gate)]
+    below = {"metric": "cell", "interval": "effect"}
+    return table(HEADINGS, rows, right=HEADINGS[2:7], below=below)
+
+
+def findings_sentences(gate: Gate) -> list[Part]:
+    """Why each is not ok, the worst first."""
+    return [Sentence(_sentence(finding), tone_of(finding.status)) for finding in _worst_first(gate)]
 
 
 def verdict(gate: Gate) -> str:
@@ -88,9 +94,8 @@ def captions(gate: Gate) -> Iterator[str]:
 
 
 def _commit(run: ComparedRun) -> str:
-    if run.commit in NO_COMMIT:
-        return "of no known commit"
-    return f"commit {commit_text(run)}"
+    commit = commit_text(run.commit, run.subject, dirty=run.dirty)
+    return "of no known commit" if commit is None else f"commit {commit}"
 
 
 def moment(ran: str) -> str:
@@ -105,7 +110,7 @@ def moment(ran: str) -> str:
 def _sentence(finding: Finding) -> str:
     """A finding with its reason; of one by the limit alone this is the limit, and what may explain it follows."""
     by_limit_alone = finding.status in ("regressed", "improved") and finding.limit is not None and finding.p is None
-    beyond = f"beyond the limit of {_limit(finding)}" if by_limit_alone else None
+    beyond = f"beyond the limit of {limit_text(finding)}" if by_limit_alone else None
     reasons = "; ".join(filter(None, (beyond, finding.because)))
     return f"{finding.status}: {finding.cell} {finding.metric}: {reasons}"
 
@@ -116,9 +121,9 @@ def _cells(finding: Finding, *, paired: bool) -> tuple[str | Cell, ...]:
         finding.metric,
         _value(finding.metric, finding.base),
         _value(finding.metric, finding.head),
-        _effect(finding, finding.effect),
+        Cell(finding.effect_text or ABSENT, value=finding.effect),
         interval_text(finding),
-        _limit(finding),
+        Cell(limit_text(finding), value=finding.limit),
         Cell(status_text(finding, paired=paired), tone_of(finding.status)),
     )
 
@@ -130,31 +135,25 @@ def status_text(finding: Finding, *, paired: bool) -> str:
     if finding.limit is None or finding.effect is None:
         return finding.status
     is_within = 1 / (1 + finding.limit) <= 1 + finding.effect <= 1 + finding.limit
-    return f"within {_limit(finding)}" if is_within else finding.status
+    return f"within {limit_text(finding)}" if is_within else finding.status
 
 
-def _value(metric: str, value: int | float | str | None) -> str:
-    if value is None:
-        return ABSENT
-    return value if isinstance(value, str) else value_text(metric, value, whole=isinstance(value, int))
-
-
-def _effect(finding: Finding, value: float | None) -> str:
-    """A ratio less 1 in per cent, a difference of accuracies in percentage points."""
-    if value is None:
-        return ABSENT
-    return f"{100 * value:+.2f} points" if finding.metric == "accuracy" else f"{value:+.2%}"
+def _value(metric: str, value: int | float | str | None) -> Cell:
+    if value is None or isinstance(value, str):
+        return Cell(value or ABSENT)
+    return Cell(value_text(metric, value, whole=isinstance(value, int)), value=value)
 
 
 def interval_text(finding: Finding) -> str:
     """An effect's interval with its confidence."""
     if finding.low is None or finding.high is None or finding.confidence is None:
         return ABSENT
-    low, high = _effect(finding, finding.low), _effect(finding, finding.high)
+    low, high = (finding.replace(effect=bound).effect_text for bound in (finding.low, finding.high))
     return f"{low} to {high} ({100 * finding.confidence:.4g} %)"
 
 
-def _limit(finding: Finding) -> str:
+def limit_text(finding: Finding) -> str:
+    """Its limit, a ratio's in per cent, an accuracy's in percentage points."""
     if finding.limit is None:
         return ABSENT
     return f"{100 * finding.limit:g} points" if finding.metric == "accuracy" else f"{100 * finding.limit:g} %"

@@ -6,12 +6,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nets.cells.catalog import CELLS
+from nets.cells.catalog import CELLS, Published
 from nets.records.cell import Result
 from nets.report.document import Table, Tone, row, table
 from nets.report.text import ABSENT
 
-PUBLISHED = {cell.id: cell.published for cell in CELLS}
+_PUBLISHED = {cell.id: cell.published for cell in CELLS}
+
+
+def published_beside(result: Result) -> Published | None:
+    """The article's figures for a cell that was trained as in the article; None for any other."""
+    return _PUBLISHED.get(result.id) if result.protocol.name == "article" else None
+
+
+def published_for(result: Result) -> Published | None:
+    """The article's figures for a cell, however it was trained."""
+    return _PUBLISHED.get(result.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ def _figure(part: str, field: str, text: Callable[[Any], str] = _percent) -> Cal
     """A field of a part of the record, or of the article's figures for the cell (`published`)."""
 
     def shown(result: Result) -> str | None:
-        owner = PUBLISHED.get(result.id) if part == "published" else getattr(result, part)
+        owner = published_beside(result) if part == "published" else getattr(result, part)
         value = getattr(owner, field, None)
         return None if value is None else text(value)
 

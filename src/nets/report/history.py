@@ -9,7 +9,8 @@ from itertools import chain
 from nets.errors import counted
 from nets.history.commits import UNVERSIONED
 from nets.history.records import Change, ChangedCommit, Condition, Direction, History, JointChange, Line
-from nets.report.document import ALWAYS_SHOWN, Cell, Part, Sentence, Table, Tone, sentences, table
+from nets.report.document import ALWAYS_SHOWN, Cell, Part, Section, Sentence, Table, Tone, sentences, table
+from nets.report.sentence import MAX_SUBJECT
 from nets.report.text import plain, value_text
 from nets.report.trend import MAX_TREND_LENGTH, MIN_TREND_LENGTH, trend
 from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP
@@ -17,23 +18,27 @@ from nets.stats.changepoints import ALPHA_BUMP, ALPHA_STEP
 MAX_NAMED = 10
 MAX_COMMITS = 20
 MAX_CHANGES = 2
-MAX_SUBJECT = 72
 TONES: dict[Direction | None, Tone] = {"worse": "bad", "better": "good", None: "doubtful"}
 Under = dict[tuple[str, tuple[Condition, ...]], str]
 
 
-def history_parts(history: History, *, width: int | None, everything: bool = False) -> list[Part]:
+def history_parts(
+    history: History, *, width: int | None, everything: bool = False, has_options: bool = True
+) -> list[Part]:
     """What changed, by commit; the lines with a change of their own, and every total time and accuracy; the count.
 
     `width`: of a line, in characters; trends take what the other columns leave of it, as long as they can be with None.
+    `has_options`: the options of `nets history` that show more are named.
     """
     shown = shown_lines(history, everything=everything)
     under = distinguishing_conditions(history)
     parts: list[Part] = [Sentence(_caption(history))]
-    parts += _commits(history.changed_commits, under, width)
+    if history.changed_commits:
+        changes = tuple(_commits(history.changed_commits, under, width, ", which --json names" if has_options else ""))
+        parts.append(Section("Changes, the newest first", changes))
     parts += [_table(shown, under, width)] if shown else []
-    parts += sentences(_sentences(history, len(history.lines) - len(shown)))
-    return [*parts, Sentence(_count(history), "strong")]
+    parts += sentences(_sentences(history, len(history.lines) - len(shown), has_options=has_options))
+    return [*parts, Sentence(count_of_changes(history), "strong")]
 
 
 def shown_lines(history: History, *, everything: bool = False) -> list[Line]:
@@ -52,12 +57,8 @@ def _caption(history: History) -> str:
     return f"{files} of {commits}, {history.first[:10]} to {history.last[:10]}, {order}"
 
 
-def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int | None) -> Iterator[Part]:
+def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int | None, more: str) -> Iterator[Part]:
     """A line for each commit at which something begins, the newest first, and below it one for each change."""
-    if not commits:
-        return
-    yield Sentence("")
-    yield Sentence("Changes, the newest first:", "strong")
     for commit in commits[: -MAX_COMMITS - 1 : -1]:
         place = f"{_name(commit.begins)}{'*' if commit.dirty else ''} ({commit.time[:10]})"
         room = MAX_SUBJECT if width is None else min(MAX_SUBJECT, max(20, width - len(place) - 2))
@@ -65,7 +66,7 @@ def _commits(commits: tuple[ChangedCommit, ...], under: Under, width: int | None
         for change in commit.changes:
             yield Sentence(_joint_text(change, commit, under), TONES[change.direction], level=1)
     if len(commits) > MAX_COMMITS:
-        yield Sentence(f"... and at {counted(len(commits) - MAX_COMMITS, 'earlier commit')}, which --json names")
+        yield Sentence(f"... and at {counted(len(commits) - MAX_COMMITS, 'earlier commit')}{more}")
 
 
 def _joint_text(change: JointChange, commit: ChangedCommit, under: Under) -> str:
@@ -116,7 +117,14 @@ def _table(shown: list[Line], under: Under, width: int | None) -> Table:
     )
     n = MAX_TREND_LENGTH if width is None else min(MAX_TREND_LENGTH, max(MIN_TREND_LENGTH, width - taken - 1))
     made: list[list[str | Cell]] = [
-        [*row[:-2], trend(line, n), Cell(row[-1], TONES[line.changes[-1].direction] if line.changes else "plain")]
+        [
+            *row[:-5],
+            Cell(row[-5], value=len(line.points)),
+            Cell(row[-4], value=line.points[0].value),
+            Cell(row[-3], value=line.points[-1].value),
+            trend(line, n),
+            Cell(row[-1], TONES[line.changes[-1].direction] if line.changes else "plain"),
+        ]
         for line, row in zip(shown, rows, strict=True)
     ]
     return table(headings, made, right=("commits", "first", "last"))
@@ -156,16 +164,17 @@ def distinguishing_conditions(history: History) -> Under:
     return found
 
 
-def _sentences(history: History, n_hidden: int) -> Iterator[str]:
+def _sentences(history: History, n_hidden: int, *, has_options: bool) -> Iterator[str]:
     for named, word in ((history.passed_over, "passed over"), (history.notes, "note")):
         yield from (f"{word}: {sentence}" for sentence in named[:MAX_NAMED])
         if len(named) > MAX_NAMED:
-            yield f"{word}: and {len(named) - MAX_NAMED} more, which --json names"
+            yield f"{word}: and {len(named) - MAX_NAMED} more{', which --json names' if has_options else ''}"
     if n_hidden:
-        yield f"not shown, without a change of their own: {counted(n_hidden, 'line')} (--all)"
+        all_ = " (--all)" if has_options else ""
+        yield f"not shown, without a change of their own: {counted(n_hidden, 'line')}{all_}"
 
 
-def _count(history: History) -> str:
+def count_of_changes(history: History) -> str:
     """The number of changes, how many are expected by chance, and of how many lines nothing can be told."""
     n = len(history.lines)
     n_changes = sum(len(commit.changes) for commit in history.changed_commits)

@@ -44,6 +44,8 @@ LONG, LONG_WORD = 32, 16
 """Characters of a table's cell that are broken into lines, and of a heading's word that is broken; others are not."""
 MANY_COLUMNS = 9
 """Of a table that is printed smaller."""
+SHORT = 3
+"""Characters of a matrix's headings that are not turned."""
 MAX_HEADING_LEVEL = 6
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _PNG_HEADER = struct.Struct(">16x2I")
@@ -185,7 +187,7 @@ class _Writer:
             case Section():
                 return self._section(part, level)
             case Chart():
-                return self._chart(part)
+                raise AssertionError("charts are written together")
 
     def _section(self, section: Section, level: int) -> str:
         anchor = self._name(section.title)
@@ -196,15 +198,22 @@ class _Writer:
 
     def _chart(self, chart: Chart) -> str:
         anchor = self._name(f"chart {chart.name}")
-        drawing = adapted(self.draw(chart), prefix=f"{anchor}-", labelled_by=f"{anchor}-title")
-        table = self._table(chart.table, chart.title) if chart.table.columns else ""
-        return str(self._macros.chart(chart, anchor, Markup(drawing.text), drawing.is_wide, Markup(table)))
+        table = Markup(self._table(chart.table, chart.title) if chart.table.columns else "")
+        if chart.is_tabular:
+            return str(self._macros.tabular_chart(chart, anchor, table))
+        drawing = adapted(self.draw(chart), labelled_by=f"{anchor}-title")
+        return str(self._macros.chart(chart, anchor, Markup(drawing.text), drawing.is_wide, table))
 
     def _table(self, table: Table, label: str) -> str:
         rows = [(_tone(row.tone), _places(row, table.columns)) for row in table.rows]
         headings = [(column.heading.split("\n"), _heading_kinds(column)) for column in table.columns]
-        has_many = len(headings) > MANY_COLUMNS
-        return str(self._macros.table(table, self._name("table"), label or "Table", headings, rows, has_many))
+        kind = "many" if len(headings) > MANY_COLUMNS else ""
+        if table.by_column:
+            kind = f"{kind} unsorted".lstrip()
+        if any(cell.shade for row in table.rows for cell in row.cells):
+            is_turned = any(len(column.heading) > SHORT for column in table.columns[1:])
+            kind = "matrix turned" if is_turned else "matrix"
+        return str(self._macros.table(table, self._name("table"), label or "Table", headings, rows, kind))
 
     def _name(self, text: str) -> str:
         """An identifier that only this element has: letters, digits and hyphens."""
@@ -245,7 +254,13 @@ def _heading_kinds(column: Column) -> str:
 def _places(row: Row, columns: Sequence[Column]) -> Iterator[_Place]:
     for cell, column in zip(row.cells, columns, strict=True):
         tone = _tone(cell.tone) or (_tone(column.tone) if row.tone == "plain" else "")
-        kinds = " ".join(filter(None, (tone, "right" if column.right else "", "long" if len(cell.text) > LONG else "")))
+        looks = (
+            tone,
+            "right" if column.right else "",
+            "long" if len(cell.text) > LONG else "",
+            f"shade-{cell.shade}" if cell.shade else "",
+        )
+        kinds = " ".join(filter(None, looks))
         bar = None if cell.bar is None else _bar_places(cell.bar)
         yield _Place(cell.text, kinds, _sorted_by(cell), bar)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nets.records.cell import Layer, Network
 from nets.records.comparisons import LayerTimes, PartOfStep
-from nets.report.document import Part, Row, Sentence, Table, row, table
+from nets.report.document import Cell, Part, Row, Sentence, Table, row, table
 from nets.report.text import ABSENT
 
 HEADINGS = ("layer", "kind", "output", "parameters", "multiply-\naccumulates", "longest\npath")
@@ -28,7 +28,7 @@ def layer_table(network: Network) -> Table:
     return table(HEADINGS, rows, right=HEADINGS[3:5])
 
 
-def _cells(layer: Layer, n_before: int) -> tuple[str, ...]:
+def _cells(layer: Layer, n_before: int) -> tuple[str | Cell, ...]:
     """`n_before`: the layers of the rows above."""
     first, last = n_before + 1, n_before + layer.on_longest_path
     on_path = "" if last < first else str(first) if last == first else f"{layer.on_longest_path} of them"
@@ -36,10 +36,14 @@ def _cells(layer: Layer, n_before: int) -> tuple[str, ...]:
         layer.name or ITSELF,
         layer.kind,
         ABSENT if layer.output is None else "x".join(map(str, layer.output)) or "a number",
-        f"{layer.parameters:,}" if layer.parameters else "",
-        f"{layer.macs_per_image:,}" if layer.macs_per_image else "",
-        on_path,
+        _count(layer.parameters),
+        _count(layer.macs_per_image),
+        Cell(on_path, value=first if on_path else None),
     )
+
+
+def _count(n: int | None) -> Cell:
+    return Cell(f"{n:,}" if n else "", value=n or 0)
 
 
 def layer_times(network: Network, times: LayerTimes) -> list[Part]:

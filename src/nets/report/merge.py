@@ -10,6 +10,7 @@ from nets.records.run import Run
 from nets.records.shards import Reference
 from nets.report.document import MAX_MESSAGE, Part, Sentence, sentences
 from nets.report.run import growth, not_run, run_parts, side_by_side
+from nets.report.text import listed
 
 MAX_NAMED = 10
 """As many hosts are named."""
@@ -50,9 +51,8 @@ def _joined(run: Run, n_files: int) -> str:
     """`8 files of 2 hosts (a, b) joined: 8 of 8 shards, 10 cells -> out.json`."""
     records = [*run.cells, *(reference.result for reference in run.references)]
     hosts = sorted({result.where.host for result in records})
-    named = ", ".join(hosts[:MAX_NAMED]) + (f" and {len(hosts) - MAX_NAMED} more" if len(hosts) > MAX_NAMED else "")
     of = f"{len(run.shards.here)} of {counted(run.shards.of, 'shard')}, " if run.shards is not None else ""
-    where = f" of {counted(len(hosts), 'host')} ({named})" if hosts else ""
+    where = f" of {counted(len(hosts), 'host')} ({listed(hosts, MAX_NAMED)})" if hosts else ""
     return f"{counted(n_files, 'file')}{where} joined: {of}{counted(len(run.cells), 'cell')} -> {run.source}"
 
 

@@ -23,12 +23,11 @@ _IMAGE = Markup('<img alt="" width="96" style="image-rendering:pixelated" src="d
 def read_page(file: Path | str, pictures: Shown | None = None) -> Page:
     """The page of a run's file; `pictures` finds the images of its samples. Raises Unusable."""
     from nets.gate.limits import Limits
-    from nets.records.foreign import read_bytes
-    from nets.records.run import read_run, with_subject
+    from nets.records.run import read_with_bytes, with_subject
     from nets.report.pages.page import page
 
-    path = Path(file)
-    return page([(with_subject(read_run(path)), read_bytes(path))], [], pictures, Limits())
+    run, content = read_with_bytes(Path(file))
+    return page([with_subject(run)], content, [], pictures, Limits())
 
 
 def show(page: Page, title: str) -> None:

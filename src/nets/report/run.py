@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 
-from nets.records.cell import Network, Result
+from nets.errors import counted
+from nets.records.cell import Network, Protocol, Result
 from nets.records.comparisons import Growth, SideBySide, TimedSide
 from nets.report.document import MAX_MESSAGE, Cell, Part, Sentence, Table, row, sentences, table, without_empty_columns
-from nets.report.gpu import PUBLISHED, gpu_notes, gpu_tables
-from nets.report.text import ABSENT
+from nets.report.gpu import gpu_notes, gpu_tables, published_beside, published_for
+from nets.report.text import ABSENT, decimals
 
 
 def run_parts(results: Sequence[Result]) -> list[Part]:
@@ -18,8 +19,9 @@ def run_parts(results: Sequence[Result]) -> list[Part]:
     if not results:
         return []
     parts: list[Part] = [_caption(results), without_empty_columns(_table(results), ABSENT)]
-    if any(PUBLISHED.get(result.id) for result in results):
+    if any(published_beside(result) for result in results):
         parts.append(Sentence("article: its protocol and pipeline on a Tesla K80, mean of 3 rounds", "dim"))
+    parts += articles_protocol(results)
     parts += [*gpu_tables(results), *sentences(gpu_notes(results), "doubtful")]
     parts += sentences((*absent(results), *not_counted(results), *disagreements(results)), max_length=MAX_MESSAGE)
     parts += sentences(
@@ -31,6 +33,30 @@ def run_parts(results: Sequence[Result]) -> list[Part]:
     if disturbed:
         parts.append(Sentence(f"disturbed by other processes while timed: {', '.join(disturbed)}", "doubtful"))
     return parts
+
+
+def articles_protocol(results: Sequence[Result]) -> list[Sentence]:
+    """Where the article's figures are not shown: how its protocol differs from this one."""
+    from nets.cells.catalog import protocol_for
+
+    different = {
+        f"{result.cell.dataset}: {_trained(result.protocol)} against "
+        f"{_trained(protocol_for('article', result.cell.dataset))}"
+        for result in results
+        if published_for(result) is not None and published_beside(result) is None
+    }
+    if not different:
+        return []
+    return [
+        Sentence(
+            f"The article's figures are not set beside these, since its networks were trained otherwise "
+            f"({'; '.join(sorted(different))}); --protocol article trains as it did."
+        )
+    ]
+
+
+def _trained(protocol: Protocol) -> str:
+    return f"{counted(protocol.epochs, 'epoch')}, batches of {protocol.batch_size}, learning rate {protocol.lr:g}"
 
 
 def disagreements(results: Iterable[Result]) -> list[str]:
@@ -105,7 +131,7 @@ def _table(results: Sequence[Result]) -> Table:
     """A row for each cell."""
     numbers = ("layers", "trainable\nparameters", "time (s)", "test\naccuracy")
     published = ("article:\ntime (s)", "article:\naccuracy", "article:\nGPU util.")
-    compared = published if any(PUBLISHED.get(result.id) for result in results) else ()
+    compared = published if any(published_beside(result) for result in results) else ()
     texts = ("classical\ntype", "type\nby cost", "GPU\nutil.", "outcome")
     rows = [row((*_cells(result), *(_published(result) if compared else ()))) for result in results]
     headings = ("dataset", "network", *numbers, *texts, *compared)
@@ -127,10 +153,7 @@ def _caption(results: Sequence[Result]) -> Sentence:
     rounds = sorted({len(result.rounds) for result in results})
     n = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
     of_rounds = "one round" if n == "1" else f"mean of {n} rounds ± standard deviation"
-    return Sentence(
-        f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device.type}: {first.device.name}, "
-        f"{of_rounds}"
-    )
+    return Sentence(f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device}, {of_rounds}")
 
 
 def _cells(result: Result) -> tuple[str | Cell, ...]:
@@ -140,7 +163,7 @@ def _cells(result: Result) -> tuple[str | Cell, ...]:
         result.cell.model,
         layers_text(network),
         ABSENT if network is None else f"{network.parameters:,}",
-        ABSENT if not result.rounds else f"{fmean(r.time_s for r in result.rounds):.2f}",
+        _time(result),
         accuracy_text(result),
         ABSENT if depth is None or depth.classical is None else depth.classical,
         ABSENT if depth is None or depth.cost_aware is None else depth.cost_aware,
@@ -148,6 +171,13 @@ def _cells(result: Result) -> tuple[str | Cell, ...]:
         ABSENT if result.trace is None else f"{result.trace.gpu_utilization_pct:.2f} %",
         Cell(result.outcome.status, "good" if result.outcome.status == "passed" else "bad"),
     )
+
+
+def _time(result: Result) -> str:
+    if not result.rounds:
+        return ABSENT
+    mean = fmean(round_.time_s for round_ in result.rounds)
+    return f"{mean:.{decimals(mean)}f}"
 
 
 def layers_text(network: Network | None) -> str:
@@ -166,7 +196,7 @@ def accuracy_text(result: Result) -> str:
 
 
 def _published(result: Result) -> tuple[str, str, str]:
-    published = PUBLISHED.get(result.id)
+    published = published_beside(result)
     if published is None:
         return "", "", ""
     used = ABSENT if published.gpu_utilization_pct is None else f"{published.gpu_utilization_pct:.2f} %"
@@ -183,7 +213,7 @@ def side_by_side(records: Iterable[SideBySide]) -> list[Part]:
         texts.append(
             f"{record.id}: {record.of}: {ratio.median:.4f} "
             f"({interval}, {ratio.confidence:.0%}, {ratio.n} pairs; {sides}; "
-            f"{record.device.type}: {record.device.name})"
+            f"{record.device})"
         )
     return sentences(texts)
 
@@ -199,7 +229,7 @@ def growth(records: Iterable[Growth]) -> list[Part]:
     for record in records:
         parts += sentences(
             [
-                f"{record.id}, pipeline {record.pipeline}, {record.device.type}: {record.device.name}: the ceiling is "
+                f"{record.id}, pipeline {record.pipeline}, {record.device}: the ceiling is "
                 f"{record.ceiling_images_per_s:,.0f} images/s:",
                 f"a large matrix product's {median(record.matmul_flop_per_s) / 1e9:,.0f} GFLOP/s "
                 f"over {record.training_flop_per_image / 1e6:.2f} MFLOP an image",
@@ -208,12 +238,12 @@ def growth(records: Iterable[Growth]) -> list[Part]:
         headings = ("batch size", "set size", "mode", "threads", "ms a step", "images/s", "of ceiling")
         rows = (
             (
-                f"{point.batch_size:,}",
-                f"{point.n_train:,}",
+                Cell(f"{point.batch_size:,}", value=point.batch_size),
+                Cell(f"{point.n_train:,}", value=point.n_train),
                 point.mode,
                 str(point.threads),
                 f"{median(point.step_s) * 1e3:.3f}",
-                f"{point.images_per_s:,.0f}",
+                Cell(f"{point.images_per_s:,.0f}", value=point.images_per_s),
                 f"{record.share(point):.1%}",
             )
             for point in (*record.by_batch_size, *record.by_set_size)

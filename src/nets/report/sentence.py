@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from nets.errors import Exit, counted
 from nets.gate.findings import FAILING, INCONCLUSIVE, ComparedRun, Finding, Gate
-from nets.report.text import plain
+from nets.report.text import listed, plain
 
 MAX_FIGURES = 3
 """So many are named; of the others the number is told."""
@@ -77,8 +77,7 @@ def _change(finding: Finding, gate: Gate) -> str:
 
 
 def _told(figures: list[str]) -> str:
-    more = len(figures) - MAX_FIGURES
-    return "; ".join(figures[:MAX_FIGURES]) + (f"; and {more} more" if more > 0 else "")
+    return listed(figures, MAX_FIGURES, between="; ")
 
 
 def _range(gate: Gate) -> str:
@@ -92,15 +91,16 @@ def _range(gate: Gate) -> str:
 
 def _at(run: ComparedRun) -> str:
     """Of which commit a run is, with its subject; nothing where that is not known."""
-    if run.commit in NO_COMMIT:
-        return ""
-    return f" at {commit_text(run)}"
+    commit = commit_text(run.commit, run.subject, dirty=run.dirty)
+    return "" if commit is None else f" at {commit}"
 
 
-def commit_text(run: ComparedRun) -> str:
-    """A run's commit, its subject, and whether there were changes besides."""
-    subject = "" if run.subject is None else f" ({plain(run.subject, MAX_SUBJECT)})"
-    return f"{str(run.commit)[:12]}{subject}{', with uncommitted changes' if run.dirty else ''}"
+def commit_text(commit: str | None, subject: str | None, *, dirty: bool) -> str | None:
+    """A commit, its subject, and whether there were changes besides; None where it is not known."""
+    if commit in NO_COMMIT:
+        return None
+    named = f" ({plain(subject, MAX_SUBJECT)})" if subject else ""
+    return f"{str(commit)[:12]}{named}{', with uncommitted changes' if dirty else ''}"
 
 
 def _where(gate: Gate) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from nets.records.base import Record, parse
-
-T = TypeVar("T", bound=Record)
 MAX_LENGTH = 300
 ABSENT = "–"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -37,6 +36,18 @@ def inert(line: str) -> str:
     return _COMMAND.sub(lambda found: f"{found[1] or found[2]}�", line)
 
 
+def listed(names: Sequence[str], n: int = 5, *, between: str = ", ") -> str:
+    """The first `n` names, made plain, and how many more there are."""
+    more = len(names) - n
+    last = f"{';' if between == '; ' else ''} and {more} more" if more > 0 else ""
+    return between.join(map(plain, names[:n])) + last
+
+
+def decimals(value: float) -> int:
+    """How many digits after the point a time has: two, and more where they would show less than two figures."""
+    return 2 if value <= 0 else max(2, 1 - math.floor(math.log10(value)))
+
+
 def value_text(metric: str, value: float, *, whole: bool) -> str:
     """A metric's value; `whole`: as a whole number."""
     if metric == "accuracy":
@@ -59,16 +70,3 @@ def _json_value(value: object) -> str:
     if not isinstance(value, list):
         return json.dumps(value, allow_nan=False)
     return "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in value) + "\n]"
-
-
-def harmless(record: T) -> T:
-    """The record with every text in it made plain."""
-    return parse(_plain(record.to_json()), "a record", type(record))
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return plain(value, 10_000) if isinstance(value, str) else value

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nets.errors import Unusable
 from nets.records.base import SCHEMA
-from nets.records.cell import Result
+from nets.records.cell import Device, Result
 from nets.records.run import Run, parsed_run, read_content
 from nets.records.shards import Shards
+from nets.records.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +120,26 @@ def _difference(ours: Shards, theirs: Shards) -> str | None:
 
 def _demand_alike(parts: Sequence[Part]) -> None:
     """What one run has one of, all parts must have alike."""
-    seen: dict[str, tuple[object, Path]] = {}
-    for part in parts:
-        of_cells = [fact for result in part.results if result.rounds for fact in _of_a_cell(result)]
-        for name, value in (*_of_the_run(part), *of_cells):
-            was, where = seen.setdefault(name, (value, part.path))
-            if was != value and where != part.path:
-                differ = f"another {name} than {where}: {_text(value)}, not {_text(was)}"
-                raise Unusable(f"{part.path}: {differ}: they are of two runs")
+    facts = (
+        (name, value, str(part.path))
+        for part in parts
+        for name, value in (
+            *_of_the_run(part),
+            *(fact for result in part.results if result.rounds for fact in of_a_cell(result)),
+        )
+    )
+    if (differ := unlike(facts)) is not None:
+        raise Unusable(f"{differ}: they are of two runs")
+
+
+def unlike(facts: Iterable[tuple[str, object, str]]) -> str | None:
+    """The first fact (what, its value, whose) that two have unlike: `b: another torch than a: 2.11, not 2.15`."""
+    seen: dict[str, tuple[object, str]] = {}
+    for name, value, whose in facts:
+        was, first = seen.setdefault(name, (value, whose))
+        if was != value and first != whose:
+            return f"{whose}: another {name} than {first}: {_text(value)}, not {_text(was)}"
+    return None
 
 
 def _text(value: object) -> str:
@@ -137,20 +150,28 @@ def _of_the_run(part: Part) -> Iterator[tuple[str, object]]:
     """The options; and versions and commit, where anything was measured."""
     yield from ((f"--{name.replace('_', '-')}", value) for name, value in part.run.asked.items())
     if part.results:
-        yield from (
-            (f"version of {name}" if name not in ("torch", "cuda", "cudnn", "python") else name, version)
-            for name, version in part.run.versions.by_name().items()
-            if not name.startswith("machine_info.")
-        )
+        yield from of_versions(part.run.versions)
         yield "commit", part.run.commit.id
         yield "state of the working tree (dirty or not)", "dirty" if part.run.commit.dirty else "clean"
 
 
-def _of_a_cell(result: Result) -> Iterator[tuple[str, object]]:
-    """What is the same for all cells of a run, for all of a data set, or for all of a batch size."""
-    device, execution, protocol, dataset = result.device, result.execution, result.protocol, result.cell.dataset
-    yield "device", f"{device.type}: {device.name}{' (MIG)' if device.mig else ''}"
+def of_versions(versions: Versions) -> Iterator[tuple[str, object]]:
+    """Those of packages, Python and CUDA; what else a file says of its machine may differ within a run."""
+    for name, version in versions.by_name().items():
+        if not name.startswith("machine_info."):
+            yield f"version of {name}" if name not in ("torch", "cuda", "cudnn", "python") else name, version
+
+
+def of_a_device(device: Device) -> Iterator[tuple[str, object]]:
+    """Its kind and its driver."""
+    yield "device", f"{device}{' (MIG)' if device.mig else ''}"
     yield "driver", device.driver
+
+
+def of_a_cell(result: Result) -> Iterator[tuple[str, object]]:
+    """What is the same for all cells of a run, for all of a data set, or for all of a batch size."""
+    execution, protocol, dataset = result.execution, result.protocol, result.cell.dataset
+    yield from of_a_device(result.device)
     yield "pipeline", result.pipeline
     yield "number of workers", result.where.n_workers
     yield "wait policy of OpenMP", execution.wait_policy

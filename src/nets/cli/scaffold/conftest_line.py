@@ -43,7 +43,12 @@ def with_plugin(source: bytes, name: str) -> str:
 
 def _given(tree: ast.Module) -> Iterator[ast.expr]:
     """What is given, anywhere at the module's level, as its plug-ins."""
-    for node in ast.walk(tree):
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.Assign):
             targets, value = node.targets, node.value
         elif isinstance(node, ast.AnnAssign | ast.AugAssign) and node.value is not None:
@@ -55,7 +60,7 @@ def _given(tree: ast.Module) -> Iterator[ast.expr]:
 
 
 def _inserted(text: str, value: ast.List | ast.Tuple | ast.Constant) -> str:
-    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline="").readlines()  # where Python's parser ends a line
     start = _index(lines, value.lineno, value.col_offset)
     end = _index(lines, value.end_lineno or value.lineno, value.end_col_offset or 0)
     whole = "".join(lines)

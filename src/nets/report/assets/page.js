@@ -28,7 +28,7 @@
     said.textContent = `Sorted by ${heading.innerText.replace(/\s+/g, " ").trim()}, ${direction}`;
   };
 
-  for (const table of document.querySelectorAll("table")) {
+  for (const table of document.querySelectorAll("table:not(.matrix, .unsorted)")) {
     if (table.tBodies[0].rows.length < 2) continue;
     Array.from(table.tHead.rows[0].cells).forEach((heading, column) => {
       if (heading.textContent.trim() === "") return;

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nets.errors import counted
 from nets.records.cell import Accuracy, Result
 from nets.report.charts.marks import (
+    BAND_OPACITY,
     INNER,
     MARGIN,
     Axis,
@@ -25,14 +26,13 @@ from nets.report.charts.marks import (
     text,
     texts,
 )
-from nets.report.charts.style import BAD, BAND, GOOD, INK, MUTED, Look, linear_ticks, listed, looks, padded
-from nets.report.document import Cell, Chart, Table, Tone, table
-from nets.report.text import ABSENT, plain
+from nets.report.charts.style import BAD, BAND, GOOD, INK, MUTED, Look, linear_ticks, looks, padded
+from nets.report.document import Cell, Chart, Table, Tone, number, table
+from nets.report.text import listed, plain
 
 ROW, NAME, LINE_AT, HALF = 42, 10, 28, 6
 GAP = 66
 """Pixels between the rows of two data sets: the axis of one, and the name of the next."""
-BAND_OPACITY = 0.25
 Measured = tuple[Result, Accuracy]
 
 
@@ -108,7 +108,7 @@ def _tone(result: Result) -> Tone:
 
 
 def _figures(accuracy: Accuracy) -> str:
-    return f"{accuracy.mean:.4f}{ABSENT if accuracy.std is None else f' ± {accuracy.std:.4f}'}".removesuffix(ABSENT)
+    return f"{accuracy.mean:.4f}{'' if accuracy.std is None else f' ± {accuracy.std:.4f}'}"
 
 
 def _verdict(result: Result) -> str:
@@ -146,11 +146,7 @@ def _table(measured: Sequence[Measured]) -> Table:
         band = result.band
         figures = (accuracy.mean, accuracy.std, accuracy.min, accuracy.max)
         numbers = (*figures, *((None, None) if band is None else (band.low, band.high)))
-        n = Cell(ABSENT) if band is None else Cell(str(band.n), value=band.n)
+        n = number(None if band is None else band.n, "d")
         verdict = Cell("no band" if band is None else band.verdict, _tone(result))
-        rows.append([Cell(result.id), *map(_number, numbers), n, verdict])
+        rows.append([Cell(result.id), *(number(each, ".4f") for each in numbers), n, verdict])
     return table(headings, rows, right=headings[1:8], caption="Test accuracy over the rounds, and the band of its mean")
-
-
-def _number(value: float | None) -> Cell:
-    return Cell(ABSENT if value is None else f"{value:.4f}", value=value)

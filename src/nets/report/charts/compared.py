@@ -9,6 +9,7 @@ from typing import Literal
 from nets.errors import counted
 from nets.gate.findings import FAILING, Finding, Gate
 from nets.report.charts.marks import (
+    BAND_OPACITY,
     INNER,
     MARGIN,
     Axis,
@@ -26,16 +27,15 @@ from nets.report.charts.marks import (
     strips,
     text,
 )
-from nets.report.charts.style import BAD, BAND, DOUBTFUL, GOOD, INK, MUTED, linear_ticks, listed
-from nets.report.document import Cell, Chart, Table, Tone, table
-from nets.report.gate import interval_text, shown_findings, status_text, tone_of
-from nets.report.text import ABSENT, plain
+from nets.report.charts.style import BAD, BAND, DOUBTFUL, GOOD, INK, MUTED, linear_ticks
+from nets.report.document import Chart, Tone
+from nets.report.gate import findings_table, interval_text, limit_text, shown_findings, status_text, tone_of
+from nets.report.text import ABSENT, listed, plain
 
 Kind = Literal["ratio", "points"]
 ROW, NAME, STRIP, GAP = 42, 10, 28, 62
 MAX_ROWS = 60
 """Of a panel: what is worst comes first where there are more."""
-BAND_OPACITY = 0.25
 SHAPES: dict[Tone, str] = {"bad": "triangle-up", "doubtful": "diamond", "good": "cross", "plain": "circle"}
 COLOURS: dict[Tone, str] = {"bad": BAD, "doubtful": DOUBTFUL, "good": GOOD, "plain": INK}
 KEY: dict[str, Tone] = {"regressed": "bad", "improved": "good", "can't be told": "doubtful"}
@@ -45,14 +45,13 @@ TITLES: dict[Kind, str] = {
 }
 
 
-def compared_chart(gate: Gate, *, everything: bool = False) -> Chart | None:
+def compared_chart(gate: Gate) -> Chart | None:
     """A row for each finding that the gate's table shows and that has an effect; None where there is none.
 
-    Ratios and accuracies have a panel each. `everything`: what is ok, too.
+    Ratios and accuracies have a panel each.
     """
-    findings = gate.findings if everything else shown_findings(gate)
+    findings = shown_findings(gate)
     panels: list[Panel] = []
-    shown: list[Finding] = []
     legend = key(
         [
             Mark("effect and its interval", INK),
@@ -69,11 +68,10 @@ def compared_chart(gate: Gate, *, everything: bool = False) -> Chart | None:
         rows = sorted(sorted(rows, key=_rank)[:MAX_ROWS], key=rows.index)
         if rows:
             panels.append(_panel(rows, kind, () if panels else legend.layers, paired=gate.paired))
-            shown += rows
     if not panels:
         return None
     return chart(
-        "compared", "What changed", _says(gate), _table(shown, paired=gate.paired), panels,
+        "compared", "What changed", _says(gate), findings_table(gate), panels,
         top=MARGIN + 4 + legend.height, bottom=48, row_gap=GAP,
     )  # fmt: skip
 
@@ -125,7 +123,7 @@ def _marks(rows: Sequence[Finding], tops: Sequence[float], axis: Axis, *, paired
             limits.append(
                 {
                     "x": max(ends[0], axis.low), "x2": min(ends[1], axis.high), "y": y - 6, "y2": y + 6, "colour": BAND,
-                    "opacity": BAND_OPACITY, "title": f"the limit: {finding.limit:.2%}",
+                    "opacity": BAND_OPACITY, "title": f"the limit: {limit_text(finding)}",
                 }
             )  # fmt: skip
         look = {"colour": COLOURS[tone], "title": title, "y": y}
@@ -158,27 +156,3 @@ def _says(gate: Gate) -> str:
     said = ", ".join(f"{n} {status}" for status, n in counts.most_common())
     worse = [f"{each.cell} {each.metric} ({each.effect_text})" for each in gate.with_status(*FAILING) if each.effect]
     return f"Of {counted(len(gate.findings), 'figure')} {said}{f'; regressed: {listed(worse, 3)}' if worse else ''}."
-
-
-def _table(shown: Sequence[Finding], *, paired: bool) -> Table:
-    headings = ("cell", "metric", "base", "head", "effect", "interval", "limit", "finding")
-    rows = [
-        (
-            each.cell,
-            each.metric,
-            _value(each.base),
-            _value(each.head),
-            Cell(each.effect_text or ABSENT, value=each.effect),
-            interval_text(each),
-            Cell(ABSENT if each.limit is None else f"{100 * each.limit:g} %", value=each.limit),
-            Cell(status_text(each, paired=paired), tone_of(each.status)),
-        )
-        for each in shown
-    ]
-    return table(headings, rows, right=headings[2:7], caption="Effects, base to head")
-
-
-def _value(value: int | float | str | None) -> Cell:
-    if value is None or isinstance(value, str):
-        return Cell(value or ABSENT)
-    return Cell(f"{value:.5g}", value=value)

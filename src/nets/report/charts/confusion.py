@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from nets.errors import counted
 from nets.records.cell import Result
@@ -24,29 +25,28 @@ from nets.report.charts.marks import (
     texts,
 )
 from nets.report.charts.style import GRID, MUTED, fitted, looks, slug, width
-from nets.report.document import Cell, Chart, Table, table
+from nets.report.document import SHADES, Cell, Chart, Table, table
 from nets.report.text import plain
 
 MAX_CLASSES, MAX_COUNTS, MAX_TITLES = 100, 12, 30
 """Classes: that can be drawn at all; of which the counts are written; of whose rectangles each says its own."""
 MAX_LISTED = 30
-SHADES = 6
 LEAST, MOST = 0.08, 0.5
-"""Opacities of next to nothing and of the most; counts are read on both."""
+"""Opacities of next to nothing and of the most, which are page.css's, too; counts are read on both."""
 NAMES, LINE, SMALL_TEXT = 84, 18, 9
 """Pixels: for the names of classes at most, a line of text, the size of counts that would be too wide."""
 Counts = Sequence[Sequence[int]]
 
 
-def confusion_charts(results: Sequence[Result], *, among: Sequence[Result] = ()) -> list[Chart]:
-    """A heat map for each cell whose record has the counts; `among`: all cells, for their networks' colours."""
-    look = looks(result.cell.model for result in among or results)
-    made = []
-    for result in results:
-        if (seen := result.predictions) is not None and seen.confusion is not None:
-            colour = look[result.cell.model].colour
-            made.append(confusion_chart(result.id, seen.confusion, seen.class_names, colour))
-    return [each for each in made if each is not None]
+def confusion_charts(results: Sequence[Result]) -> dict[str, Chart]:
+    """A heat map for each cell whose record has the counts, by the cell's id."""
+    look = looks(result.cell.model for result in results)
+    made = {
+        result.id: confusion_chart(result.id, seen.confusion, seen.class_names, look[result.cell.model].colour)
+        for result in results
+        if (seen := result.predictions) is not None and seen.confusion is not None
+    }
+    return {cell: each for cell, each in made.items() if each is not None}
 
 
 def confusion_chart(cell: str, counts: Counts, names: Sequence[str] | None, colour: str) -> Chart | None:
@@ -69,10 +69,11 @@ def confusion_chart(cell: str, counts: Counts, names: Sequence[str] | None, colo
     layers = (*_places(counts, classes, side, colour), *_labels(shown, side, left, is_turned=is_turned))
     panel = Panel(size, size, axis, pixels(size), layers)
     bottom = MARGIN + LINE + 8 + (widest if is_turned else TEXT)
-    return chart(
+    made = chart(
         slug("confusion", cell), f"Confusion matrix: {plain(cell)}", _says(counts, classes),
         _table(cell, counts, classes), [panel], left=left, right=max(MARGIN, SMALL - left - size), bottom=bottom,
     )  # fmt: skip
+    return replace(made, is_tabular=n <= MAX_COUNTS)
 
 
 def _places(counts: Counts, classes: Sequence[str], side: int, colour: str) -> Iterator[Layer]:
@@ -91,7 +92,7 @@ def _places(counts: Counts, classes: Sequence[str], side: int, colour: str) -> I
             said = "classified correctly" if i == j else f"taken for {classes[j]}"
             title = f"{classes[i]}, {said}: {counted(count, 'image')}" if n <= MAX_TITLES else ""
             place = {"x": j * side, "x2": (j + 1) * side, "y": i * side, "y2": (i + 1) * side}
-            shade = _shade(count, most)
+            shade = round(LEAST + (MOST - LEAST) * _shade(count, most) / SHADES, 2)
             places.append((shade, {**place, "colour": colour, "opacity": shade, "title": title}))
             if n <= MAX_COUNTS:
                 written.append(text(str(count), x=(j + 0.5) * side, y=(i + 0.5) * side + 0.5))
@@ -124,10 +125,9 @@ def _labels(shown: Sequence[str], side: int, left: float, *, is_turned: bool) ->
     )
 
 
-def _shade(count: int, most: int) -> float:
-    """One of a few opacities."""
-    share = math.log1p(count) / math.log1p(most)
-    return round(LEAST + (MOST - LEAST) * math.ceil(share * SHADES) / SHADES, 2)
+def _shade(count: int, most: int) -> int:
+    """From 0 for none to SHADES for the most."""
+    return math.ceil(SHADES * math.log1p(count) / math.log1p(most)) if count else 0
 
 
 def _mistakes(counts: Counts) -> list[tuple[int, int, int]]:
@@ -147,9 +147,11 @@ def _table(cell: str, counts: Counts, classes: Sequence[str]) -> Table:
     """Of few classes the matrix; of more the confusions, the most first, and at the end how many there are in all."""
     caption = f"Images of {plain(cell)} by true and predicted class"
     if len(counts) <= MAX_COUNTS:
+        most = max(map(max, counts))
         rows: list[list[str | Cell]] = [
-            [name, *(Cell(str(n), value=n) for n in row)] for name, row in zip(classes, counts, strict=True)
-        ]  # fmt: skip
+            [name, *(Cell(str(n), value=n, shade=_shade(n, most)) for n in row)]
+            for name, row in zip(classes, counts, strict=True)
+        ]
         return table(["true class, predicted", *classes], rows, right=classes, caption=caption)
     mistakes = _mistakes(counts)
     listed: list[list[str | Cell]] = [

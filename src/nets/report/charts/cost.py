@@ -39,9 +39,9 @@ from nets.report.charts.style import (
     slug,
     width,
 )
-from nets.report.document import Cell, Chart, Table, table
-from nets.report.gpu import PUBLISHED
-from nets.report.text import ABSENT, plain
+from nets.report.document import Cell, Chart, Table, number, table
+from nets.report.gpu import published_beside
+from nets.report.text import plain
 
 LEFT, PLOT, HEIGHT = 52, SMALL - 52 - MARGIN, 220
 Measured = tuple[Result, Accuracy]
@@ -153,7 +153,7 @@ def _meet(a: Box, b: Box) -> bool:
 
 def _published(cells: Sequence[Measured]) -> dict[str, Published]:
     """The article's figures of these cells, where they were trained as in the article."""
-    found = {r.id: PUBLISHED.get(r.id) for r, _ in cells if r.protocol.name == "article"}
+    found = {result.id: published_beside(result) for result, _ in cells}
     return {name: figures for name, figures in found.items() if figures is not None}
 
 
@@ -194,17 +194,13 @@ def _table(cells: Sequence[Measured], published: Mapping[str, Published]) -> Tab
     for result, accuracy in cells:
         times = [each.time_s for each in result.rounds]
         spread = stdev(times) if len(times) > 1 else None
-        row = [Cell(result.id), _cell(_mean(result), ".4g"), _cell(spread, ".2g")]
-        row += [_cell(accuracy.mean, ".4f"), _cell(accuracy.std, ".4f")]
+        row = [Cell(result.id), number(_mean(result), ".4g"), number(spread, ".2g")]
+        row += [number(accuracy.mean, ".4f"), number(accuracy.std, ".4f")]
         if published:
             figures = published.get(result.id)
             row += [
-                _cell(None if figures is None else figures.time_s, ".2f"),
-                _cell(None if figures is None else figures.accuracy, ".4f"),
+                number(None if figures is None else figures.time_s, ".2f"),
+                number(None if figures is None else figures.accuracy, ".4f"),
             ]
         rows.append(row)
     return table(headings, rows, right=headings[1:], caption="Time of a round and test accuracy, means over the rounds")
-
-
-def _cell(value: float | None, form: str) -> Cell:
-    return Cell(ABSENT if value is None else format(value, form), value=value)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from nets.errors import counted
 from nets.records.cell import Result, Round
 from nets.report.charts.marks import (
+    BAND_OPACITY,
     MARGIN,
     SMALL,
     Axis,
@@ -31,20 +32,18 @@ from nets.report.charts.style import (
     Look,
     fitted,
     linear_ticks,
-    listed,
     looks,
     padded,
     slug,
     thinned,
 )
 from nets.report.document import Cell, Chart, Table, table
-from nets.report.text import ABSENT, plain
+from nets.report.text import ABSENT, listed, plain
 
 LEFT, GAP, HEIGHT, ROW_GAP = 42, 44, 96, 62
 WIDTH = (SMALL - LEFT - GAP - MARGIN) / 2
 MAX_ROUNDS, MAX_EPOCHS = 12, 100
 """That are drawn of a cell, evenly spread; of the epochs the first and the last are among them."""
-BAND_OPACITY = 0.25
 Drawn = tuple[tuple[int, Round], ...]
 
 
@@ -190,8 +189,9 @@ def _says(cells: Sequence[Result]) -> str:
     falls = [
         f"{plain(result.cell.model)} {first:.3g} to {last:.3g}"
         for result in cells
+        if len(result.rounds[0].train_loss) > 1
         for first, last in [(result.rounds[0].train_loss[0], result.rounds[0].train_loss[-1])]
-        if first is not None and last is not None and len(result.rounds[0].train_loss) > 1
+        if first is not None and last is not None
     ]
     said += [f"loss in the first round: {listed(falls, 3)}"] if falls else []
     said += [f"diverged: {listed(diverged)}"] if diverged else []

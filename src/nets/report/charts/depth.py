@@ -26,9 +26,9 @@ from nets.report.charts.marks import (
     text,
     texts,
 )
-from nets.report.charts.style import DEEP, INK, MUTED, SHALLOW, fitted, listed, log_padded, log_ticks
+from nets.report.charts.style import DEEP, INK, MUTED, SHALLOW, fitted, log_padded, log_ticks
 from nets.report.document import Cell, Chart, Table, table
-from nets.report.text import ABSENT, plain
+from nets.report.text import ABSENT, listed, plain
 from nets.verdicts.depth import DEEP_ABOVE, LEAST_RATIO
 
 INNER = WIDE - 2 * MARGIN

@@ -25,7 +25,7 @@ from nets.report.charts.marks import (
 )
 from nets.report.charts.style import INK, MUTED, fitted, looks
 from nets.report.document import Cell, Chart, Table, table
-from nets.report.gpu import PUBLISHED
+from nets.report.gpu import published_beside
 from nets.report.text import ABSENT, plain
 
 NAMES, FIGURES = 210, 64
@@ -130,7 +130,7 @@ def _text(metric: _Metric, result: Result) -> str:
 
 
 def _published(metric: _Metric, result: Result) -> float | None:
-    figures = PUBLISHED.get(result.id)
+    figures = published_beside(result)
     return None if figures is None else metric.published(figures)
 
 

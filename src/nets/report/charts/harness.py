@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
 from nets.records.run import Harness
@@ -15,18 +15,12 @@ NAMES, SECONDS = 58, 74
 """Pixels from the bar's top: where a part is named below it, and its seconds."""
 LEAST_S = 0.05
 """A shorter part would be named with 0.0 s: it is in the table alone."""
-PARTS = ("timed", "import", "data", "set-up", "soak", "trace", "other")
 
 
-def harness_chart(harness: Harness | None) -> Chart | None:
-    """One bar of all seconds, in parts that are named below it; None for a file that doesn't say."""
-    if harness is None:
-        return None
-    seconds = (
-        harness.timed_s, harness.import_s, harness.data_s, harness.setup_s, harness.soak_s, harness.trace_s,
-        harness.other_s,
-    )  # fmt: skip
-    shown = [(name, each) for name, each in zip(PARTS, seconds, strict=True) if each >= LEAST_S]
+def harness_chart(harness: Harness) -> Chart | None:
+    """One bar of all seconds, in parts that are named below it; None where there is none to be seen."""
+    seconds = {"timed": harness.timed_s, **harness.parts}
+    shown = [(name, each) for name, each in seconds.items() if each >= LEAST_S]
     if not shown:
         return None
     ends = list(accumulate((each for _, each in shown), initial=0.0))
@@ -74,9 +68,9 @@ def _says(harness: Harness, shown: Sequence[tuple[str, float]]) -> str:
     return f"{said}; of the rest {most} took most."
 
 
-def _table(harness: Harness, seconds: Sequence[float]) -> Table:
+def _table(harness: Harness, seconds: Mapping[str, float]) -> Table:
     rows = [
         (name, Cell(f"{each:.2f}", value=each), Cell(f"{each / harness.wall_s:.1%}", value=each))
-        for name, each in (*zip(PARTS, seconds, strict=True), ("all", harness.wall_s))
+        for name, each in (*seconds.items(), ("all", harness.wall_s))
     ]
     return table(("part", "time (s)", "share"), rows, right=("time (s)", "share"), caption="The session's wall time")

@@ -32,7 +32,8 @@ from nets.report.charts.marks import (
 from nets.report.charts.style import BAD, DOUBTFUL, GOOD, INK, MUTED, fitted, linear_ticks, looks, slug, thinned, width
 from nets.report.document import Cell, Chart, Table, table
 from nets.report.history import distinguishing_conditions, effect_text
-from nets.report.text import plain, value_text
+from nets.report.sentence import MAX_SUBJECT
+from nets.report.text import listed, plain, value_text
 from nets.report.trend import half_scale
 
 LEFT, HEIGHT, ROW_GAP, HEAD = 58, 84, 70, 44
@@ -45,7 +46,6 @@ MAX_SAID = 2
 """Commits that such a place names."""
 COLOURS: dict[Direction | None, str] = {"worse": BAD, "better": GOOD, None: DOUBTFUL}
 SHAPES: dict[Direction | None, str] = {"worse": "triangle-up", "better": "circle", None: "diamond"}
-MAX_SUBJECT = 72
 _METRICS = {metric.name: metric for metric in TRACKED}
 
 
@@ -239,9 +239,10 @@ def _says(shown: Sequence[Line], subjects: Mapping[str, str]) -> str:
     n_commits = max(len(line.points) for line in shown)
     said = f"{counted(len(shown), 'figure').capitalize()} over {counted(n_commits, 'commit')}"
     if not changed:
-        return f"{said}; no change was found."
-    more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return f"{said}; {counted(len(changed), 'change')}: {'; '.join(changed[:3])}{more}."
+        untold = all(line.state == "too few" for line in shown)
+        return f"{said}; {'too few commits to tell' if untold else 'no change was found'}."
+    told = listed(changed, 3, between="; ")
+    return f"{said}; {counted(len(changed), 'change')}: {told}."
 
 
 def _table(shown: Sequence[Line], conditions: Sequence[str], subjects: Mapping[str, str]) -> Table:

@@ -32,6 +32,8 @@ LINE = 18
 """Pixels: the height of a line of text."""
 INNER = WIDE - 2 * MARGIN
 CLEAR = "transparent"
+BAND_OPACITY = 0.25
+"""Of a range that something is expected in."""
 Align = Literal["left", "center", "right"]
 
 

@@ -24,9 +24,9 @@ from nets.report.charts.marks import (
     strips,
     text,
 )
-from nets.report.charts.style import INK, MUTED, listed, log_padded, log_ticks, looks, seconds, thinned
+from nets.report.charts.style import INK, MUTED, log_padded, log_ticks, looks, seconds, thinned
 from nets.report.document import Cell, Chart, Table, table
-from nets.report.text import plain
+from nets.report.text import listed, plain
 
 ROW, NAME, DOTS = 42, 10, 27
 MAX_ROUNDS = 150
@@ -45,8 +45,9 @@ def rounds_chart(results: Sequence[Result]) -> Chart | None:
     title = "a round's time (train + evaluate) over its cell's median"
     axis = Axis(low, high, log_ticks(low, high), title=title, is_log=True, has_grid=False, start=4, end=INNER - 4)
     tops = [ROW * i for i in range(len(ran))]
+    look = looks(result.cell.model for result in results)
     dots = [
-        _dot(result, i, each, middle, top + DOTS, looks(each.cell.model for each in results)[result.cell.model].colour)
+        _dot(result, i, each, middle, top + DOTS, look[result.cell.model].colour)
         for result, middle, top in zip(ran, medians, tops, strict=True)
         for i, each in thinned(list(enumerate(result.rounds)), MAX_ROUNDS, lambda pair: pair[1].time_s)
     ]

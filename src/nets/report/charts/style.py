@@ -64,12 +64,6 @@ def fitted(text: str, room: float, size: float, *, is_bold: bool = False) -> str
     return whole[: (n + 1) // 2] + "…" + whole[len(whole) - n // 2 :]
 
 
-def listed(names: Sequence[str], n: int = 5) -> str:
-    """The first `n` names, and how many more there are."""
-    more = len(names) - n
-    return ", ".join(map(plain, names[:n])) + (f" and {more} more" if more > 0 else "")
-
-
 def slug(*parts: str) -> str:
     """A file's name of letters, digits, - and _; what isn't one already gets a mark of its own, to be told apart."""
     whole = "-".join(parts)

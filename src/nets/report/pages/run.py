@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -26,9 +27,9 @@ from nets.report.document import (
     Gallery,
     Part,
     Picture,
-    Row,
     Section,
     Sentence,
+    Table,
     Tone,
     row,
     sentences,
@@ -37,11 +38,10 @@ from nets.report.document import (
 from nets.report.gate import moment
 from nets.report.gpu import gpu_notes, gpu_tables
 from nets.report.layers import layer_table
-from nets.report.pages.table import articles_protocol, wide_table
-from nets.report.run import disagreements, growth, not_counted, not_run, side_by_side
-
-N_NAMED = 5
-"""So many cells are named where there may be many."""
+from nets.report.pages.table import wide_table
+from nets.report.run import articles_protocol, growth, not_counted, not_run, side_by_side
+from nets.report.sentence import commit_text
+from nets.report.text import listed
 
 
 class Pictures(Protocol):
@@ -68,7 +68,7 @@ def verdict_in_words(run: Run) -> str:
         return "No cell was measured."
     said = [f"{len(results) - len(failed)} of {len(results)} passed."]
     if failed:
-        said.append(f"{_named(failed)} did not.")
+        said.append(f"{listed(failed)} did not.")
     if unfit := [result.id for result in results if result.gpu is not None and not result.gpu.valid]:
         said.append(f"The driver's figures of {counted(len(unfit), 'cell')} are not fit for comparison.")
     if run.not_run:
@@ -80,13 +80,10 @@ def verdict_in_words(run: Run) -> str:
 
 def facts(run: Run) -> list[str]:
     """What was measured, when, and on what, in a few short texts."""
-    commit = run.commit
-    told = []
-    if commit.id not in (None, "unversioned", "unknown"):
-        subject = f" ({commit.subject})" if commit.subject else ""
-        told.append(f"Commit {str(commit.id)[:12]}{subject}{', with uncommitted changes' if commit.dirty else ''}")
+    commit = commit_text(run.commit.id, run.commit.subject, dirty=run.commit.dirty)
+    told = [] if commit is None else [f"Commit {commit}"]
     told += [f"Run on {moment(run.ran)}"] if run.ran else []
-    devices = dict.fromkeys(f"{result.device.type}: {result.device.name}" for result in run.cells)
+    devices = dict.fromkeys(str(result.device) for result in run.cells)
     told += [f"Device {device}" for device in devices]
     versions = [f"{name} {value}" for name, value in run.versions.by_name().items() if value and "." not in name]
     told.append(f"Versions {', '.join(versions)}" if versions else "Versions unknown")
@@ -116,7 +113,7 @@ def made_section(run: Run, content: bytes) -> Section:
     results = run.cells
     parts: list[Part] = []
     if run.arguments is not None:
-        parts.append(Sentence(f"Command: pytest {' '.join(run.arguments)}", max_length=MAX_MESSAGE))
+        parts.append(Sentence(f"Command: pytest {shlex.join(run.arguments)}", max_length=MAX_MESSAGE))
     facts_of = [
         row((result.id, _seeds(result), str(result.protocol.epochs), str(result.protocol.batch_size),
              f"{result.protocol.lr:g}", result.execution.mode, str(result.execution.threads),
@@ -139,11 +136,6 @@ def _section(title: str, parts: Iterable[Part]) -> Section:
 
 def _there(chart: Chart | None) -> list[Part]:
     return [] if chart is None else [chart]
-
-
-def _named(ids: Sequence[str]) -> str:
-    more = len(ids) - N_NAMED
-    return ", ".join(ids[:N_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _banners(run: Run) -> Iterator[Part]:
@@ -184,7 +176,6 @@ def _depth(results: Sequence[Result]) -> Iterator[Part]:
         "layers, and time and demand as ratios to LeNet-5's on the same data, of which one above 0.9 holds."
     )
     yield from _there(depth_chart(judged))
-    yield from sentences(disagreements(judged), max_length=MAX_MESSAGE)
     rows = [
         (result.id, result.depth.classical or "–", result.depth.cost_aware or "–", result.depth.because)
         for result in judged
@@ -204,14 +195,15 @@ def _gpu(results: Sequence[Result]) -> Iterator[Part]:
 
 def _harness(run: Run) -> Iterator[Part]:
     if run.harness is not None:
-        yield Sentence(str(run.harness))
-        yield from _there(harness_chart(run.harness))
+        drawn = harness_chart(run.harness)
+        yield Sentence(str(run.harness)) if drawn is None else drawn
 
 
 def _samples(results: Sequence[Result], pictures: Shown | None) -> Iterator[Part]:
     if pictures is None and any(result.predictions is not None for result in results):
         yield Sentence("The images themselves are shown where `nets report` is told --data-dir.")
     known = [(result, result.predictions) for result in results if result.predictions is not None]
+    confusions = confusion_charts(results)
     for result, predictions in known:
         parts: list[Part] = []
         train: Mapping[int, bytes] = {}
@@ -230,7 +222,7 @@ def _samples(results: Sequence[Result], pictures: Shown | None) -> Iterator[Part
             if shown:
                 pictured = (Picture(files.get(each.place), *_said(each, predictions)) for each in shown)
                 parts.append(Gallery(title, tuple(pictured)))
-        yield Section(result.id, (*parts, *confusion_charts([result], among=results)))
+        yield Section(result.id, (*parts, *_there(confusions.get(result.id))))
     unknown = {result.predictions_missing_because for result in results if result.predictions is None}
     for because in sorted(filter(None, unknown)):
         cells = [result.id for result in results if result.predictions_missing_because == because]
@@ -248,16 +240,12 @@ def _said(each: Prediction, predictions: Predictions) -> tuple[str, Tone]:
 
 def _layers(results: Sequence[Result]) -> Iterator[Part]:
     """A table of each network that has one, once for all cells with the same."""
-    seen: dict[tuple[Row, ...], list[str]] = {}
+    cells: dict[Table, list[str]] = {}
     for result in results:
         if result.network is not None and result.network.table:
-            seen.setdefault(layer_table(result.network).rows, []).append(result.id)
-    for result in results:
-        if result.network is not None and result.network.table:
-            whole = layer_table(result.network)
-            ids = seen.pop(whole.rows, None)
-            if ids is not None:
-                yield Section(", ".join(ids), (whole,))
+            cells.setdefault(layer_table(result.network), []).append(result.id)
+    for whole, ids in cells.items():
+        yield Section(", ".join(ids), (whole,))
 
 
 def _seeds(result: Result) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from nets.records.cell import Result
-from nets.report.document import Bar, Cell, Column, Row, Sentence, Table, Tone
-from nets.report.gpu import PUBLISHED
+from nets.report.document import Bar, Cell, Column, Row, Table, Tone
+from nets.report.gpu import published_beside
 from nets.report.run import accuracy_text, layers_text
-from nets.report.text import ABSENT
+from nets.report.text import ABSENT, decimals
 
 NOTHING = Cell(ABSENT)
 
@@ -28,7 +28,7 @@ class _Column:
 def wide_table(results: Sequence[Result]) -> Table:
     """A row for each cell; beside the article's protocol, the article's own figures."""
     columns = [column for column in COLUMNS if any(column.cell(result) != NOTHING for result in results)]
-    if any(_is_articles(result) for result in results):
+    if any(published_beside(result) is not None for result in results):
         columns += PUBLISHED_COLUMNS
     return Table(
         tuple(Column(column.heading, column.right, "dim" if column.dim else "plain") for column in columns),
@@ -37,42 +37,15 @@ def wide_table(results: Sequence[Result]) -> Table:
     )
 
 
-def articles_protocol(results: Sequence[Result]) -> list[Sentence]:
-    """Where the article's figures are not shown: how its protocol differs from this one."""
-    different = {
-        (result.cell.dataset, result.protocol.epochs, _articles_epochs(result.cell.dataset))
-        for result in results
-        if PUBLISHED.get(result.id) is not None and not _is_articles(result)
-    }
-    if not different:
-        return []
-    epochs = ", ".join(f"{dataset} for {ours} against {theirs}" for dataset, ours, theirs in sorted(different))
-    return [
-        Sentence(
-            f"The article's figures are not set beside these: its networks were trained for more epochs ({epochs}); "
-            "--protocol article trains as it did."
-        )
-    ]
-
-
-def _articles_epochs(dataset: str) -> int:
-    from nets.cells.catalog import protocol_for
-
-    return protocol_for("article", dataset).epochs
-
-
-def _is_articles(result: Result) -> bool:
-    return PUBLISHED.get(result.id) is not None and result.protocol.name == "article"
-
-
 def _number(value: float | None, text: Callable[[float], str]) -> Cell:
     return NOTHING if value is None else Cell(text(value), value=value)
 
 
-def spread_text(values: Sequence[float], digits: int = 2) -> str:
-    """The mean, and the standard deviation where there are several values; both fixed to `digits`."""
-    mean = f"{fmean(values):.{digits}f}"
-    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.{digits}f}"
+def spread_text(values: Sequence[float]) -> str:
+    """The mean, and the standard deviation where there are several values, both to the same place."""
+    mean = fmean(values)
+    spread = "" if len(values) < 2 else f" ± {stdev(values):.{decimals(mean)}f}"
+    return f"{mean:.{decimals(mean)}f}{spread}"
 
 
 def _layers(result: Result) -> Cell:
@@ -108,7 +81,7 @@ def _accuracy(result: Result) -> Cell:
     if band is not None and band.low < band.high:
         half = (band.high - band.low) / 2
         bar = Bar(mean, band.low, band.high, min(band.low - half, mean), max(band.high + half, mean))
-    tone: Tone = "bad" if band is not None and band.verdict in ("below", "diverged") else "plain"
+    tone: Tone = "bad" if band is not None and band.verdict != "inside" else "plain"
     return Cell(accuracy_text(result), tone=tone, value=mean, bar=bar)
 
 
@@ -123,7 +96,10 @@ def _by_cost(result: Result) -> Cell:
 
 
 def _energy(result: Result) -> Cell:
-    return _number(None if result.gpu is None else result.gpu.energy_j, "{:,.1f} J".format)
+    gpu = result.gpu
+    if gpu is None:
+        return NOTHING
+    return _number(gpu.energy_j, ("{:,.1f} J" if gpu.valid else "{:,.1f} J !").format)
 
 
 def _utilization(result: Result) -> Cell:
@@ -135,12 +111,12 @@ def _outcome(result: Result) -> Cell:
 
 
 def _published_time(result: Result) -> Cell:
-    published = PUBLISHED.get(result.id)
+    published = published_beside(result)
     return _number(None if published is None else published.time_s, "{:.2f}".format)
 
 
 def _published_accuracy(result: Result) -> Cell:
-    published = PUBLISHED.get(result.id)
+    published = published_beside(result)
     return _number(None if published is None else published.accuracy, "{:.4f}".format)
 
 
