@@ -28,8 +28,7 @@ from nets.report.charts.history import history_charts
 from nets.report.charts.kernels import kernel_charts
 from nets.report.charts.rounds import rounds_chart
 from nets.report.charts.style import looks, slug, thinned
-from nets.report.document import Cell, Chart, Table
-from nets.report.gate import findings_parts
+from nets.report.document import Cell, Chart
 from tests.support import drawn
 from tests.support.gating import judged, run
 from tests.support.records import record
@@ -364,13 +363,10 @@ def test_what_improved_is_marked_as_nothing_else() -> None:
     told = {shape for each in shapes.values() for shape in each}
     assert len(told) == 4
     assert told < {point["shape"] for point in points if not point["title"]}
-    (findings,) = [each for each in findings_parts(found) if isinstance(each, Table)]
-    for whole in (findings, chart.table):
-        rows = {(row.cells[0].text, row.cells[1].text): row.cells[-1] for row in whole.rows}
-        tones = [(rows[each.id, "total_s"].text, rows[each.id, "total_s"].tone) for each in cells]
-        assert tones == [
-            ("regressed", "bad"), ("improved", "good"), ("within 30 %", "plain"), ("incomparable", "doubtful")
-        ]  # fmt: skip
+    rows = {(row.cells[0].text, row.cells[1].text): row.cells[-1] for row in chart.table.rows}
+    assert [(rows[each.id, "total_s"].text, rows[each.id, "total_s"].tone) for each in cells] == [
+        ("regressed", "bad"), ("improved", "good"), ("within 30 %", "plain"), ("incomparable", "doubtful")
+    ]  # fmt: skip
 
 
 def test_history_has_the_lines_figures() -> None:
