@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,27 +116,39 @@ def at(whole: Any, path: Iterable[str | int]) -> Any:
     return whole
 
 
+Change = tuple[tuple[str | int, ...], object, int]
+"""A place, what comes there, and 0 where it is taken out instead."""
+
+
+def changes(whole: dict[str, Any]) -> st.SearchStrategy[list[Change]]:
+    """Up to three places to replace, or to take out; of a run's file half of them beside its many records."""
+    places = list(nodes(whole))
+    beside = [path for path in places if path[0] != "benchmarks"]
+    change = st.tuples(st.sampled_from(beside) | st.sampled_from(places), hostile, st.integers(0, 9))
+    return st.lists(change, min_size=1, max_size=3)
+
+
+def changed(whole: dict[str, Any], to_make: list[Change]) -> dict[str, Any]:
+    """The same with these changes, as far as it has their places."""
+    made: Any = deepcopy(whole)
+    for path, value, taken_out in to_make:
+        place = made
+        try:
+            for key in path[:-1]:
+                place = place[key]
+            if taken_out:
+                place[path[-1]] = deepcopy(value)  # one value may go to two places, one in the other
+            else:
+                del place[path[-1]]
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier change has taken it away
+    assert isinstance(made, dict)
+    return made
+
+
 def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     """The same with up to three places replaced, or taken out."""
-    change = st.tuples(st.sampled_from(list(nodes(whole))), hostile, st.integers(0, 9))
-
-    def changed(changes: list[tuple[tuple[str | int, ...], object, int]]) -> dict[str, Any]:
-        made: Any = deepcopy(whole)
-        for path, value, taken_out in changes:
-            place = made
-            try:
-                for key in path[:-1]:
-                    place = place[key]
-                if taken_out:
-                    place[path[-1]] = deepcopy(value)  # one value may go to two places, one in the other
-                else:
-                    del place[path[-1]]
-            except (KeyError, IndexError, TypeError):
-                continue  # an earlier change has taken it away
-        assert isinstance(made, dict)
-        return made
-
-    return st.lists(change, min_size=1, max_size=3).map(changed)
+    return changes(whole).map(partial(changed, whole))
 
 
 torn = st.none() | st.none() | st.none() | st.tuples(st.integers(0, 20_000), st.binary(max_size=8))

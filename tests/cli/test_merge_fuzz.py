@@ -22,7 +22,7 @@ from nets.errors import Exit, NetsError
 from nets.records.cell import Outcome
 from nets.records.run import read_run
 from nets.report.text import plain
-from tests.cli.test_fuzz import MAX_LINES, fuzz, put, spoilt, torn
+from tests.cli.test_fuzz import MAX_LINES, Change, changed, changes, fuzz, put, torn
 from tests.support.hostile import FULL, demand_inert
 from tests.support.records import GROWTH, SIDE_BY_SIDE
 from tests.support.shards import CELLS, N_SHARDS, cell, on, shard
@@ -59,6 +59,8 @@ def whole(number: int) -> dict[str, Any]:
 
 
 SHARDS = [whole(number) for number in range(1, N_SHARDS + 1)]
+CHANGES = st.one_of(*(st.tuples(st.just(name), changes(each)) for name, each in zip(NAMES, SHARDS, strict=True)))
+"""The name of one, and what is changed in it."""
 
 
 @pytest.fixture
@@ -67,13 +69,13 @@ def shards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-def merged(*, partial: bool) -> bool:
-    """Merge what is there; whether it was joined. Whatever happens, what is printed is inert and nothing is left."""
+def merged(*names: str, **options: Any) -> bool:
+    """Merge files; whether they were joined. Whatever happens, what is printed is inert and nothing is left."""
     OUT.write_bytes(BEFORE)
     printed, status = io.StringIO(), Exit.UNUSABLE
     try:
         with redirect_stdout(printed):
-            merge([Path(name) for name in NAMES], OUT, partial=partial)
+            merge([Path(name) for name in names], OUT, **options)
     except typer.Exit as ended:
         status = Exit(ended.exit_code)
     except NetsError as error:
@@ -95,17 +97,18 @@ def test_the_shards_themselves() -> None:
     """As they are, they are joined: what the other test spoils is no failure to begin with."""
     for name, content in zip(NAMES, SHARDS, strict=True):
         put(name, json.dumps(content), None)
-    assert merged(partial=False)
+    assert merged(*NAMES)
     assert {result.id for result in read_run(OUT).cells} == set(CELLS)
 
 
 @fuzz
-@given(which=st.integers(0, N_SHARDS - 1), choose=st.data(), at=torn, partial=st.booleans())
+@given(change=CHANGES, at=torn, spoilt=st.sampled_from(["one of all", "one alone", "all alike"]))
 def test_a_shards_file(
-    which: int, choose: st.DataObject, at: tuple[int, bytes] | None, partial: bool, shards: None
+    change: tuple[str, list[Change]], at: tuple[int, bytes] | None, spoilt: str, shards: None
 ) -> None:
-    """One spoilt shard is joined or refused in a sentence, and the file of before is untouched where it is refused."""
-    bad = choose.draw(spoilt(SHARDS[which]))
-    for i, name in enumerate(NAMES):
-        put(name, json.dumps(bad if i == which else SHARDS[i]), at if i == which else None)
-    merged(partial=partial)
+    """Spoilt shards are joined or refused in a sentence; where they are refused the file of before is untouched."""
+    bad, to_make = change
+    for name, content in zip(NAMES, SHARDS, strict=True):
+        is_bad = name == bad or spoilt == "all alike"
+        put(name, json.dumps(changed(content, to_make) if is_bad else content), at if name == bad else None)
+    merged(*([bad] if spoilt == "one alone" else NAMES), partial=spoilt == "one alone")

@@ -343,6 +343,32 @@ def test_compared_has_the_gates_words() -> None:
     assert any("regressed" in each.get("text", "") for each in data(chart))
 
 
+def test_what_improved_is_marked_as_nothing_else() -> None:
+    """Regressed, improved, within the limit and can't be told have a shape each, in the key too, and a tone each."""
+    cells = drawn.ten_cells()[:4]
+    factors = (2, 0.6, 1, 0.1)
+    others = [
+        each.replace(rounds=tuple(r.replace(train_s=f * r.train_s, eval_s=f * r.eval_s) for r in each.rounds))
+        for each, f in zip(cells, factors, strict=True)
+    ]
+    found = judged(run(*cells), run(*others))
+    chart = compared_chart(found)
+    assert chart is not None
+    points = [each for each in data(chart) if "shape" in each]
+    shapes = {
+        each.id: {point["shape"] for point in points if point["title"].startswith(f"{each.id} total_s: ")}
+        for each in cells
+    }
+    assert [len(each) for each in shapes.values()] == [1] * 4
+    told = {shape for each in shapes.values() for shape in each}
+    assert len(told) == 4
+    assert told < {point["shape"] for point in points if not point["title"]}
+    rows = {(row.cells[0].text, row.cells[1].text): row.cells[-1] for row in chart.table.rows}
+    assert [(rows[each.id, "total_s"].text, rows[each.id, "total_s"].tone) for each in cells] == [
+        ("regressed", "bad"), ("improved", "good"), ("within 30 %", "plain"), ("incomparable", "doubtful")
+    ]  # fmt: skip
+
+
 def test_history_has_the_lines_figures() -> None:
     """Each change is marked with its commit and subject, each level is a row; of many commits few marks are made."""
     values_ = [1.0] * 12 + [1.1] * 12

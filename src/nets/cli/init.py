@@ -7,9 +7,10 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +25,13 @@ EMBEDDED = "digits-snn500,digits-lenet5"
 """Cells whose data need no download."""
 
 
+class Ci(StrEnum):
+    """Whose workflows there are; typer takes a Literal from 0.19 on, and an older one is supported."""
+
+    GITHUB = "github"
+    NONE = "none"
+
+
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The root of a git repository.")] = Path(),
     nets: Annotated[str | None, typer.Option("--nets", help="A file or module with networks of its own.")] = None,
@@ -32,7 +40,7 @@ def init(
         typer.Option("--cells", help="Exact ids, comma-separated, for the workflow; by default those of --nets."),
     ] = None,
     benchmarks: Annotated[str, typer.Option("--folder", help="Where the benchmark goes.")] = "benchmarks",
-    ci: Annotated[Literal["github", "none"], typer.Option(help="Whose workflows are written.")] = "github",
+    ci: Annotated[Ci, typer.Option(help="Whose workflows are written.")] = Ci.GITHUB,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: name what is missing or outdated, and exit with 1 for it.")
     ] = False,
@@ -53,9 +61,9 @@ def init(
     demand_writable(json_file)
     root = place.repository(folder)
     filling = _filling(root, nets, cells, benchmarks)
-    all_names = plan.names(filling, with_workflows=ci == "github")
+    all_names = plan.names(filling, with_workflows=ci == Ci.GITHUB)
     place.demand_inside(root, all_names)
-    changes = plan.planned(root, filling, with_workflows=ci == "github")
+    changes = plan.planned(root, filling, with_workflows=ci == Ci.GITHUB)
     if check:
         with beside_json(json_file):
             _tell_of(changes)
@@ -83,7 +91,7 @@ def init(
     typer.echo(f"{counted(len(changes), 'file')} written")
     if hidden := place.ignored(root, [change.name for change in changes]):
         typer.echo(f"git ignores {', '.join(hidden)}: add {'it' if len(hidden) == 1 else 'them'} with -f", err=True)
-    for line in _next(folder, filling, changes, ci == "github"):
+    for line in _next(folder, filling, changes, ci == Ci.GITHUB):
         typer.echo(line)
 
 

@@ -78,8 +78,8 @@ MANUALS: Mapping[str, Manual] = {
                 "nets ab HEAD . --nets my_nets.py --cells digits-mlp3 -- --epochs 2",
             ),
             Example(
-                "The same code under another torch, the verdict in files for a CI job:",
-                "nets ab HEAD HEAD --python-b new/bin/python --json ab.json --markdown ab.md",
+                "The same code under another torch, the verdict in a file for a program:",
+                "nets ab HEAD HEAD --python-b new/bin/python --json ab.json",
             ),
         ),
     ),
@@ -124,7 +124,7 @@ MANUALS: Mapping[str, Manual] = {
             Example("The shards of a run as one file:", "nets merge shard-1.json shard-2.json -o out.json"),
             Example(
                 "All of them, held against a stored run:",
-                "nets merge shard-1.json shard-2.json -o out.json --gate base.json --json merged.json",
+                "nets merge shard-1.json shard-2.json -o out.json --gate base.json",
             ),
             Example("What there is of them:", "nets merge shard-2.json -o some.json --partial"),
         ),
@@ -147,8 +147,8 @@ MANUALS: Mapping[str, Manual] = {
         (
             Example("Where did a figure change?", "nets history .benchmarks"),
             Example(
-                "Of the last fifty commits of main, two metrics, unchanged ones too:",
-                "nets history results/ --branch main --last 50 --metric total_s,accuracy --all",
+                "Of the last fifty commits of main, two metrics alone:",
+                "nets history results/ --branch main --last 50 --metric total_s,accuracy",
             ),
             Example("For other programs:", "nets history results/ --json history.json --export charts"),
         ),
