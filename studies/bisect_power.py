@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.cli.test_ab import without_torch
+from tests.support.without_torch import without_torch
 
 N_COMMITS = 20
 WORK = 1_000_000
