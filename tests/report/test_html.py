@@ -5,13 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import subprocess
-import sys
 import unicodedata
-import zipfile
 from collections.abc import Sequence
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -34,50 +29,7 @@ from nets.report.document import (
 )
 from nets.report.html import html_text, size_text
 from nets.report.svg import adapted
-from tests.support.pages import HOSTILE, chart, drawing, made_page, png
-from tests.support.suite import REPOSITORY
-
-VOID = {"meta", "link", "br", "img"}
-
-
-class Parsed(HTMLParser):
-    """A file's elements with their attributes and ancestors, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self.texts.append((self._open[-1], data))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        """The attributes of each such element."""
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def said(self, tag: str) -> list[str]:
-        """The texts right inside such elements."""
-        return [data for name, data in self.texts if name == tag and data.strip()]
-
-    def values(self, name: str) -> list[str]:
-        """Those of an attribute, of all elements."""
-        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+from tests.support.pages import HOSTILE, Parsed, chart, drawing, made_page, png
 
 
 def written(*parts: Part, summary: str = "All passed.") -> str:
@@ -314,13 +266,3 @@ def test_size() -> None:
         Page("nets", "All passed.", (Section("A", tuple(charts)), *made_page().parts[1:2])), lambda _: heavy
     )
     assert 0 < len(text.encode()) - 12 * len(heavy) < 80_000
-
-
-def test_shipped(tmp_path: Path) -> None:
-    """The wheel holds the templates, the style and the script."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    assets = (REPOSITORY / "src/nets/report/assets").iterdir()
-    with zipfile.ZipFile(wheel) as archive:
-        assert {f"nets/report/assets/{each.name}" for each in assets} <= set(archive.namelist())
