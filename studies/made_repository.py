@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.cli.test_ab import without_torch
+from tests.support.without_torch import without_torch
 
 CELL = "mnist-lenet5"
 SLEEPS = "time.sleep(SECONDS)"

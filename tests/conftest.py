@@ -7,7 +7,6 @@ import functools
 import gc
 import importlib
 import os
-import pkgutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +15,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nets.cells import catalog
-from tests.support.forking import Forking, forking
+from tests.support import packages
+from tests.support.forking import Forking, forking, import_nets
+from tests.support.shared import drawn_once, shared_folder
 from tests.support.stub_driver import NoCompiler, build
 from tests.support.suite import REPOSITORY, Suite
 
 if TYPE_CHECKING:
     import torch
     from playwright.sync_api import Browser
+
+    from nets.report.document import Chart
 
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -43,12 +46,10 @@ def import_everything() -> None:
     import hypothesis
     import typer.testing
 
-    import nets
     from nets.datasets import digits, shapes
 
-    for module in pkgutil.walk_packages(nets.__path__, "nets."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    import_nets()
+    packages.read_once()
     for name in ("torch._dynamo", "torchvision"):
         importlib.import_module(name)
     typer.testing._get_command = functools.cache(typer.testing._get_command)  # type: ignore[attr-defined]  # 20 ms a call
@@ -141,6 +142,19 @@ def forked(forking_process: Forking, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", forking_process.popen)
 
 
+@pytest.fixture(scope="session")
+def process_without_torch() -> Iterator[Forking]:
+    """Has imported pytest alone: each side of `nets ab` looks again and again at all that it has imported."""
+    with forking(with_torch=False) as started:
+        yield started
+
+
+@pytest.fixture
+def forked_sides(process_without_torch: Forking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the sides of `nets ab` from a process that has imported pytest, whose start takes most of a second."""
+    monkeypatch.setattr(subprocess, "Popen", process_without_torch.popen)
+
+
 @pytest.fixture
 def one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train the digits for one epoch under `quick`, where a command has no option for it."""
@@ -177,6 +191,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def draw(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Chart], str]:
+    """Draws a chart as `nets.report.drawing.svg` does, which takes a tenth of a second, but each once a run."""
+    folder = shared_folder(tmp_path_factory) / "drawings"
+    folder.mkdir(exist_ok=True)
+    return functools.partial(drawn_once, folder)
 
 
 @pytest.fixture(scope="module")

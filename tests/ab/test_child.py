@@ -21,6 +21,7 @@ from nets.ab.child import Child, ChildSpec, child_environment
 from nets.errors import Unusable
 from tests.ab.test_interleave import Repository
 
+pytestmark = pytest.mark.usefixtures("forked_sides")
 LEAVES = """
 import subprocess
 def leave(then):

@@ -1,6 +1,6 @@
 """The turns of `nets ab`: who runs when, how often, and what happens when a side goes its own way.
 
-The sides are pytest sessions on a repository without torch, which takes a second instead of ten.
+The sides are pytest sessions on a repository without torch, forked from a process that has imported pytest.
 """
 
 from __future__ import annotations
@@ -21,59 +21,10 @@ from nets.ab.child import PLUGIN, Child, ChildSpec, child_environment
 from nets.ab.interleave import Sitting, StopRequest
 from nets.errors import Unusable
 from nets.machine import cpu
+from tests.support.without_torch import BENCHMARK, CONFTEST, INI
 
+pytestmark = pytest.mark.usefixtures("forked_sides")
 N_ROUNDS = 3
-
-INI = "[pytest]\naddopts = -p no:hypothesispytest\n"  # which imports all of hypothesis for its summary
-CONFTEST = """
-import time
-from pathlib import Path
-import pytest
-import pytest_benchmark.plugin
-
-pytest_benchmark.plugin.get_cpu_info = dict  # a second each time
-
-def pytest_addoption(parser):
-    parser.addoption("--cells", default="")
-    parser.addoption("--rounds", type=int)
-    parser.addoption("--seed", type=int)
-    parser.addoption("--no-trace", action="store_true")
-    parser.addini("nets_bands", "")
-
-@pytest.fixture
-def cell_run(pytestconfig):
-    return pytestconfig.getoption("--rounds")
-
-def event(*words):
-    with Path(EVENTS).open("a") as file:
-        print(*words, time.monotonic(), file=file)
-
-def finished(benchmark, n):
-    pass
-"""
-BENCHMARK = """
-import os, time
-import pytest
-from conftest import event, finished
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_train_eval(benchmark, cell_run, cell):
-    n = 0
-    def work():
-        nonlocal n
-        event(SIDE, cell, "begin", n)
-        n += 1
-        if FAULT[0] == cell and n == FAULT[1]:
-            FAULT[2]()
-        time.sleep(SECONDS)
-        event(SIDE, cell, "end", n - 1)
-    benchmark.pedantic(work, rounds=cell_run, iterations=1)
-    event(SIDE, cell, "after", n)
-    finished(benchmark, n)
-
-def test_something_else():
-    event(SIDE, "else", "begin", 0)
-"""
 
 
 class Repository:

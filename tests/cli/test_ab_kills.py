@@ -21,13 +21,13 @@ import psutil
 import pytest
 
 from nets.ab import worktree
-from tests.cli.test_ab import without_torch
 from tests.support.killing import demand_end
 from tests.support.repositories import commit, git, made, nothing_left
+from tests.support.without_torch import without_torch
 
 KILLS = int(os.environ.get("NETS_KILLS", "1"))
 COMMAND = (sys.executable, "-m", "nets", "ab", "HEAD", "HEAD", "--restart-every", "1", "--max-sittings", "12")
-LONGEST_S = 30.0 if KILLS > 1 else 6.0
+LONGEST_S = 30.0 if KILLS > 1 else 3.0
 """About as long as a whole comparison takes; once alone, a few sittings."""
 FINISHED = re.compile(r"sitting (\d+):")
 
@@ -50,7 +50,7 @@ def killed_once(rng: random.Random) -> tuple[str, int]:
         # what earlier ones left was swept
         assert len(git("worktree", "list").splitlines()) == 3
         assert len(list(Path(tempfile.gettempdir()).glob("nets-ab-run-*"))) == 2, "one for worktrees, one for files"
-        time.sleep(rng.uniform(0, 3))
+        time.sleep(rng.uniform(0, 3 if KILLS > 1 else 1.5))
         sides = psutil.Process(process.pid).children() if process.poll() is None else []
         whose = rng.choice(["nets ab", "a side"]) if sides else "nets ab"
         with suppress(ProcessLookupError):

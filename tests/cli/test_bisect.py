@@ -16,9 +16,10 @@ from nets.ab.child import SideFailed
 from nets.cli.app import app
 from nets.gate.findings import Gate
 from tests.ab.test_bisect import gate, history, total
-from tests.cli.test_ab import without_torch
 from tests.support.repositories import commit, git, made, nothing_left
+from tests.support.without_torch import without_torch
 
+pytestmark = pytest.mark.usefixtures("forked_sides")
 QUICK = ("--restart-every", "1", "--max-sittings", "7")
 
 

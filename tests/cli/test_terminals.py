@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from nets.cli.app import app
+from nets.verdicts import band_rates
 from tests.report.test_run import on_gpu
 from tests.support.gating import content, rounds
 from tests.support.histories import stepped
@@ -38,8 +39,10 @@ EXIT_CODES = {"gate": 1, "an error": 2, "a wrong option": 2}
 
 
 @pytest.fixture
-def files(folder: Path) -> Path:
-    """Runs with every kind of part, a history, and a bands file."""
+def files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs with every kind of part, a history, and a bands file, whose rates are of few trials."""
+    monkeypatch.setattr(band_rates, "TRIALS", 20)
+    monkeypatch.setattr(band_rates, "simulated", lambda n, seed: 0.001)
     seen = seen_of_gpu("soak", reasons=("another process is on the GPU",), utilization_pct=93.0, power_w=150.0)
     gpu = on_gpu(seen, trace=traced(), trace_missing_because=None)
     cells = [
@@ -99,6 +102,7 @@ def test_a_pipe_is_not_folded(files: Path) -> None:
     assert [line.replace("–", "-").replace("─", "-") for line in lines["utf-8"]] == lines["latin-1"] == lines["ascii"]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("width", [*WIDTHS, 0])
 def test_in_a_terminal(files: Path, width: int) -> None:
     """In a real one the lines are within its width, 80 where that is unknown, and in colour."""
@@ -109,6 +113,7 @@ def test_in_a_terminal(files: Path, width: int) -> None:
     assert "61,706" in output
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("changes", "is_colored"),
     [

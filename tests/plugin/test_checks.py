@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.suite import Suite
 
 QUICK = ("--cells", "digits-snn500")
@@ -18,7 +16,7 @@ def test_a_user_s_own_check(suite: Suite) -> None:
         "    assert result.network.parameters < 1000, 'too many parameters for us'\n"
     )
     suite.bands("digits-snn500", [0.5, 0.51, 0.505])
-    suite.run(*QUICK).assert_outcomes(failed=1)
+    suite.run(*QUICK, "--rounds", "1").assert_outcomes(failed=1)
     status, failures = suite.outcomes()["digits-snn500"]
     assert status == "failed"
     assert len(failures) == 2
@@ -26,28 +24,39 @@ def test_a_user_s_own_check(suite: Suite) -> None:
     assert any("is above its band" in failure for failure in failures)
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ("raise KeyError('oops')", "a check raised KeyError: 'oops'"),
-        ("pytest.fail('no good')", "a check raised Failed: no good"),
-        ("pytest.skip('later')", "a check raised Skipped: later"),
-        ("return True", "a check returned True, neither a sentence nor a list of them"),
-        ("return 'too slow'", "too slow"),
-        ("return ['too slow']", "too slow"),
-        ("return ''", None),
-        ("return []", None),
-    ],
-)
-def test_what_a_check_may_do(suite: Suite, body: str, message: str | None) -> None:
-    """Whatever a check returns or raises, the record is kept whole, and a mistake in the check is a failure."""
-    suite.conftest(f"import pytest\ndef pytest_nets_check(result):\n    {body}\n")
-    suite.run(*SHORT, "--rounds", "1")
-    status, failures = suite.outcomes()["digits-snn500"]
-    assert status == ("passed" if message is None else "failed")
-    assert len(suite.content()["benchmarks"]) == 1
-    if message is not None:
-        assert message in failures[0]
+# what a check does -> what its cell fails for
+CHECKS = {
+    "raise KeyError('oops')": "a check raised KeyError: 'oops'",
+    "pytest.fail('no good')": "a check raised Failed: no good",
+    "pytest.skip('later')": "a check raised Skipped: later",
+    "return True": "a check returned True, neither a sentence nor a list of them",
+    "return 'too slow'": "too slow",
+    "return ['too slow']": "too slow",
+    "return ''": None,
+    "return []": None,
+}
+OWN = """
+import nets
+from torch import nn
+for i in range(8):
+    nets.network(dataset="digits", name=f"c{i}")(lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+"""
+
+
+def test_what_a_check_may_do(suite: Suite) -> None:
+    """Whatever a check returns or raises, each record is kept whole, and a mistake in the check is a failure."""
+    bodies = "".join(f"    if cell.id == 'digits-c{i}':\n        {body}\n" for i, body in enumerate(CHECKS))
+    suite.conftest(f"import pytest\ndef pytest_nets_check(cell):\n{bodies}")
+    (suite.path / "own.py").write_text(OWN)
+    cells = {f"digits-c{i}": message for i, message in enumerate(CHECKS.values())}
+    suite.run("--nets", "own.py", "--cells", ",".join(cells), "--epochs", "1", "--rounds", "1")
+    outcomes = suite.outcomes()
+    assert outcomes.keys() == cells.keys()
+    assert len(suite.content()["benchmarks"]) == len(cells)
+    for cell, message in cells.items():
+        status, failures = outcomes[cell]
+        assert status == ("passed" if message is None else "failed"), cell
+        assert message is None or message in failures[0]
 
 
 def test_a_check_of_another_folder(suite: Suite) -> None:

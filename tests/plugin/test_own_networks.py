@@ -82,6 +82,7 @@ def test_refused(strict: Suite) -> None:
     assert [at(record, "network.layers") for record in strict.content()["nets"]["unfinished"]] == [1, 1, 1]
 
 
+@pytest.mark.usefixtures("forked")
 def test_an_import_that_sets(strict: Suite) -> None:
     """What a file sets for the whole process while it is imported is put back, and told of: no cell has it."""
     path = strict.path / NETS.name

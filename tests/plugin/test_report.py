@@ -101,8 +101,9 @@ def test_a_file_that_is_lost_meanwhile(suite: Suite) -> None:
     assert suite.outcomes()["digits-snn500"][0] == "passed"
 
 
+@pytest.mark.usefixtures("forked")
 def test_with_workers(suite: Suite, tmp_path: Path) -> None:
     """The controller writes it, once, of all workers' cells."""
     cells = ("--cells", "digits-snn500,digits-lenet5", "--epochs", "1", "--rounds", "1", "-n", "2")
-    suite.run(*cells, "--report", str(tmp_path / "page.html"), subprocess=True).assert_outcomes(passed=2)
+    suite.run(*cells, "--report", str(tmp_path / "page.html")).assert_outcomes(passed=2)
     assert "2 of 2 passed." in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pytest
 from nets.plugin.output import MAX_NAME
 from nets.records import durable
 from nets.records.git import changes_sha256
+from tests.support.gating import content
+from tests.support.records import record
 from tests.support.suite import Suite
 
 ONE = ("--cells", "digits-snn500", "--epochs", "1", "--rounds", "1")
@@ -203,7 +206,7 @@ NOTHING_MEASURED = {
 @pytest.mark.parametrize("what", NOTHING_MEASURED)
 def test_a_file_with_cells_stays(suite: Suite, what: str) -> None:
     """A session that measured nothing does not replace a file with cells."""
-    suite.run(*ONE)
+    suite.out.write_text(json.dumps(content(record())))
     before = suite.out.read_bytes()
     conftest, arguments = NOTHING_MEASURED[what]
     suite.conftest(conftest)
@@ -223,7 +226,7 @@ def test_a_second_run_on_one_file(suite: Suite) -> None:
 
 def test_a_full_disk(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures are printed, the file of before is whole, a sentence names the journal, and the exit code says so."""
-    suite.run(*ONE)
+    suite.out.write_text(json.dumps(content(record())))
     before = suite.out.read_bytes()
 
     def full(*_: object) -> None:

@@ -40,6 +40,7 @@ def own_lines(output: str) -> str:
     return re.split(r"^=+ nets =+$", unstyled(output), flags=re.MULTILINE)[1]
 
 
+@pytest.mark.usefixtures("forked")
 def test_in_a_terminal(suite: Suite) -> None:
     """The line says which cell of how many; the suite's sections come last, the gate's below, within the width."""
     output = watched(suite, width=80)
@@ -82,6 +83,7 @@ def test_the_sections_come_though_another_fails(suite: Suite) -> None:
     assert titles.index("benchmark") < titles.index("nets") < titles.index("nets gate")
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_summary_in_ascii(suite: Suite) -> None:
     """Where pytest's output can't hold every character, the summary has stand-ins, and the session ends as it does."""
     output = watched(suite, "-k", "snn500", width=120, PYTHONIOENCODING="ascii")

@@ -71,6 +71,7 @@ CellRun.setup = setup
 """
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_cell_that_hangs_outside_of_python(suite: Suite) -> None:
     """Its process ends, a minute after its time was up, with the stack; the journal keeps the cells before it."""
     suite.conftest(NATIVE)

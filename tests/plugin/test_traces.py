@@ -52,11 +52,12 @@ def traces(suite: Suite) -> dict[str, tuple[Any, Any]]:
     return {record["cell"]["model"]: (record["trace"], record["trace_missing_because"]) for record in records}
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("workers", [(), ("-n", "1")])
 def test_after_all_cells(suite: Suite, workers: tuple[str, ...]) -> None:
     """Every cell's rounds come before the first trace, and each record has its own trace, or why it failed."""
     suite.conftest(ON_A_GPU)
-    suite.run(*CELLS, *workers, subprocess=bool(workers)).assert_outcomes(passed=2)
+    suite.run(*CELLS, *workers).assert_outcomes(passed=2)
     assert (suite.path / "order.txt").read_text().splitlines() == [
         "round digits-snn500", "round digits-lenet5", "trace digits-lenet5", "trace digits-snn500",
     ]  # fmt: skip

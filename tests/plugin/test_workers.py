@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +21,7 @@ from nets.machine.visible import visible_gpus
 from nets.plugin import workers
 from nets.plugin.session import PlannedCell
 from tests.support.forking import FORKS
+from tests.support.shared import made_once
 from tests.support.stub_driver import environment
 from tests.support.suite import INI, ONE_LINE
 
@@ -114,11 +115,7 @@ def on_four_gpus(stub_driver: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     They are run once, whichever of xdist's workers asks first.
     """
-    own = tmp_path_factory.getbasetemp()
-    top = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "four-gpus"
-    with FileLock(f"{top}.lock"):
-        if not top.exists():
-            run_sessions(top, stub_driver)
+    top = made_once(tmp_path_factory, "four-gpus", partial(run_sessions, driver=stub_driver))
     return {name: left_in(top / name) for name in SESSIONS}
 
 

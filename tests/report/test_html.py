@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
@@ -31,49 +30,7 @@ from nets.report.document import (
 )
 from nets.report.html import html_text, size_text
 from nets.report.svg import adapted
-from tests.support.pages import HOSTILE, chart, drawing, made_page, png
-
-VOID = {"meta", "link", "br", "img"}
-
-
-class Parsed(HTMLParser):
-    """A file's elements with their attributes and ancestors, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self.texts.append((self._open[-1], data))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        """The attributes of each such element."""
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def said(self, tag: str) -> list[str]:
-        """The texts right inside such elements."""
-        return [data for name, data in self.texts if name == tag and data.strip()]
-
-    def values(self, name: str) -> list[str]:
-        """Those of an attribute, of all elements."""
-        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+from tests.support.pages import HOSTILE, Parsed, chart, drawing, made_page, png
 
 
 def written(*parts: Part, summary: str = "All passed.") -> str:

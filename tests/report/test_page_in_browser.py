@@ -26,7 +26,8 @@ def first_column(page: Page) -> list[str]:
 
 def test_well_rendered(browser: Browser, written: Path) -> None:
     """At three widths, in light, dark and print, nothing is cut off, overlaps, is asked for or reported."""
-    demand_well_rendered(browser, written)
+    with opened(browser, written) as watched:
+        demand_well_rendered(watched)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,8 @@ def test_any_name(browser: Browser, tmp_path: Path, name: str) -> None:
     """A name that is markup, very long, or written from right to left is text, and stays inside its place."""
     path = tmp_path / "page.html"
     path.write_text(html_text(made_page(name), drawing), encoding="utf-8")
-    demand_well_rendered(browser, path, is_accessible=False)
+    with opened(browser, path) as watched:
+        demand_well_rendered(watched, looks=())
 
 
 def test_faults_are_found(browser: Browser, written: Path) -> None:

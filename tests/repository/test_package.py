@@ -15,6 +15,7 @@ import pytest
 
 from nets.cli.scaffold.originals import AS_NETS_CODE, BENCHMARK_FILES, GATE, LABEL
 from nets.machine.device import versions
+from tests.support.shared import made_once
 from tests.support.suite import REPOSITORY
 
 PACKED = "nets/cli/scaffold/files/"
@@ -32,14 +33,17 @@ def ran(*command: str, cwd: Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """An sdist, and the wheel that is built from it, as release.yml does."""
-    folder = tmp_path_factory.mktemp("dist")
-    ran(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder), cwd=REPOSITORY)
-    (sdist,) = folder.glob("pytest_nets-*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
-    (unpacked,) = (folder / "unpacked").iterdir()
-    ran(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder), cwd=unpacked)
-    (wheel,) = folder.glob("pytest_nets-*.whl")
+
+    def build(folder: Path) -> None:
+        ran(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder), cwd=REPOSITORY)
+        (sdist,) = folder.glob("pytest_nets-*.tar.gz")
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder / "unpacked", filter="data")
+        (unpacked,) = (folder / "unpacked").iterdir()
+        ran(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder), cwd=unpacked)
+
+    folder = made_once(tmp_path_factory, "dist", build)
+    ((sdist,), (wheel,)) = (folder.glob(f"pytest_nets-*.{kind}") for kind in ("tar.gz", "whl"))
     return {"sdist": sdist, "wheel": wheel}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ PAPER_WIDTH = 703
 THEMES = ("light", "dark", "print")
 VIEWS = (*((width, theme) for width in WIDTHS for theme in THEMES), (PAPER_WIDTH, "print"))
 FEW_VIEWS = ((390, "light"), (1440, "dark"), (PAPER_WIDTH, "print"))
+LIGHT, DARK, PAPER = LOOKS = tuple(zip(WIDTHS, THEMES, strict=True))
 SERIOUS = ("serious", "critical")
 _FAULTS = Path(__file__).with_name("rendering_faults.js").read_text()
 
@@ -89,27 +90,26 @@ def show(page: Page, width: int, theme: str) -> None:
 
 
 def demand_well_rendered(
-    browser: Browser, path: Path, *, is_accessible: bool = True, views: Sequence[tuple[int, str]] = VIEWS
+    watched: Watched, *, views: Sequence[tuple[int, str]] = VIEWS, looks: Sequence[tuple[int, str]] = LOOKS
 ) -> None:
     """At each width, in light, dark and print: nothing is said, asked for, cut off or overlapping; charts are drawn.
 
-    On paper no table is wider than the page. `is_accessible`: axe-core finds nothing serious, either, in each theme and
-    at each width (a second each, of which all nine would find the same). `views`: other widths and themes than all.
+    On paper no table is wider than the page. `views`: other widths and themes than all. `looks`: those in which
+    axe-core finds nothing serious, either (all nine would find the same): a second each, of twenty charts five.
     """
-    with opened(browser, path) as watched:
-        page = watched.page
-        for width, theme in views:
-            show(page, width, theme)
-            where = f"{path.name} at {width} px, {theme}"
-            assert rendering_faults(page) == [], where
-            if theme == "print" and width >= PAPER_WIDTH:
-                assert scrolling(page) == [], where
-        if is_accessible:
-            for width, theme in zip(WIDTHS, THEMES, strict=True):
-                show(page, width, theme)
-                assert accessibility_faults(page) == [], f"{path.name} at {width} px, {theme}"
-        assert watched.messages == []
-        assert watched.requests == [path.as_uri()]
+    page = watched.page
+    for width, theme in views:
+        show(page, width, theme)
+        where = f"{page.url} at {width} px, {theme}"
+        assert rendering_faults(page) == [], where
+        if theme == "print" and width >= PAPER_WIDTH:
+            assert scrolling(page) == [], where
+    for width, theme in looks:
+        show(page, width, theme)
+        rules = {"color-contrast": {"enabled": theme != "print"}}  # paper has the light theme's colours
+        assert accessibility_faults(page, rules) == [], f"{page.url} at {width} px, {theme}"
+    assert watched.messages == []
+    assert watched.requests == [page.url]
 
 
 def rendering_faults(page: Page) -> list[str]:
@@ -128,9 +128,9 @@ def scrolling(page: Page) -> list[str]:
     return found
 
 
-def accessibility_faults(page: Page) -> list[str]:
-    """What axe-core calls serious or critical, with the elements."""
-    found: dict[str, Any] = Axe().run(page, options={"resultTypes": ["violations"]}).response
+def accessibility_faults(page: Page, rules: Mapping[str, Any]) -> list[str]:
+    """What axe-core calls serious or critical, with the elements; `rules`: settings of single ones."""
+    found: dict[str, Any] = Axe().run(page, options={"resultTypes": ["violations"], "rules": rules}).response
     return [
         f"{each['id']}: {node['html'][:200]}: {node['failureSummary']}"
         for each in found["violations"]

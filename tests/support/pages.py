@@ -1,8 +1,10 @@
-"""A made document with every kind of part, and a plain drawing for its charts."""
+"""A made document with every kind of part, a plain drawing for its charts, and a page's file as its elements."""
 
 from __future__ import annotations
 
 import io
+from functools import cache
+from html.parser import HTMLParser
 
 from PIL import Image
 
@@ -24,6 +26,7 @@ from nets.report.document import (
 
 HOSTILE = "</script><script>alert(1)</script>\"'`&\x1b[31m\u202eevil\u2066"
 """A name that would act on a page, in a terminal, or turn the direction of writing."""
+VOID = {"meta", "link", "br", "img"}
 CELLS = ("mnist-snn500", "mnist-cnn3l", "mnist-lenet5", "cifar10-cnn3l", "cifar10-lenet5")
 
 
@@ -42,6 +45,7 @@ def drawing(chart: Chart) -> str:
     )
 
 
+@cache
 def png(size: int = 28) -> bytes:
     """A picture of a ring."""
     picture = Image.new("L", (size, size))
@@ -147,3 +151,43 @@ def _result(i: int, name: str) -> Row:
         ),
         "dim" if i == 4 else "plain",
     )
+
+
+class Parsed(HTMLParser):
+    """A file's elements with their attributes and ancestors, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts.append((self._open[-1], data))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of each such element."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def said(self, tag: str) -> list[str]:
+        """The texts right inside such elements."""
+        return [data for name, data in self.texts if name == tag and data.strip()]
+
+    def values(self, name: str) -> list[str]:
+        """Those of an attribute, of all elements."""
+        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# hypothesis's plug-in imports all of it for each session's summary
-INI = "[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider -p no:hypothesispytest\n"
+# hypothesis's plug-in imports all of it for each session's summary, and anyio's all of asyncio
+INI = "[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider -p no:hypothesispytest -p no:anyio\n"
 ONE_LINE = 'pytest_plugins = ["nets.plugin"]\n'
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads((REPOSITORY / "src" / "nets" / "records" / "record.schema.json").read_text())
