@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,8 +18,7 @@ from nets.cells.shards import Shard
 from nets.cli.app import app
 from nets.records.run import read_run
 from tests.repository.test_workflows import demand_options_of_pytest
-from tests.support.shards import cell, content, on
-from tests.support.suite import REPOSITORY
+from tests.support.suite import REPOSITORY, Suite
 from tests.support.workflows import FILES, calls
 
 EXAMPLES = REPOSITORY / "examples" / "ci"
@@ -92,50 +90,34 @@ def test_the_matrix() -> None:
         assert used in ours
 
 
-PYTEST = """#!/usr/bin/env bash
-# pytest: notes its arguments, and leaves the shard of its task where it is to be written
-printf '%s\\n' "$@" > "called-$SLURM_ARRAY_TASK_ID"
-while [[ $1 != --benchmark-json ]]; do shift; done
-cp "made-$SLURM_ARRAY_TASK_ID.json" "$2"
-"""
-CELLS = {"digits-snn500": [1], "digits-cnn3l": [2]}
-
-
 @pytest.fixture
-def cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the example, and a Slurm that has one node, where two shards come of two cells."""
-    programs = folder / "programs"
+def cluster(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with the example, and a Slurm that has one node."""
+    programs = suite.path / "programs"
     programs.mkdir()
-    shutil.copytree(EXAMPLES, folder / "examples" / "ci")
-    nets = f'#!/usr/bin/env bash\nexec {sys.executable} -m nets "$@"\n'
-    for name, text in {"sbatch": SBATCH, "srun": SRUN, "pytest": PYTEST, "nets": nets}.items():
+    shutil.copytree(EXAMPLES, suite.path / "examples" / "ci")
+    for name, text in {
+        "sbatch": SBATCH,
+        "srun": SRUN,
+        "pytest": f'#!/usr/bin/env bash\nexec {sys.executable} -m pytest "$@"\n',
+        "nets": f'#!/usr/bin/env bash\nexec {sys.executable} -m nets "$@"\n',
+    }.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    for id_, (number,) in CELLS.items():
-        shards = {"of": len(CELLS), "here": [number], "cells": CELLS}
-        made = content(cell(id_, where=on(f"host{number}")), shards=shards, asked={"protocol": "quick"})
-        (folder / f"made-{number}.json").write_text(json.dumps(made))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "src"))
-    return folder
+    return suite.path
 
 
 def test_slurm(cluster: Path) -> None:
-    """Submitted once, every shard has a task of its own, all are joined, and held against a stored run.
-
-    What pytest is called with it knows; what a shard measures is tested elsewhere.
-    """
-    command = ["bash", "examples/ci/slurm-array.sh", "--device", "cpu", "--cells", ",".join(CELLS), "--epochs", "1"]
+    """Submitted once, every shard is measured by a task of its own, all are joined, and held against a stored run."""
+    cells = ("--cells", "digits-snn500,digits-cnn3l", "--epochs", "1", "--rounds", "1", "--batch-size", "500")
+    command = ["bash", "examples/ci/slurm-array.sh", "--device", "cpu", *cells]
     environment = {**os.environ, "SHARDS": "2"}
     done = subprocess.run(command, cwd=cluster, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    for number in (1, 2):
-        tests, *options = (cluster / f"called-{number}").read_text().splitlines()
-        demand_options_of_pytest(options)
-        assert (tests, options[:2]) == ("benchmarks/", ["--shard", str(Shard(number, 2))])
-        assert options[4:] == command[2:]
     joined = read_run(cluster / "nets-run" / "out.json")
-    assert [result.id for result in joined.results] == list(CELLS)
+    assert [result.id for result in joined.results] == ["digits-snn500", "digits-cnn3l"]
     calls_made = (cluster / "calls").read_text().splitlines()
     assert [line.split()[0] for line in calls_made] == ["sbatch", "srun", "srun", "sbatch"]
     assert "--array=1-2" in calls_made[0]
