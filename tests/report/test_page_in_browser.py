@@ -48,7 +48,7 @@ def test_faults_are_found(browser: Browser, written: Path) -> None:
         "document.querySelector('h2').style.cssText = 'height: 5px; overflow: hidden'": "clipped",
         "document.querySelector('h2').style.marginBottom = '-40px'": "lies upon",
         "document.querySelector('figure svg').innerHTML = ''": "an empty drawing",
-        "document.querySelector('svg text').setAttribute('transform', 'translate(-50,0)')": "outside its drawing",
+        "document.querySelector('svg text').setAttribute('transform', 'translate(-90,0)')": "outside its drawing",
     }
     with opened(browser, written) as watched:
         for change, fault in planted.items():
@@ -141,23 +141,23 @@ def test_scrolled_by_keyboard(browser: Browser, written: Path) -> None:
 def test_hovering(browser: Browser, written: Path) -> None:
     """A mark is what the pointer meets at its place, and its title says its values."""
     with opened(browser, written) as watched:
-        mark = watched.page.locator("#chart-depth path:has(title)").first
+        mark = watched.page.locator("#chart-depth circle").first
         mark.scroll_into_view_if_needed()
         title = mark.evaluate(
             "each => { const { x, y, width, height } = each.getBoundingClientRect();"
             "return document.elementFromPoint(x + width / 2, y + height / 2).querySelector('title').textContent }"
         )
-        assert title == "epoch: 1; accuracy: 0.000"
+        assert title == "epoch: 1"
 
 
 def test_colors_follow_the_theme(browser: Browser, written: Path) -> None:
-    """A line of a chart has the palette's light colour on light and on paper, and its dark one on dark."""
+    """A mark of a chart has the palette's light colour on light and on paper, and its dark one on dark."""
     with opened(browser, written) as watched:
-        line = watched.page.locator("#chart-depth svg path[stroke-width]")
+        mark = watched.page.locator("#chart-depth circle").first
         seen = {}
         for scheme, media in (("light", "screen"), ("dark", "screen"), ("dark", "print")):
             watched.page.emulate_media(color_scheme=scheme, media=media)  # type: ignore[arg-type]
-            seen[scheme, media] = line.evaluate("each => getComputedStyle(each).stroke")
+            seen[scheme, media] = mark.evaluate("each => getComputedStyle(each).fill")
         light, dark = "rgb(44, 105, 212)", "rgb(87, 134, 237)"
         assert seen == {("light", "screen"): light, ("dark", "screen"): dark, ("dark", "print"): light}
 
