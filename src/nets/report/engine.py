@@ -85,9 +85,9 @@ class _Engine:
         return str(answer)
 
     def _end(self) -> None:
+        self._process.kill()  # what it may still draw nobody waits for
         self._thread.shutdown(cancel_futures=True)
-        with suppress(OSError):
-            self._process.communicate(timeout=MAX_WAIT_S)
+        self._process.communicate()
 
 
 def serve() -> None:
