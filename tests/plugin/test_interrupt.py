@@ -10,6 +10,7 @@ import pytest
 
 from nets.machine.cpu import cores
 from nets.records import durable
+from tests.support.pictures import tree
 from tests.support.suite import Suite
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -203,14 +204,19 @@ def test_two_workers(suite: Suite) -> None:
         "    import nets.training.making as m\n"
         "    m.MODELS = {name: m.MODELS[name] for name in ('snn500', 'cnn3l')}\n"
     )
-    cells = ("--cells", "digits-snn500,digits-lenet5,shapes-cnn3l", "--batch-size", "200", "--epochs", "1")
+    tree(suite.path / "pictures", {part: {"dog": 6, "cat": 6} for part in ("train", "val")})
+    (suite.path / "own.py").write_text(
+        "import nets\nfrom torch import nn\n@nets.network(dataset='folder:pictures')\ndef own(image, n_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, n_classes))\n"
+    )
+    cells = ("--nets", "own.py", "--cells", "digits-snn500,digits-lenet5,folder:pictures-own", "--epochs", "1")
     result = suite.run(*cells, "--rounds", "2", "-n", "2")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*digits*snn500*397,510*passed*"])
     assert "automatically disabled" not in result.stderr.str()
     content = suite.content()
     records = {b["params"]["cell"]: b["extra_info"] for b in content["benchmarks"]}
-    assert sorted(records) == ["digits-snn500", "shapes-cnn3l"]
+    assert sorted(records) == ["digits-snn500", "folder:pictures-own"]
     everything = [*records.values(), *content["nets"]["unfinished"]]
     workers = {f"{r['cell']['dataset']}-{r['cell']['model']}": r["where"]["worker"] for r in everything}
     assert workers["digits-snn500"] == workers["digits-lenet5"]  # its depth reference

@@ -26,9 +26,8 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
-    parameters.source = 'DATASETS = ["digits"]\nOPTIONS = ["--device", "cpu", "--rounds", "1", "--epochs", "1"]\n' + (
-        "import torch"
-    )
+    options = ["--device", "cpu", "--rounds", "1", "--epochs", "1", "-p", "no:hypothesispytest", "-p", "no:anyio"]
+    parameters.source = f'import torch\nDATASETS = ["digits"]\nOPTIONS = {options}'
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     shown = json.dumps([cell.get("outputs", []) for cell in notebook.cells])
     assert shown.count("image/svg+xml") >= 6

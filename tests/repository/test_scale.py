@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from studies import scale
 
 from nets.cells.catalog import Cell
+from tests.support.forking import FORKS, Forked, Forking
 from tests.support.suite import REPOSITORY
 
 ALONE = scale.Measured(1, wall_s=20.0, rounds=3, cells_s={"digits-lenet5": 2.0, "digits-a": 1.0})
@@ -30,9 +33,19 @@ def test_measured_figures() -> None:
     assert scale.slow_downs(ALONE, beside) == {"digits-lenet5": 1.5, "digits-a": 1.0}
 
 
-@pytest.mark.usefixtures("forked")
-def test_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_measures(
+    forking_process: Forking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Sessions on one worker and on two are run and kept, with each cell's slow-down; options go to pytest."""
+
+    def session(command: list[str], env: dict[str, str]) -> Forked:
+        assert command[:2] == [sys.executable, "-mpytest"]
+        code = f"{FORKS}\nimport pytest\nsys.exit(pytest.main({command[2:]}))"  # which forks its workers, too
+        started = forking_process.popen([sys.executable, "-c", code], env=env)
+        assert isinstance(started, Forked)
+        return started
+
+    monkeypatch.setattr(subprocess, "Popen", session)
     monkeypatch.chdir(REPOSITORY)
     into = tmp_path / "scale.json"
     scale.main(["--cells", "digits-snn500", "--device", "cpu", "--epochs", "1", "--rounds", "1"], into)

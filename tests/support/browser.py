@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,21 @@ class Watched:
         page.on("request", lambda request: self.requests.append(request.url))
 
 
+@cache
+def _window(browser: Browser, has_javascript: bool) -> Watched:
+    """One for all files: another takes as long as a file does. Nothing can be reached from it but files."""
+    return Watched(browser.new_context(offline=True, java_script_enabled=has_javascript).new_page())
+
+
 @contextmanager
 def opened(browser: Browser, path: Path, *, has_javascript: bool = True, width: int = 1440) -> Iterator[Watched]:
-    """The file in a window of its own, without stored data; nothing can be reached from it but files."""
-    context = browser.new_context(
-        offline=True, java_script_enabled=has_javascript, viewport={"width": width, "height": HEIGHT}
-    )
-    try:
-        watched = Watched(context.new_page())
-        watched.page.goto(path.as_uri())
-        yield watched
-    finally:
-        context.close()
+    """The file in the browser's window, on a light screen."""
+    watched = _window(browser, has_javascript)
+    show(watched.page, width, "light")
+    watched.messages.clear()
+    watched.requests.clear()
+    watched.page.goto(path.as_uri())
+    yield watched
 
 
 def show(page: Page, width: int, theme: str) -> None:
