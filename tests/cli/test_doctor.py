@@ -27,9 +27,10 @@ def test_what_is_there(folder: Path) -> None:
     assert done.exit_code == 0, done.stderr
     told = {fact["name"]: fact for fact in json.loads(Path("x.json").read_text())["facts"]}
     assert told["torch"]["found"].startswith(torch.__version__.partition("+")[0])
+    assert told["drawing of charts"]["found"].startswith("vl-convert ")
     assert "pytest-benchmark" in told["plug-ins of pytest"]["found"]
     assert told["mnist"]["problem"].endswith("is not in data: its cells download it, or are skipped")
-    assert told["repository"]["problem"] == "this folder is in none: no nets ab, init or history"
+    assert told["repository"]["problem"] == "this folder is in none: no nets ab, bisect or init"
     assert "mnist: MNIST/raw/" in done.output
     assert list(folder.iterdir()) == [folder / "x.json"]
 
@@ -56,7 +57,7 @@ def test_a_part_that_breaks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without git it says which commands don't work."""
     monkeypatch.setenv("PATH", str(folder))
-    assert "git: no nets ab, bisect or history: git can't be run" in ran().output
+    assert "git: no nets ab, bisect or init: git can't be run" in ran().output
 
 
 def test_version_without_torch(stub_driver: Path) -> None:

@@ -222,6 +222,10 @@ def test_without_a_terminal_nothing_is_changed_unasked() -> None:
     assert "conftest.py, .gitignore: there already" in refused()
     assert init("--yes").exit_code == 0
     assert Path(".gitignore").read_text().startswith("*.pyc\n/nets-ab/\n")
+    Path(".gitignore").write_bytes(b"*.pyc\r\n")
+    git("commit", "--quiet", "-am", "x")
+    assert init("--yes").exit_code == 0
+    assert Path(".gitignore").read_bytes().startswith(b"*.pyc\r\n/nets-ab/\r\n")
 
 
 @pytest.mark.usefixtures("repository")

@@ -158,7 +158,7 @@ def test_a_page_of_a_folder_alone() -> None:
     """It is a history, which needs no run to be shown."""
     assert ran("runs", "--html", "page.html").exit_code == 0
     page = Path("page.html").read_text(encoding="utf-8")
-    assert "too few commits to tell: 12 at least" in page
+    assert "<h1>Too few commits to tell: 12 at least.</h1>" in page
     assert "o change was found" not in page
     assert "History of runs" in page
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from nets.records.cell import Result
+from nets.records.cell import Outcome, Result
 from nets.records.run import Harness
 from nets.report.charts.bands import bands_chart
 from nets.report.charts.compared import compared_chart
@@ -28,7 +28,7 @@ from nets.report.charts.history import history_charts
 from nets.report.charts.kernels import kernel_charts
 from nets.report.charts.rounds import rounds_chart
 from nets.report.charts.style import looks, slug, thinned
-from nets.report.document import Cell, Chart
+from nets.report.document import SHADES, Cell, Chart
 from tests.support import drawn
 from tests.support.gating import judged, run
 from tests.support.records import record
@@ -315,6 +315,26 @@ def test_harness_has_the_files_figures() -> None:
     parts = [each for each in data(chart) if "of the wall time" in each["title"]]
     assert [each["x2"] - each["x"] for each in parts] == pytest.approx([80.0, 4.0, 8.0, 2.0, 5.99])
     assert values(chart, "time (s)") == [80.0, 4.0, 8.0, 2.0, 0.0, 0.01, 5.99, 100.0]
+
+
+def test_cost_says_ranges_of_what_passed() -> None:
+    """Two networks with one accuracy share it, and the fastest is left out where it did not pass."""
+    snn, cnn, lenet = (each for each in drawn.ten_cells() if each.cell.dataset == "digits")
+    assert cnn.accuracy is not None
+    failed = snn.replace(outcome=Outcome(status="failed", failures=("diverged",)))
+    (chart,) = cost_charts([failed, cnn, lenet.replace(accuracy=cnn.accuracy)])
+    assert f"accuracy is {cnn.accuracy.mean:.4f} (cnn3l, lenet5); by means alone." in chart.says
+    assert "snn500" not in chart.says
+
+
+def test_the_most_has_the_last_shade() -> None:
+    """Of any number of images the largest count has the deepest shade, and none a deeper one."""
+    for most in range(1, 400):
+        chart = confusion_chart("x", [[most, 1], [0, most]], None, "#000000")
+        assert chart is not None
+        shades = [[cell.shade for cell in row.cells[1:]] for row in chart.table.rows]
+        assert shades[0][0] == shades[1][1] == SHADES
+        assert (shades[1][0], 1 <= shades[0][1] <= SHADES) == (0, True)
 
 
 def test_confusion_has_the_records_counts() -> None:

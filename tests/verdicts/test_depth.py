@@ -37,7 +37,7 @@ def test_classical(hidden_layers: int, verdict: str) -> None:
     )
     assert found.classical == verdict
     assert found.cost_aware is None
-    assert found.because.startswith(f"{hidden_layers} hidden layers, ")
+    assert found.because.startswith(f"{hidden_layers} hidden layer{'s' if hidden_layers != 1 else ''}, ")
 
 
 TRUTH = """

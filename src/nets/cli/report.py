@@ -122,7 +122,8 @@ def _parts(run: Run) -> list[Part]:
     from nets.report.document import Sentence
     from nets.report.run import growth, not_run, run_parts, side_by_side
 
-    parts = [*run_parts(run.cells), *side_by_side(run.side_by_side), *growth(run.growth), *not_run(run.not_run)]
+    cells = run_parts(run.cells) or [Sentence("No cell was measured.")]
+    parts = [*cells, *side_by_side(run.side_by_side), *growth(run.growth), *not_run(run.not_run)]
     return [*parts, *([] if run.harness is None else [Sentence(str(run.harness))])]
 
 

@@ -37,6 +37,7 @@ def facts(data_dir: Path) -> tuple[Fact, ...]:
         ("versions", _versions),
         ("plug-ins", _plugins),
         ("machine", _machine),
+        ("drawing of charts", _drawing),
         ("torch", _device),
         ("NVML", _driver),
         ("data", lambda: _data(data_dir)),
@@ -68,9 +69,18 @@ def _plugins() -> Iterator[Fact]:
     yield Fact(name="plug-ins of pytest", found=", ".join(names), problem=lacks)
 
 
+def _drawing() -> Iterator[Fact]:
+    try:
+        import vl_convert
+    except ImportError as error:
+        yield Fact(name="drawing of charts", found=None, problem=f"no page and no chart of nets report: {error}")
+    else:
+        yield Fact(name="drawing of charts", found=f"vl-convert {vl_convert.__version__}")
+
+
 def _machine() -> Iterator[Fact]:
     yield Fact(name="system", found=platform.platform())
-    yield Fact(name="CPU", found=f"{cpu_name()}; {len(cores())} cores for this process")
+    yield Fact(name="CPU", found=f"{cpu_name()}; {counted(len(cores()), 'core')} for this process")
 
 
 def _device() -> Iterator[Fact]:
@@ -117,13 +127,13 @@ def _git() -> Iterator[Fact]:
     try:
         yield Fact(name="git", found=git("--version").removeprefix("git version "))
     except NetsError as error:
-        yield Fact(name="git", found=None, problem=f"no nets ab, bisect or history: {error}")
+        yield Fact(name="git", found=None, problem=f"no nets ab, bisect or init: {error}")
         return
     try:
         found = git("rev-parse", "--show-toplevel")
         shallow = git("rev-parse", "--is-shallow-repository") == "true"
     except NetsError:
-        yield Fact(name="repository", found=None, problem="this folder is in none: no nets ab, init or history")
+        yield Fact(name="repository", found=None, problem="this folder is in none: no nets ab, bisect or init")
         return
     yield Fact(
         name="repository", found=found, problem="a shallow clone: older commits are not here" if shallow else None

@@ -174,6 +174,12 @@ def _sentences(history: History, n_hidden: int, *, has_options: bool) -> Iterato
         yield f"not shown, without a change of their own: {counted(n_hidden, 'line')}{all_}"
 
 
+def changes_in_words(history: History) -> str:
+    """The number of changes, or that there is none, or nothing that could be told, as a sentence."""
+    first, *_ = count_of_changes(history).split("; ")
+    return f"{first[:1].upper()}{first[1:]}."
+
+
 def count_of_changes(history: History) -> str:
     """The number of changes, how many are expected by chance, and of how many lines nothing can be told."""
     n = len(history.lines)

@@ -150,7 +150,7 @@ _BELOW: Mapping[str, str | tuple[str, str]] = {
 def _caption(results: Sequence[Result]) -> Sentence:
     """What all rows share."""
     first = results[0]
-    rounds = sorted({len(result.rounds) for result in results})
+    rounds = sorted({len(result.rounds) for result in results if result.rounds}) or [0]
     n = "–".join(str(n) for n in dict.fromkeys((rounds[0], rounds[-1])))
     of_rounds = "one round" if n == "1" else f"mean of {n} rounds ± standard deviation"
     return Sentence(f"protocol {first.protocol.name}, pipeline {first.pipeline}, {first.device}, {of_rounds}")

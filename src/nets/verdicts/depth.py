@@ -54,7 +54,8 @@ def classical_depth(network: Network, *, no_reference_because: str = "no referen
     counted = f"layers not counted: {network.layers_missing_because}"
     if verdict is not None:
         relation = "more than" if verdict == "deep" else "not more than"
-        counted = f"{network.hidden_layers} hidden layers, {relation} {DEEP_ABOVE}"
+        plural = "" if network.hidden_layers == 1 else "s"
+        counted = f"{network.hidden_layers} hidden layer{plural}, {relation} {DEEP_ABOVE}"
     return Depth(
         classical=verdict,
         cost_aware=None,

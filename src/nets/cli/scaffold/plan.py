@@ -94,11 +94,12 @@ def _ignoring(root: Path, folder: str) -> str:
         wanted.append("/data/")
     if not any(each in before for each in ("__pycache__", "*.pyc", "*.py[c")):
         wanted.append("__pycache__/")
-    absent = [line for line in wanted if line not in before.split("\n")]
+    absent = [line for line in wanted if line not in before.splitlines()]
     if not absent:
         return before
-    between = "" if not before or before.endswith("\n") else "\n"
-    return f"{before}{between}" + "".join(f"{line}\n" for line in absent)
+    end = "\r\n" if "\r\n" in before else "\n"
+    between = "" if not before or before.endswith("\n") else end
+    return f"{before}{between}" + "".join(f"{line}{end}" for line in absent)
 
 
 def _text(root: Path, name: str) -> str | None:

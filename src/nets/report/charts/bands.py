@@ -132,7 +132,7 @@ def _says(measured: Sequence[Measured]) -> str:
     ]
     if not banded:
         return f"The accuracy of {counted(len(measured), 'cell')}, none of which has a band."
-    said = [f"{len(banded) - len(outside)} of {counted(len(banded), 'cell')} with a band are inside of it"]
+    said = [f"Inside of its band: {len(banded) - len(outside)} of {counted(len(banded), 'cell')}"]
     said += [f"not so {listed(outside)}"] if outside else []
     n_without = len(measured) - len(banded)
     said += [f"{counted(n_without, 'cell')} without one"] if n_without else []

@@ -127,7 +127,7 @@ def _labels(shown: Sequence[str], side: int, left: float, *, is_turned: bool) ->
 
 def _shade(count: int, most: int) -> int:
     """From 0 for none to SHADES for the most."""
-    return math.ceil(SHADES * math.log1p(count) / math.log1p(most)) if count else 0
+    return min(SHADES, math.ceil(SHADES * math.log1p(count) / math.log1p(most))) if count else 0
 
 
 def _mistakes(counts: Counts) -> list[tuple[int, int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 
 from nets.cells.catalog import Published
@@ -41,7 +41,7 @@ from nets.report.charts.style import (
 )
 from nets.report.document import Cell, Chart, Table, number, table
 from nets.report.gpu import published_beside
-from nets.report.text import plain
+from nets.report.text import listed, plain
 
 LEFT, PLOT, HEIGHT = 52, SMALL - 52 - MARGIN, 220
 Measured = tuple[Result, Accuracy]
@@ -174,17 +174,23 @@ def _accuracy_range(accuracy: Accuracy) -> tuple[float, float]:
 
 
 def _says(cells: Sequence[Measured]) -> str:
-    fastest = min(cells, key=lambda each: _mean(each[0]))
-    best = max(cells, key=lambda each: each[1].mean)
-    said = [
-        f"{plain(fastest[0].cell.model)} is the fastest ({seconds(_mean(fastest[0]))}, accuracy {fastest[1].mean:.4f})"
-    ]
-    if best[0].id != fastest[0].id:
-        model = plain(best[0].cell.model)
-        said.append(f"{model} the most accurate ({best[1].mean:.4f}, {seconds(_mean(best[0]))})")
-    elif len(cells) > 1:
-        said[0] += " and the most accurate"
-    return "; ".join(said) + "."
+    """Between which means times and accuracies lie, and whose those are; what did not pass is left out."""
+    passed = [each for each in cells if each[0].outcome.status == "passed"]
+    if not passed:
+        return "No network passed."
+    times = {plain(result.cell.model): _mean(result) for result, _ in passed}
+    accuracies = {plain(result.cell.model): accuracy.mean for result, accuracy in passed}
+    if len(passed) == 1:
+        ((name, time),) = times.items()
+        return f"A round of {name} takes {seconds(time)}, and its accuracy is {accuracies[name]:.4f}."
+    return f"A round takes {_range(times, seconds)}; accuracy is {_range(accuracies, '{:.4f}'.format)}; by means alone."
+
+
+def _range(values: Mapping[str, float], text: Callable[[float], str]) -> str:
+    """From the least to the greatest, with all that have it as it is written."""
+    ends = text(min(values.values())), text(max(values.values()))
+    named = [f"{end} ({listed([name for name, value in values.items() if text(value) == end])})" for end in ends]
+    return " to ".join(dict.fromkeys(named))
 
 
 def _table(cells: Sequence[Measured], published: Mapping[str, Published]) -> Table:

@@ -42,7 +42,7 @@ def rounds_chart(results: Sequence[Result]) -> Chart | None:
     medians = [median(each.time_s for each in result.rounds) for result in ran]
     ratios = [each.time_s / middle for result, middle in zip(ran, medians, strict=True) for each in result.rounds]
     low, high = log_padded([*ratios, 0.98, 1.02], 1.02)
-    title = "a round's time (train + evaluate) over its cell's median"
+    title = "a round's time (train + evaluate) over its cell's median, logarithmic"
     axis = Axis(low, high, log_ticks(low, high), title=title, is_log=True, has_grid=False, start=4, end=INNER - 4)
     tops = [ROW * i for i in range(len(ran))]
     look = looks(result.cell.model for result in results)

@@ -90,7 +90,9 @@ def linear_ticks(low: float, high: float, n: int = 5) -> tuple[float, ...]:
 
 
 def log_ticks(low: float, high: float, n: int = 6) -> tuple[float, ...]:
-    """At most `n` round numbers from `low` to `high`, for a logarithmic axis."""
+    """At most `n` round numbers from `low` to `high`, for a logarithmic axis; less than a decade is divided evenly."""
+    if high < 4 * low:
+        return linear_ticks(low, high, n)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         ticks = tuple(d * 10.0**p for p in powers for d in digits if low * 0.999999 <= d * 10.0**p <= high * 1.000001)

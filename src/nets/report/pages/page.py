@@ -9,7 +9,7 @@ from nets.history.records import History
 from nets.records.run import Run
 from nets.report.charts.history import history_charts
 from nets.report.document import Chart, Page, Part, Section
-from nets.report.history import count_of_changes, history_parts, shown_lines
+from nets.report.history import changes_in_words, history_parts, shown_lines
 from nets.report.pages.compared import compared_sections, compared_with, comparisons_in_words
 from nets.report.pages.run import Shown, made_section, run_sections, verdict_in_words
 
@@ -37,7 +37,7 @@ def page(
         sections[1:1] = compared_sections(first, compared)
         said = [verdict_in_words(first), *comparisons_in_words(compared)]
     else:
-        said = [count_of_changes(found) for _, found in histories]
+        said = [changes_in_words(found) for _, found in histories]
     sections += [_history(name, found) for name, found in histories]
     if runs:
         sections.append(made_section(first, content))

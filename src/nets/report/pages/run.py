@@ -71,11 +71,17 @@ def verdict_in_words(run: Run) -> str:
         said.append(f"{listed(failed)} did not.")
     if unfit := [result.id for result in results if result.gpu is not None and not result.gpu.valid]:
         said.append(f"The driver's figures of {counted(len(unfit), 'cell')} are not fit for comparison.")
+    if disturbed := _disturbed(run):
+        said.append(f"The times of {counted(len(disturbed), 'cell')} were disturbed by other processes.")
     if run.not_run:
         said.append(f"{counted(len(dict(run.not_run)), 'cell').capitalize()} did not run.")
     if run.interrupted:
         said.append("The run was interrupted.")
     return " ".join(said)
+
+
+def _disturbed(run: Run) -> list[str]:
+    return [result.id for result in run.cells if any(round_.disturbed for round_ in result.rounds)]
 
 
 def facts(run: Run) -> list[str]:
@@ -142,24 +148,26 @@ def _banners(run: Run) -> Iterator[Part]:
     """What makes figures doubtful, or is missing."""
     if run.interrupted:
         yield Sentence("Interrupted: what follows is what was finished before.", "doubtful")
-    disturbed = [result.id for result in run.cells if any(round_.disturbed for round_ in result.rounds)]
-    if disturbed:
-        yield Sentence(f"Disturbed by other processes while timed: {', '.join(disturbed)}", "doubtful")
+    if disturbed := _disturbed(run):
+        yield Sentence(f"Disturbed by other processes while timed: {listed(disturbed)}", "doubtful")
     for part in not_run(run.not_run):
         if isinstance(part, Sentence):
             yield Sentence(part.text, "doubtful", part.max_length)
 
 
 def _results(results: Sequence[Result]) -> Iterator[Part]:
-    n_rounds = sorted({len(result.rounds) for result in results})
-    if n_rounds[-1] > 1:
+    n_rounds = sorted({len(result.rounds) for result in results if result.rounds})
+    if n_rounds and n_rounds[-1] > 1:
         spread = "–".join(str(n) for n in dict.fromkeys((n_rounds[0], n_rounds[-1])))
         yield Sentence(f"Means of {spread} rounds ± standard deviation; a round is a training and an evaluation.")
     yield wide_table(results)
     yield from articles_protocol(results)
     for result in results:
         yield from sentences(
-            (f"{result.id}: {result.outcome.status}: {failure}" for failure in result.outcome.failures),
+            (
+                f"{result.id}: {result.outcome.status}: {failure.removeprefix(f'{result.id}: ')}"
+                for failure in result.outcome.failures
+            ),
             "bad",
             MAX_MESSAGE,
         )
