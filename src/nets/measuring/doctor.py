@@ -75,7 +75,7 @@ def _drawing() -> Iterator[Fact]:
     except ImportError as error:
         yield Fact(name="drawing of charts", found=None, problem=f"no page and no chart of nets report: {error}")
     else:
-        yield Fact(name="drawing of charts", found=f"vl-convert {vl_convert.__version__}")
+        yield Fact(name="drawing of charts", found=f"vl-convert {getattr(vl_convert, '__version__', '')}".rstrip())
 
 
 def _machine() -> Iterator[Fact]:

@@ -1,8 +1,6 @@
-"""The JavaScript engine that draws charts, in a process of its own.
+"""The JavaScript engine that draws charts, in a process of its own: that of `engine_process.py`.
 
-It takes a second to start and keeps Python's lock meanwhile: there it starts while the page is made here. The process
-reads a request a line from its standard input and answers with a line on its standard output; it ends with the input,
-however this process ends.
+It takes a second to start and keeps Python's lock meanwhile: there it starts while the page is made here.
 """
 
 from __future__ import annotations
@@ -10,21 +8,18 @@ from __future__ import annotations
 import atexit
 import base64
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from nets.errors import Unusable
 
-SCALE = 2
-"""Pixels of a PNG for each of the SVG's."""
 MAX_WAIT_S = 5
-_BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from nets.report.engine import serve; serve()"
 
 
 def start() -> None:
@@ -53,7 +48,7 @@ class _Engine:
     def __init__(self) -> None:
         path = json.dumps([each for each in sys.path if each])
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BEGIN, path],
+            [sys.executable, "-I", str(Path(__file__).with_name("engine_process.py")), path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -88,33 +83,3 @@ class _Engine:
         self._process.kill()  # what it may still draw nobody waits for
         self._thread.shutdown(cancel_futures=True)
         self._process.communicate()
-
-
-def serve() -> None:
-    """Start the engine, and answer what is asked until there is nothing more; this is the process."""
-    answered: Mapping[str, Callable[[Any], str]] = {"svg": _drawn, "png": _as_png}
-    with suppress(Exception):  # what is asked first then says why
-        _drawn({"data": {"values": []}, "mark": "point"})
-    for line in sys.stdin:
-        kind, what = json.loads(line)
-        answer: list[str | None]
-        try:
-            answer = [answered[kind](what), None]
-        except Exception as error:
-            answer = [None, f"{type(error).__name__}: {error}"]
-        try:
-            print(json.dumps(answer), flush=True)
-        except BrokenPipeError:  # nobody waits for it any more
-            os._exit(0)
-
-
-def _drawn(spec: dict[str, Any]) -> str:
-    import vl_convert
-
-    return str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
-
-
-def _as_png(svg_text: str) -> str:
-    import vl_convert
-
-    return base64.b64encode(vl_convert.svg_to_png(svg_text, scale=SCALE)).decode()
