@@ -21,7 +21,7 @@ from tests.support.terminals import in_pipe, longest
 
 COMMAND: Any = typer.main.get_command(app)
 NAMES = ["", *COMMAND.commands]
-OF_ITS_OWN_PROCESS = "report/engine.py"
+OF_ITS_OWN_PROCESS = "report/engine_process.py"
 """What ends there is the process that draws, never a command."""
 SECTIONS = ("Examples", "Exit codes", "Documentation")
 
