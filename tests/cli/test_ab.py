@@ -106,6 +106,7 @@ def test_interrupted(repository: Path, signals: list[signal.Signals]) -> None:
     assert "Traceback" not in stderr, stderr
     if signals == [signal.SIGINT]:
         assert process.returncode == 130
+        assert stderr.splitlines()[-1] == "nets ab: interrupted: the verdict is on what was measured until then"
         sides = [json.loads(Path("nets-ab", f"{side}.json").read_bytes()) for side in ("base", "head")]
         n_rounds = [len(side["benchmarks"][0]["stats"]["data"]) for side in sides]
         assert n_rounds in ([1, 1], [1, 2], [2, 2])

@@ -98,6 +98,8 @@ def ab(
                 compare(base, head, how, stop, lines)
             say(f"records: {how.files[0]}, {how.files[1]}")
         exit_code = judge_files(*how.files, how.settings.limits, markdown, json_file)
+        if stop.is_made:
+            say("nets ab: interrupted: the verdict is on what was measured until then", to_stderr=True)
     except NetsError as error:
         if not stop.is_made:
             raise
