@@ -2,7 +2,7 @@
 
     python -m studies.bisect_power --slowdown 0.10 --tries 20 --file studies/data/bisect.jsonl
 
-The cell is made_repository's, with about 40 ms a round. It goes on where it was stopped, and adds a line a try.
+The cell is made_repository's, with about 0.1 s a round. It goes on where it was stopped, and adds a line a try.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from studies.made_repository import commit, init
 
 N_COMMITS = 20
-WORK = 1_000_000
+WORK = 2_500_000
 """Additions of a round."""
 
 
