@@ -338,6 +338,9 @@ def test_what_is_named(folder: Path) -> None:
     assert "2.link: it is named twice" in refused(*names, "2.link", "-o", "out.json")
     assert "the cell digits-a is in plain.json, too" in refused("plain.json", "again.json", "-o", "out.json")
     assert "2.json: it is named twice, and would be written over" in refused(*names, "-o", "2.json")
+    for option in (("--bands",), ("--gate", "plain.json", "--gate-config")):
+        told = refused(*names, *option, "x.toml", "-o", "x.toml")
+        assert "x.toml: it is named twice, and would be written over" in told
     assert "the folder no does not exist; make it first" in refused(*names, "-o", "no/out.json")
     assert "it is a folder; name a file" in refused(*names, "-o", ".")
     assert "Missing option" in refused(*names)

@@ -15,6 +15,7 @@ from nets.report import palette
 from nets.report.charts.style import width
 from nets.report.document import Chart
 from nets.report.drawing import png, svg, svg_file, write_plots
+from nets.report.text import plain
 from tests.report.test_charts import CASES, charts_of, data
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -89,7 +90,7 @@ def demand_plain(chart: Chart, drawn: ET.Element) -> None:
     assert not any(name.startswith(("on", "{")) for name in names), chart.name
     colours = {each.get(name) for each in drawn.iter() for name in ("fill", "stroke")}
     assert colours <= {None, "none", *HEXES}, chart.name
-    assert chart.says in drawn.attrib["aria-label"] or len(chart.says) > 800, chart.name
+    assert drawn.attrib["aria-label"] == plain(f"{chart.title}: {chart.says}", 1_000), chart.name
 
 
 def demand_titles(chart: Chart, drawn: ET.Element) -> None:
