@@ -121,6 +121,19 @@ def test_resumed(suite: Suite, own: tuple[str, ...], monkeypatch: pytest.MonkeyP
     assert names(suite.out) == ["digits-lenet5", "digits-tiny2", "digits-tiny5"]
 
 
+def test_resumed_after_all_its_cells(suite: Suite, own: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard that was killed when all its cells were done has its file and passes, and is not called empty."""
+    with monkeypatch.context() as patch:
+        patch.setattr(durable.Journal, "remove", lambda self: None)
+        suite.run(*own, "--shard", "2/3")
+    measured = names(suite.out)
+    suite.out.unlink()
+    result = suite.run(*own, "--shard", "2/3", "--resume")
+    assert result.ret == 0
+    assert names(suite.out) == measured != []
+    result.stdout.no_fnmatch_line("nets: shard * is empty*")
+
+
 def test_said_before_anything_runs(suite: Suite, own: tuple[str, ...]) -> None:
     """The header names the shard's cells, --collect-only collects them, and what is no shard is a usage error."""
     result = suite.run(*own, "--shard", "2/3", "--collect-only", "-q")
