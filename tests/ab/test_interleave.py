@@ -61,7 +61,15 @@ class Repository:
         files = (self.path / f"{name}.json", self.path / f"{name}.log")
         return Child(ChildSpec(name, Path(sys.executable), folder, every, *files, isolated_from), self.path)
 
-    def run(self, base: Child, head: Child, *, head_first: bool = False, stop_after: int | None = None) -> Sitting:
+    def run(
+        self,
+        base: Child,
+        head: Child,
+        *,
+        head_first: bool = False,
+        stop_after: int | None = None,
+        seconds: float | None = None,
+    ) -> Sitting:
         """One sitting; somebody asks to stop when a cell has had `stop_after` rounds."""
         stop = StopRequest()
         if stop_after is not None:
@@ -72,7 +80,7 @@ class Repository:
                 stop.is_made |= base.at is not None and base.at.n_done == stop_after
 
             base.answer = stopping  # type: ignore[method-assign]
-        sitting = Sitting(base, head, N_ROUNDS, stop, head_first)
+        sitting = Sitting(base, head, N_ROUNDS, stop, head_first, seconds)
         try:
             sitting.begin(sitting.collect(), alone=True)
             sitting.take_turns()
@@ -119,6 +127,13 @@ def test_turns(repository: Repository, head_first: bool) -> None:
     for seconds in (stats(base), stats(head)):
         assert {cell: len(each) for cell, each in seconds.items()} == {"a": N_ROUNDS, "b": N_ROUNDS}
     assert {sitting.cell(test): ratio > 0.5 for test, ratio in sitting.ratios.items()} == {"a": True, "b": True}
+
+
+@pytest.mark.parametrize(("seconds", "n_rounds"), [(0.0001, 1), (10.0, N_ROUNDS)])
+def test_rounds_by_their_time(repository: Repository, seconds: float, n_rounds: int) -> None:
+    """A cell has as many rounds in a sitting as fill its seconds, one at least and the most that there are."""
+    sitting = repository.run(repository.side("base"), repository.side("head"), seconds=seconds)
+    assert set(repository.rounds().values()) == set(sitting.rounds_of.values()) == {n_rounds}
 
 
 def test_a_cell_of_one_side_alone(repository: Repository) -> None:

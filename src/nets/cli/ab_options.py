@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from nets.ab.compare import Comparison, Interpreter
     from nets.gate.limits import Limits
 
-DEFAULT_ROUNDS = 3
+MOST_ROUNDS = 12
+"""Of a sitting by default: on a shared host a pair of short rounds says little, the middle of twelve much more."""
 PytestArguments = Annotated[list[str] | None, typer.Argument(help="After `--`: more of pytest's options.")]
 Protocol = Annotated[str | None, typer.Option(help="quick or article.")]
 Pipeline = Annotated[str | None, typer.Option(help="resident or article.")]
@@ -34,7 +35,7 @@ MaxSittings = Annotated[int, typer.Option(min=1, max=300, help="Starts of both s
 MaxMinutes = Annotated[float, typer.Option(min=0.1, max=10_000, help="A comparison ends by then, decided or not.")]
 RestartEvery = Annotated[
     int | None,
-    typer.Option(min=1, max=100, help="Rounds a start of both sides; by default those of a second."),
+    typer.Option(min=1, max=100, help="Rounds a start of both sides; by default those of a second, 12 at most."),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**31, help="Round i uses this + i, on both sides.")]
 
@@ -58,11 +59,12 @@ def comparison(
     """What the options ask for. Raises Unusable."""
     from nets.ab.compare import Comparison
     from nets.ab.sittings import AbSettings
+    from nets.records.run import MAX_ROUNDS
 
     return Comparison(
         settings=AbSettings(
             cells=tuple(cells.split(",")) if cells is not None else (),
-            n_rounds=restart_every or DEFAULT_ROUNDS,
+            n_rounds=restart_every or min(MOST_ROUNDS, MAX_ROUNDS // max_sittings),
             adapts=restart_every is None,
             max_sittings=max_sittings,
             max_s=60 * max_minutes,
