@@ -49,7 +49,8 @@ def gate_parts(gate: Gate) -> list[Part]:
     """What is compared; what was found; the notes."""
     found = findings_table(gate)
     notes = sentences(f"note: {note}" for note in gate.notes)
-    return [*sentences(captions(gate)), *([found] if found.rows else []), *findings_sentences(gate), *notes]
+    parts = [*sentences(captions(gate)), *([found] if found.rows else []), *_not_in_the_table(gate)]
+    return [*parts, *findings_sentences(gate), *notes]
 
 
 def findings_table(gate: Gate) -> Table:
@@ -57,6 +58,15 @@ def findings_table(gate: Gate) -> Table:
     rows = [_cells(finding, paired=gate.paired) for finding in shown_findings(gate)]
     below = {"metric": "cell", "interval": "effect"}
     return table(HEADINGS, rows, right=HEADINGS[2:7], below=below)
+
+
+def _not_in_the_table(gate: Gate) -> list[Part]:
+    """How many findings the table leaves out, and of what: the verdict counts them."""
+    others = [finding.metric for finding in gate.findings if not _is_shown(finding)]
+    if not others:
+        return []
+    metrics = ", ".join(dict.fromkeys(others))
+    return [Sentence(f"not in the table, since ok: {counted(len(others), 'more finding')}, of {metrics}")]
 
 
 def findings_sentences(gate: Gate) -> list[Part]:
@@ -74,7 +84,11 @@ def verdict(gate: Gate) -> str:
 
 def shown_findings(gate: Gate) -> list[Finding]:
     """What is not ok, and every time and accuracy."""
-    return [finding for finding in gate.findings if finding.status != "ok" or finding.metric in ALWAYS_SHOWN]
+    return [finding for finding in gate.findings if _is_shown(finding)]
+
+
+def _is_shown(finding: Finding) -> bool:
+    return finding.status != "ok" or finding.metric in ALWAYS_SHOWN
 
 
 def _worst_first(gate: Gate) -> list[Finding]:
