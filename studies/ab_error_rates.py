@@ -100,11 +100,15 @@ def tables(path: Path) -> Iterator[str]:
     """The page's tables, line by line."""
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     yield from _live(runs)
-    noise = [ratio for run in runs if run["slowdown"] == 0 for cell in run["cells"] for ratio in cell["screen"]]
+    noise: dict[str, list[float]] = {}
+    for run in runs:
+        if run["slowdown"] == 0:
+            noise.setdefault(run["of"], []).extend(ratio for cell in run["cells"] for ratio in cell["screen"])
     earlier = json.loads(path.with_name("ab-noise.json").read_bytes())["log_ratios"]
     recorded = f"recorded earlier, {100 * pstdev(earlier):.1f} %"
     draws: dict[str, Draw] = {f"normal, {100 * sd:g} %": _normal(sd) for sd in NOISES}
-    draws |= {f"recorded now, {100 * pstdev(noise):.1f} %": _one_of(noise), recorded: _one_of(earlier)}
+    draws |= {f"{of}, {100 * pstdev(each):.1f} %": _one_of(each) for of, each in sorted(noise.items())}
+    draws[recorded] = _one_of(earlier)
     yield from (
         "",
         "| noise of a sitting | cells | slower by | exit 1 | exit 3, not enough data | sittings, mean |",

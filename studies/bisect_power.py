@@ -47,16 +47,18 @@ def main() -> None:
 
 def _try(folder: Path, guilty: int, slowdown: float) -> dict[str, object]:
     """One repository, in which the `guilty`-th commit after the good one is slower, and what `nets bisect` finds."""
-    init(folder)
+    repository, out = folder / "made", folder / "out"
+    repository.mkdir()
+    init(repository)
     commits = [
-        commit(folder, f"number {n}", WORK if n < guilty else round(WORK * (1 + slowdown)))
+        commit(repository, f"number {n}", WORK if n < guilty else round(WORK * (1 + slowdown)))
         for n in range(N_COMMITS + 1)
     ]
     started = time.monotonic()
-    command = [sys.executable, "-m", "nets", "bisect", commits[0], "HEAD", "--out", str(folder.with_suffix(".out"))]
+    command = [sys.executable, "-m", "nets", "bisect", commits[0], "HEAD", "--out", str(out)]
     environment = {**os.environ, "CI": "true"}
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    known = json.loads((folder.with_suffix(".out") / "bisection.json").read_bytes()) if ended.returncode < 2 else {}
+    ended = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)
+    known = json.loads((out / "bisection.json").read_bytes()) if ended.returncode < 2 else {}
     found = re.search(r"first bad commit is (\w+)", ended.stdout)
     return {
         "guilty": guilty,

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from nets.records.cell import Result
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 
 
 def rows(results: Iterable[Result]) -> Iterator[str]:

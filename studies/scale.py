@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from nets.cells.catalog import CELLS, REFERENCE, Cell
 from nets.cells.shards import dealt, estimate_s
 from nets.records.durable import json_text, write
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 
 DATA = Path(__file__).parent / "data" / "scale.json"
 WORKERS = (1, 2)

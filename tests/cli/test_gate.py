@@ -11,7 +11,7 @@ import pytest
 from nets.gate.limits import Limits
 from nets.gate.limits_input import changed, read_limits
 from nets.records.cell import Cpu
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.support.commands import runner
 from tests.support.gating import content, slow, write
 from tests.support.records import one_round, record

@@ -13,7 +13,7 @@ import pytest
 
 from nets.errors import Unusable
 from nets.records.cell import Outcome
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.support.commands import runner
 from tests.support.gating import content, write
 from tests.support.hostile import BAD, EVIL, FULL, demand_inert, gigabyte, leaves

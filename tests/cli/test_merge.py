@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nets.records.cell import Device, Outcome
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.support.commands import Ran, runner
 from tests.support.records import one_round
 from tests.support.shards import N_SHARDS, all_shards, cell, content, on, shard

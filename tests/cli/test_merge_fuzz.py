@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from nets.cli.merge import merge
 from nets.errors import Exit, NetsError
 from nets.records.cell import Outcome
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from nets.report.text import plain
 from tests.cli.test_fuzz import MAX_LINES, Change, changed, changes, fuzz, put, torn
 from tests.support.hostile import FULL, demand_inert

@@ -13,7 +13,8 @@ from nets.errors import Unusable
 from nets.gate.findings import Gate
 from nets.records.base import parse
 from nets.records.cell import Result
-from nets.records.run import CommitInfo, Pairing, Run, parsed_run
+from nets.records.run import CommitInfo, Pairing, Run
+from nets.records.run_file import parsed_run
 from nets.records.versions import MAX_NAMES, flat
 from tests.support.gating import PAIRING, VERSIONS, content, judged, paired, run, the, timed
 from tests.support.records import EXECUTION, record

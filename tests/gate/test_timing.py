@@ -45,6 +45,15 @@ def test_unpaired_limit_can_be_set() -> None:
     assert judged(timed([2]), timed([2.2]), time_unpaired=0.05).exit_code == 1
 
 
+def test_an_unpaired_time_that_scatter_may_have_made() -> None:
+    """Beyond the limit, a few rounds that scatter widely are told from those that don't: their interval holds 0."""
+    scattered = the(judged(timed([1.0, 3.0]), timed([1.6, 5.0])), "total_s")
+    assert (scattered.status, "interval holds 0" in str(scattered.because)) == ("regressed", True)
+    for head in ([1.6, 1.61], [1.6]):
+        clear = the(judged(timed([1.0, 1.01]), timed(head)), "total_s")
+        assert (clear.status, clear.because) == ("regressed", None)
+
+
 def test_other_pairings_are_no_pair() -> None:
     """Two files with different pairings are unpaired, and a note says so."""
     found = judged(

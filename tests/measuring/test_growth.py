@@ -17,7 +17,7 @@ from nets.measuring import comparisons
 from nets.measuring.comparisons import block
 from nets.records.cell import CellFacts, Device, Where
 from nets.records.comparisons import Growth, ThroughputPoint
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from nets.training.pipelines import PIPELINES
 from tests.support.suite import REPOSITORY, Suite
 

@@ -16,7 +16,7 @@ from nets.cli.app import app
 from nets.errors import Unusable
 from nets.measuring import comparisons
 from nets.measuring.comparisons import Block
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from nets.training.pipelines import PIPELINES
 from nets.training.run import CellRun
 from tests.support.stub_driver import REPOSITORY, environment

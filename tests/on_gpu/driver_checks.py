@@ -18,7 +18,7 @@ from nets.gpu.window import MIN_WINDOW_S, gpu_record
 from nets.machine import nvml
 from nets.records.cell import Device
 from nets.records.gpu import Gpu
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from nets.training.pipelines import PIPELINES
 from tests.on_gpu.runs import DIGITS, digits_run, gpu_of, trace_of
 from tests.support.suite import Suite

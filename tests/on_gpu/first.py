@@ -19,7 +19,7 @@ import torch
 from nets.errors import counted
 from nets.machine import nvml
 from nets.machine.device import choose_device, device_facts
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.on_gpu.runs import DIGITS, digits_run, trace_of
 
 PATIENCE_S = 90.0

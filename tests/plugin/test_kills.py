@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nets.records.run import read_content
+from nets.records.run_file import read_content
 from tests.support.forking import Forked, Forking
 from tests.support.killing import WORKERS, a_worker, but_times, demand_end, finished, in_run, killed_within, start
 from tests.support.suite import Suite

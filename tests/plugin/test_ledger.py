@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nets.plugin.session import Ledger
-from nets.records.run import Harness, read_run
+from nets.records.run import Harness
+from nets.records.run_file import read_run
 from tests.support.records import one_round, record
 from tests.support.suite import Suite
 

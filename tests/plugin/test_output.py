@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.support.suite import Suite
 
 QUICK = ("--cells", "digits-snn500")

@@ -15,7 +15,7 @@ from torch import nn
 from nets.gate.findings import Finding
 from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from nets.training import eager
 from nets.training.trainer import ResidentBatches
 from tests.support.suite import REPOSITORY, Suite

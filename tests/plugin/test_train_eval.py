@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nets.ab.child_plugin import PIPE
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.support.suite import Suite
 
 QUICK = ("--cells", "digits-snn500")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from nets.errors import Unusable
 from nets.records.base import finite, parse
 from nets.records.cell import Accuracy, Result, json_schema
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.support.records import one_round, record
 from tests.support.suite import REPOSITORY
 

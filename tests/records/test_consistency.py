@@ -16,7 +16,7 @@ from nets.errors import Unusable
 from nets.records.cell import Accuracy, Outcome, Result
 from nets.records.consistency import demand_consistent
 from nets.records.durable import Entry
-from nets.records.run import parsed_run
+from nets.records.run_file import parsed_run
 from nets.verdicts.bands import band_verdict
 from tests.support.commands import runner
 from tests.support.gating import content, write

@@ -14,7 +14,8 @@ from nets.gate.limits_input import read_limits
 from nets.records.base import parse
 from nets.records.comparisons import SideBySide
 from nets.records.foreign import out_of_bounds, read_bytes, read_json, read_toml
-from nets.records.run import Harness, parsed_run
+from nets.records.run import Harness
+from nets.records.run_file import parsed_run
 from nets.verdicts.bands import read_bands
 from tests.support.gating import content
 from tests.support.hostile import gigabyte

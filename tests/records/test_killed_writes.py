@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nets.records.durable import sole_writer
-from nets.records.run import read_content, read_run
+from nets.records.run_file import read_content, read_run
 from nets.verdicts.bands import read_bands
 from tests.support.forking import Forking
 from tests.support.killing import but_times, dies_in, finished, operations_of

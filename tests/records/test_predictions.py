@@ -16,7 +16,7 @@ from nets.records.cell import CellFacts, Result
 from nets.records.consistency import demand_consistent
 from nets.records.durable import Entry, json_text
 from nets.records.predictions import Prediction, Predictions
-from nets.records.run import parsed_run
+from nets.records.run_file import parsed_run
 from tests.support.gating import content
 from tests.support.records import one_round, record
 

@@ -28,7 +28,8 @@ from nets.report.document import (
     Tone,
     table,
 )
-from nets.report.html import html_text, size_text
+from nets.report.html import html_text
+from nets.report.html_file import size_text
 from nets.report.svg import adapted
 from tests.support.pages import HOSTILE, Parsed, chart, drawing, made_page, png
 

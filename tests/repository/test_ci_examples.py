@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from nets.cells.shards import Shard
 from nets.cli.app import app
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 from tests.repository.test_workflows import demand_options_of_pytest
 from tests.support.suite import REPOSITORY, Suite
 from tests.support.workflows import FILES, calls

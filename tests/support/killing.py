@@ -17,7 +17,7 @@ import psutil
 
 from nets.ab import child
 from nets.records import durable
-from nets.records.run import read_content
+from nets.records.run_file import read_content
 from tests.support.forking import FORKS, Forked, Forking
 
 LONGEST_S = 30.0

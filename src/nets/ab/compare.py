@@ -15,7 +15,7 @@ from nets.ab.reporter import Reporter
 from nets.ab.sittings import AbSettings
 from nets.errors import Unusable
 from nets.records import durable
-from nets.records.run import MAX_ROUNDS
+from nets.records.run_file import MAX_ROUNDS
 from nets.verdicts import bands
 from nets.verdicts.bands import Bands
 

@@ -18,7 +18,8 @@ from nets.ab.sittings import AbSettings, SittingSeries
 from nets.errors import Unusable, counted
 from nets.gate.confirmation import to_confirm
 from nets.gate.levels import Stage, looks
-from nets.records.run import Pairing, read_run
+from nets.records.run import Pairing
+from nets.records.run_file import read_run
 from nets.verdicts.bands import Bands
 from nets.verdicts.merge import Sittings, merge_runs
 

@@ -15,7 +15,8 @@ from nets.ab.reporter import CellSoFar, Progress, Reporter
 from nets.errors import Unusable, counted
 from nets.gate.levels import Stage
 from nets.gate.limits import Limits
-from nets.records.run import Run, read_run
+from nets.records.run import Run
+from nets.records.run_file import read_run
 from nets.stats.inference import paired_shift
 
 SECONDS_A_SITTING = 1.0

@@ -59,7 +59,7 @@ def comparison(
     """What the options ask for. Raises Unusable."""
     from nets.ab.compare import Comparison
     from nets.ab.sittings import AbSettings
-    from nets.records.run import MAX_ROUNDS
+    from nets.records.run_file import MAX_ROUNDS
 
     return Comparison(
         settings=AbSettings(

@@ -183,7 +183,7 @@ def _compared(good: str, commit: str, how: Comparison, cells: tuple[str, ...], l
     from nets.ab.compare import compare
     from nets.ab.interleave import StopRequest
     from nets.gate.judge import judge_runs
-    from nets.records.run import read_run
+    from nets.records.run_file import read_run
 
     stop = StopRequest()
     try:

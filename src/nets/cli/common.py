@@ -76,7 +76,8 @@ def judge_files(
     """Judge two files, write and print what was found, and return the exit code. Raises Unusable."""
     from nets.gate.judge import judge_runs
     from nets.records import durable
-    from nets.records.run import read_run, with_subject
+    from nets.records.run import with_subject
+    from nets.records.run_file import read_run
     from nets.report.gate import gate_document, gate_json, gate_markdown
 
     demand_writable(markdown, json_file, read=(base, head))
@@ -146,7 +147,7 @@ def _demand_place(output: Path, place: Path) -> None:
 
 def demand_no_result(output: Path) -> None:
     """Refuse to write over a file of pytest-benchmark's. Raises Unusable."""
-    from nets.records.run import is_benchmark_file
+    from nets.records.run_file import is_benchmark_file
 
     if output.is_file() and is_benchmark_file(output):
         raise Unusable(f"{output}: it is a result file, and would be written over")

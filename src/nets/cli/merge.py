@@ -37,7 +37,7 @@ def merge(
     Exits with 1 where a cell failed, broke off or is missing; with --gate, with the first of 2, 1, 3, 0 that applies.
     """
     from nets.records.durable import sole_writer
-    from nets.records.run import parsed_run
+    from nets.records.run_file import parsed_run
     from nets.report.gate import gate_document, gate_json
     from nets.report.merge import merge_json, merge_parts
     from nets.verdicts.bands import read_bands
@@ -76,7 +76,8 @@ def _demand_apart(files: list[Path]) -> None:
 def _base(gate: Path | None, config: Path | None) -> tuple[Run, Limits] | None:
     """The stored run and the limits, read before anything is written. Raises Unusable."""
     from nets.cli.common import limits_of
-    from nets.records.run import read_run, with_subject
+    from nets.records.run import with_subject
+    from nets.records.run_file import read_run
 
     if gate is None:
         if config is not None:

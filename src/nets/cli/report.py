@@ -143,7 +143,8 @@ def _write_page(
     from nets.history.archive import read_archive
     from nets.history.series import history
     from nets.records import durable
-    from nets.records.run import read_run, read_with_bytes, with_subject
+    from nets.records.run import with_subject
+    from nets.records.run_file import read_run, read_with_bytes
     from nets.report.drawing import begun, write_plots
     from nets.report.html import html_text
     from nets.report.pages.page import charts_of, drawn_charts, page
@@ -194,7 +195,7 @@ def _each(files: Sequence[Path], make: Callable[[Run], T]) -> Iterator[T]:
     A file below a folder that is no run's is named on standard error, and passed over.
     """
     from nets.history.archive import each_run_below
-    from nets.records.run import read_run
+    from nets.records.run_file import read_run
 
     seen: set[Path] = set()
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from nets.errors import Unusable, counted
 from nets.history.commits import Commit, utc
 from nets.history.tracked import Measured, measured
-from nets.records.run import read_run
+from nets.records.run_file import read_run
 
 NOT_SEARCHED = {".git", ".hg", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
 """Folders in a repository that hold no results, and thousands of files."""

@@ -12,7 +12,8 @@ from nets.gate.judge import judge_runs
 from nets.gate.limits import Limits
 from nets.gate.limits_input import read_limits
 from nets.plugin.terminal import write_parts
-from nets.records.run import Run, read_run, with_subject
+from nets.records.run import Run, with_subject
+from nets.records.run_file import read_run
 from nets.report.text import plain
 
 if TYPE_CHECKING:

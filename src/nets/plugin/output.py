@@ -17,7 +17,7 @@ from nets.errors import Unusable
 from nets.records import durable
 from nets.records.base import finite_values
 from nets.records.durable import Entry
-from nets.records.run import read_content
+from nets.records.run_file import read_content
 
 MAX_NAME = 255 - len(".journal.old.99")
 

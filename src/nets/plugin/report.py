@@ -10,7 +10,7 @@ import pytest
 
 from nets.errors import NetsError
 from nets.plugin import output
-from nets.records.run import is_benchmark_file
+from nets.records.run_file import is_benchmark_file
 
 if TYPE_CHECKING:
     from nets.plugin.gate import SessionGate
@@ -56,7 +56,8 @@ class SessionReport:
         from nets.datasets.pictures import pictures_of
         from nets.gate.limits import Limits
         from nets.records import durable
-        from nets.records.run import parsed_run, with_subject
+        from nets.records.run import with_subject
+        from nets.records.run_file import parsed_run
         from nets.report.drawing import begun
         from nets.report.html import html_text
         from nets.report.pages.page import drawn_charts, page

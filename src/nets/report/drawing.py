@@ -18,7 +18,8 @@ from typing import Any
 
 from nets.records import durable
 from nets.report import engine
-from nets.report.charts.marks import FONT, MARGIN, TEXT
+from nets.report.charts.marks import TEXT
+from nets.report.charts.panels import FONT, MARGIN
 from nets.report.charts.style import INK, SURFACE, fitted
 from nets.report.document import Chart
 from nets.report.text import plain

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import re
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nets.report.document import (
-    MAX_MESSAGE,
     Bar,
     Cell,
     Chart,
@@ -28,18 +21,14 @@ from nets.report.document import (
     Gallery,
     Page,
     Part,
-    Picture,
     Row,
     Section,
     Sentence,
     Table,
 )
-from nets.report.palette import COLORS
+from nets.report.html_file import asset, data_uri, environment, png_uri, policy, shown_size, size_text, stylesheet
 from nets.report.svg import adapted
-from nets.report.text import plain
 
-PICTURE_WIDTH = 96
-"""Pixels of the page that an image of a data set is enlarged to, or a few fewer: each of its pixels is a square."""
 LONG, LONG_WORD = 32, 16
 """Characters of a table's cell that are broken into lines, and of a heading's word that is broken; others are not."""
 MANY_COLUMNS = 9
@@ -47,9 +36,6 @@ MANY_COLUMNS = 9
 SHORT = 3
 """Characters of a matrix's headings that are not turned."""
 MAX_HEADING_LEVEL = 6
-_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
-_PNG_HEADER = struct.Struct(">16x2I")
-"""Of a PNG file, up to its width and height. Source: PNG specification, third edition, 5.2 and 11.2.1."""
 
 
 def html_text(page: Page, draw: Callable[[Chart], str]) -> str:
@@ -57,67 +43,20 @@ def html_text(page: Page, draw: Callable[[Chart], str]) -> str:
 
     A content security policy forbids all requests, and all scripts and styles but the file's own two.
     """
-    style, script = _style(), _asset("page.js")
+    style, script = stylesheet(), asset("page.js")
     writer = _Writer(draw)
     return (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             page=page,
-            policy=_policy(style, script),
+            policy=policy(style, script),
             style=Markup(style),
             script=Markup(script),
             body=writer.parts(page.parts, level=2),
             contents=writer.contents,
         )
     )
-
-
-def _policy(style: str, script: str) -> str:
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "img-src data:",
-            f"style-src {_source(style)}",
-            f"script-src {_source(script)}",
-            "connect-src 'none'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
-
-
-def _source(text: str) -> str:
-    """The element's content as a policy names it. Source: Content Security Policy Level 3, 6.7.3.3."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-@cache
-def _style() -> str:
-    light = "".join(f"--{color.role}:{color.light};" for color in COLORS)
-    dark = "".join(f"--{color.role}:{color.dark};" for color in COLORS)
-    themes = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-    return themes + _asset("page.css")
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("nets.report").joinpath("assets", name).read_text("utf-8").replace("\r\n", "\n")
-
-
-@cache
-def _environment() -> Environment:
-    """Templates in which every text is made plain and escaped, without a filter that could be forgotten."""
-    environment = Environment(
-        loader=PackageLoader("nets.report", "assets"),
-        autoescape=True,
-        finalize=lambda value: plain(value, MAX_MESSAGE) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cut"] = plain
-    return environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +95,7 @@ class _Writer:
     draw: Callable[[Chart], str]
     contents: list[tuple[str, str]] = field(default_factory=list)
     _named: Counter[str] = field(default_factory=lambda: Counter(("content", "said")))
-    _macros: Any = field(default_factory=lambda: _environment().get_template("parts.html.jinja").module)
+    _macros: Any = field(default_factory=lambda: environment().get_template("parts.html.jinja").module)
 
     def parts(self, parts: Sequence[Part], *, level: int, label: str = "") -> Markup:
         """Parts below each other; `level`: of the headings of their sections; `label`: what stands above them."""
@@ -178,11 +117,11 @@ class _Writer:
             case Table():
                 return self._table(part, label)
             case Gallery():
-                sized = [(each, *_shown_size(each)) for each in part.pictures]
-                return str(self._macros.gallery(part, sized, _png_uri))
+                sized = [(each, *shown_size(each)) for each in part.pictures]
+                return str(self._macros.gallery(part, sized, png_uri))
             case Download():
                 return str(
-                    self._macros.download(part, _data_uri(part.media_type, part.content), size_text(len(part.content)))
+                    self._macros.download(part, data_uri(part.media_type, part.content), size_text(len(part.content)))
                 )
             case Section():
                 return self._section(part, level)
@@ -279,28 +218,3 @@ def _bar_places(bar: Bar) -> _BarPlaces | None:
     )
     says = f"{bar.value:.4g}, expected {bar.low:.4g} to {bar.high:.4g}"
     return _BarPlaces(says, low, max(round(high - low, 1), 0), value, bar.low <= bar.value <= bar.high)
-
-
-def _shown_size(picture: Picture) -> tuple[int, int]:
-    """The width and height in pixels of the page, whole multiples of the image's own."""
-    if picture.png is None or len(picture.png) < _PNG_HEADER.size:
-        return PICTURE_WIDTH, PICTURE_WIDTH
-    width, height = _PNG_HEADER.unpack_from(picture.png)
-    times = max(PICTURE_WIDTH // max(width, 1), 1)
-    return width * times, height * times
-
-
-def _png_uri(png: bytes) -> Markup:
-    return _data_uri("image/png", png)
-
-
-def _data_uri(media_type: str, content: bytes) -> Markup:
-    known = media_type if _MEDIA_TYPE.fullmatch(media_type) else "application/octet-stream"
-    return Markup(f"data:{known};base64,{base64.b64encode(content).decode()}")
-
-
-def size_text(n_bytes: int) -> str:
-    """A file's size for people, in powers of 1,000."""
-    if n_bytes < 1_000:
-        return f"{n_bytes} bytes"
-    return f"{n_bytes / 1_000:,.1f} KB" if n_bytes < 1_000_000 else f"{n_bytes / 1_000_000:,.1f} MB"

@@ -23,7 +23,8 @@ _IMAGE = Markup('<img alt="" width="96" style="image-rendering:pixelated" src="d
 def read_page(file: Path | str, pictures: Shown | None = None) -> Page:
     """The page of a run's file; `pictures` finds the images of its samples. Raises Unusable."""
     from nets.gate.limits import Limits
-    from nets.records.run import read_with_bytes, with_subject
+    from nets.records.run import with_subject
+    from nets.records.run_file import read_with_bytes
     from nets.report.pages.page import page
 
     run, content = read_with_bytes(Path(file))

@@ -12,7 +12,8 @@ from pytest_benchmark.stats import Stats
 
 from nets.records import durable
 from nets.records.cell import Accuracy, Cpu, Outcome, Result
-from nets.records.run import Pairing, parsed_run, read_content
+from nets.records.run import Pairing
+from nets.records.run_file import parsed_run, read_content
 from nets.verdicts import depth
 from nets.verdicts.bands import Bands, band_of
 

@@ -10,7 +10,8 @@ from typing import Any
 from nets.errors import Unusable
 from nets.records.base import SCHEMA
 from nets.records.cell import Device, Result
-from nets.records.run import Run, parsed_run, read_content
+from nets.records.run import Run
+from nets.records.run_file import parsed_run, read_content
 from nets.records.shards import Shards
 from nets.records.versions import Versions
 

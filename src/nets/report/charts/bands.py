@@ -6,26 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nets.errors import counted
 from nets.records.cell import Accuracy, Result
-from nets.report.charts.marks import (
-    BAND_OPACITY,
-    INNER,
-    MARGIN,
-    Axis,
-    Datum,
-    Layer,
-    Mark,
-    Panel,
-    bars,
-    chart,
-    heads,
-    key,
-    pixels,
-    points,
-    rules,
-    strips,
-    text,
-    texts,
-)
+from nets.report.charts.marks import BAND_OPACITY, Datum, Layer, Mark, bars, heads, key, points, rules, text, texts
+from nets.report.charts.panels import INNER, MARGIN, Axis, Panel, chart, pixels, strips
 from nets.report.charts.style import BAD, BAND, GOOD, INK, MUTED, Look, linear_ticks, looks, padded
 from nets.report.document import Cell, Chart, Table, Tone, number, table
 from nets.report.text import listed, plain

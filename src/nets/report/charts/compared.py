@@ -8,25 +8,8 @@ from typing import Literal
 
 from nets.errors import counted
 from nets.gate.findings import FAILING, Finding, Gate
-from nets.report.charts.marks import (
-    BAND_OPACITY,
-    INNER,
-    MARGIN,
-    Axis,
-    Datum,
-    Layer,
-    Mark,
-    Panel,
-    bars,
-    chart,
-    heads,
-    key,
-    pixels,
-    points,
-    rules,
-    strips,
-    text,
-)
+from nets.report.charts.marks import BAND_OPACITY, Datum, Layer, Mark, bars, heads, key, points, rules, text
+from nets.report.charts.panels import INNER, MARGIN, Axis, Panel, chart, pixels, strips
 from nets.report.charts.style import BAD, BAND, DOUBTFUL, GOOD, INK, MUTED, linear_ticks
 from nets.report.document import Chart, Tone
 from nets.report.gate import findings_table, interval_text, limit_text, shown_findings, status_text, tone_of

@@ -8,22 +8,8 @@ from dataclasses import replace
 
 from nets.errors import counted
 from nets.records.cell import Result
-from nets.report.charts.marks import (
-    MARGIN,
-    SMALL,
-    TEXT,
-    Axis,
-    Datum,
-    Layer,
-    Panel,
-    bars,
-    chart,
-    in_pixels,
-    pixels,
-    rules,
-    text,
-    texts,
-)
+from nets.report.charts.marks import TEXT, Datum, Layer, bars, in_pixels, rules, text, texts
+from nets.report.charts.panels import MARGIN, SMALL, Axis, Panel, chart, pixels
 from nets.report.charts.style import GRID, MUTED, fitted, looks, slug, width
 from nets.report.document import SHADES, Cell, Chart, Table, table
 from nets.report.text import plain

@@ -7,24 +7,8 @@ from statistics import fmean, stdev
 
 from nets.cells.catalog import Published
 from nets.records.cell import Accuracy, Result
-from nets.report.charts.marks import (
-    CLEAR,
-    MARGIN,
-    SMALL,
-    TEXT,
-    Axis,
-    Datum,
-    Layer,
-    Mark,
-    Panel,
-    chart,
-    in_pixels,
-    key,
-    points,
-    rules,
-    text,
-    texts,
-)
+from nets.report.charts.marks import CLEAR, TEXT, Datum, Layer, Mark, in_pixels, key, points, rules, text, texts
+from nets.report.charts.panels import MARGIN, SMALL, Axis, Panel, chart
 from nets.report.charts.style import (
     INK,
     MUTED,

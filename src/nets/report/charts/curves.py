@@ -6,24 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from nets.errors import counted
 from nets.records.cell import Result, Round
-from nets.report.charts.marks import (
-    BAND_OPACITY,
-    MARGIN,
-    SMALL,
-    Axis,
-    Datum,
-    Layer,
-    Mark,
-    Panel,
-    bars,
-    chart,
-    in_pixels,
-    key,
-    lines,
-    points,
-    text,
-    texts,
-)
+from nets.report.charts.marks import BAND_OPACITY, Datum, Layer, Mark, bars, in_pixels, key, lines, points, text, texts
+from nets.report.charts.panels import MARGIN, SMALL, Axis, Panel, chart
 from nets.report.charts.style import (
     BAD,
     BAND,

@@ -7,25 +7,8 @@ from collections.abc import Iterator, Sequence
 from nets.cells.catalog import REFERENCE
 from nets.errors import counted
 from nets.records.cell import Criterion, Depth, Result, State
-from nets.report.charts.marks import (
-    CLEAR,
-    HEADING,
-    MARGIN,
-    WIDE,
-    Axis,
-    Datum,
-    Layer,
-    Mark,
-    Panel,
-    bars,
-    chart,
-    key,
-    pixels,
-    points,
-    rules,
-    text,
-    texts,
-)
+from nets.report.charts.marks import CLEAR, HEADING, Datum, Layer, Mark, bars, key, points, rules, text, texts
+from nets.report.charts.panels import MARGIN, WIDE, Axis, Panel, chart, pixels
 from nets.report.charts.style import DEEP, INK, MUTED, SHALLOW, fitted, log_padded, log_ticks
 from nets.report.document import Cell, Chart, Table, table
 from nets.report.text import ABSENT, listed, plain

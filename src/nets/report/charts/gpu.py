@@ -7,22 +7,8 @@ from dataclasses import dataclass
 
 from nets.cells.catalog import Published
 from nets.records.cell import Result
-from nets.report.charts.marks import (
-    CLEAR,
-    INNER,
-    MARGIN,
-    Axis,
-    Datum,
-    Mark,
-    Panel,
-    chart,
-    key,
-    pixels,
-    points,
-    strips,
-    text,
-    texts,
-)
+from nets.report.charts.marks import CLEAR, Datum, Mark, key, points, text, texts
+from nets.report.charts.panels import INNER, MARGIN, Axis, Panel, chart, pixels, strips
 from nets.report.charts.style import INK, MUTED, fitted, looks
 from nets.report.document import Cell, Chart, Table, table
 from nets.report.gpu import published_beside

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
 from nets.records.run import Harness
-from nets.report.charts.marks import INNER, TEXT, Axis, Datum, Panel, bars, chart, in_pixels, pixels, rules, text, texts
+from nets.report.charts.marks import TEXT, Datum, bars, in_pixels, rules, text, texts
+from nets.report.charts.panels import INNER, Axis, Panel, chart, pixels
 from nets.report.charts.style import BAND, MUTED, width
 from nets.report.document import Cell, Chart, Table, table
 

@@ -10,25 +10,8 @@ from nets.errors import counted
 from nets.history.commits import UNVERSIONED
 from nets.history.records import Change, Direction, History, Line, Point
 from nets.history.tracked import TRACKED
-from nets.report.charts.marks import (
-    CLEAR,
-    MARGIN,
-    SMALL,
-    TEXT,
-    Axis,
-    Datum,
-    Layer,
-    Mark,
-    Panel,
-    bars,
-    chart,
-    in_pixels,
-    key,
-    points,
-    rules,
-    text,
-    texts,
-)
+from nets.report.charts.marks import CLEAR, TEXT, Datum, Layer, Mark, bars, in_pixels, key, points, rules, text, texts
+from nets.report.charts.panels import MARGIN, SMALL, Axis, Panel, chart
 from nets.report.charts.style import BAD, DOUBTFUL, GOOD, INK, MUTED, fitted, linear_ticks, looks, slug, thinned, width
 from nets.report.document import Cell, Chart, Table, table
 from nets.report.history import distinguishing_conditions, effect_text

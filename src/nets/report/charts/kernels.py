@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from nets.records.cell import Result
 from nets.records.gpu import LongKernel
-from nets.report.charts.marks import INNER, MARGIN, Axis, Panel, bars, chart, heads, pixels, text
+from nets.report.charts.marks import bars, heads, text
+from nets.report.charts.panels import INNER, MARGIN, Axis, Panel, chart, pixels
 from nets.report.charts.style import INK, linear_ticks, looks, slug
 from nets.report.document import Cell, Chart, Table, table
 from nets.report.text import plain

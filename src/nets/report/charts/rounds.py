@@ -7,23 +7,8 @@ from statistics import median
 
 from nets.errors import counted
 from nets.records.cell import Result, Round
-from nets.report.charts.marks import (
-    CLEAR,
-    INNER,
-    MARGIN,
-    Axis,
-    Datum,
-    Mark,
-    Panel,
-    chart,
-    heads,
-    key,
-    pixels,
-    points,
-    rules,
-    strips,
-    text,
-)
+from nets.report.charts.marks import CLEAR, Datum, Mark, heads, key, points, rules, text
+from nets.report.charts.panels import INNER, MARGIN, Axis, Panel, chart, pixels, strips
 from nets.report.charts.style import INK, MUTED, log_padded, log_ticks, looks, seconds, thinned
 from nets.report.document import Cell, Chart, Table, table
 from nets.report.text import listed, plain
