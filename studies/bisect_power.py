@@ -2,7 +2,8 @@
 
     python -m studies.bisect_power --slowdown 0.10 --tries 20 --file studies/data/bisect.jsonl
 
-The cell is made_repository's, with about 0.1 s a round. It goes on where it was stopped, and adds a line a try.
+The cell is made_repository's, with about 0.1 s a round. It goes on where it was stopped, adds a line a try, and ends
+with what docs/gate.md says of them all.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
+from typing import Any
 
+from studies.ab_error_rates import rate
 from studies.made_repository import commit, init
 
 N_COMMITS = 20
@@ -43,6 +48,20 @@ def main() -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"slowdown": asked.slowdown, **done}) + "\n")
         print(f"{n + 1}/{asked.tries}: {done}", flush=True)
+    print(summary([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]))
+
+
+def summary(tries: Sequence[dict[str, Any]]) -> str:
+    """How many found the commit that was made slower, and in how many comparisons, sittings and minutes."""
+    found = rate(sum(each["found"] == each["guilty"] for each in tries), len(tries))
+    comparisons = _spread([len(each["steps"]) for each in tries])
+    sittings = _spread([each["n_sittings"] for each in tries])
+    minutes = _spread([round(each["wall_s"] / 60, 1) for each in tries])
+    return f"found: {found}; comparisons: {comparisons}; sittings: {sittings}; minutes: {minutes}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{min(values):g} to {max(values):g}, median {median(values):g}"
 
 
 def _try(folder: Path, guilty: int, slowdown: float) -> dict[str, object]:

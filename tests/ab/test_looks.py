@@ -125,5 +125,5 @@ def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = list(ab_error_rates.tables(Path(ab_error_rates.__file__).parent / "data" / "ab-live.jsonl"))
     tables = [part.splitlines()[2:] for part in "\n".join(lines).split("\n\n")]
     assert tables[0][0].startswith("| a made cell | 0 % | ")
-    n_noises, n_cells = 3, 2
+    n_noises, n_cells = 5, 2
     assert [len(rows) for rows in tables[1:]] == [n_noises * n_cells * len(ab_error_rates.EFFECTS), 1, n_noises]

@@ -100,8 +100,8 @@ def _total(cell: ComparedCell, test: PairedTest | None, limits: Limits, stage: S
         may_be_none = (
             status != "ok" and shift.low is not None and shift.high is not None and shift.low <= 0 <= shift.high
         )
-        because = "its interval holds 0: the rounds' scatter alone may have made it" if may_be_none else None
-        return found.with_ratio(shift, limits.time_unpaired, status=status, because=because)
+        scatter = "its interval holds 0: the rounds' scatter alone may have made it" if may_be_none else None
+        return found.with_ratio(shift, limits.time_unpaired, status=status, because=scatter)
     if test is None or len(cell.sittings) < test.n_needed:
         return _too_few(found, shift, cell, test, limits, stage)
     p = test.slower_p if shift.point > 0 else test.faster_p
