@@ -99,7 +99,7 @@ def rate(k: int, n: int) -> str:
 def tables(path: Path) -> Iterator[str]:
     """The page's tables, line by line."""
     runs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    yield from _live(runs)
+    yield from live(runs)
     noise: dict[str, list[float]] = {}
     for run in runs:
         if run["slowdown"] == 0:
@@ -127,23 +127,22 @@ def tables(path: Path) -> Iterator[str]:
         yield f"| {name} | {100 * smallest_caught(draw, Limits()):.1f} % |"
 
 
-def _live(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+def live(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The table of live runs, a row a cell and slowdown."""
     yield (
-        "| of | planted | exit 1 | exit 3, not enough data | exit 0 | the screen alone: slower | sittings, mean | "
-        "effect confirmed, median | minutes, median |"
+        "| of | planted | exit 1 | exit 3, not enough data | exit 0 | sittings, mean | effect confirmed, median | "
+        "minutes, median |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|"
     for of, slowdown in sorted({(run["of"], run["slowdown"]) for run in runs}):
         these = [run for run in runs if (run["of"], run["slowdown"]) == (of, slowdown)]
         exits = Counter(run["exit"] for run in these)
         cells = [cell for run in these for cell in run["cells"]]
-        first = sum(bool(cell["confirmation"]) and median(cell["screen"]) > 0 for cell in cells)
         sittings = [fmean(len(cell[stage]) for cell in cells) for stage in ("screen", "confirmation")]
         effects = [cell["effect"] for cell in cells if cell["status"] == "regressed"]
         figures = [
             *(rate(exits[code], len(these)) for code in (1, 3)),
             str(exits[0]),
-            rate(first, len(cells)),
             f"{sittings[0]:.1f} + {sittings[1]:.1f}",
             f"{100 * median(effects):+.1f} %" if effects else "–",
             f"{median(run['wall_s'] for run in these) / 60:.1f}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 from studies.bisect_power import N_COMMITS, summary
 
@@ -15,7 +14,7 @@ TRIES = [json.loads(line) for line in (REPOSITORY / "studies" / "data" / "bisect
 
 def test_the_page_has_the_files_figures() -> None:
     """The sentence on all tries stands in the page, to the letter."""
-    assert summary(TRIES).capitalize() in Path(REPOSITORY / "docs" / "gate.md").read_text(encoding="utf-8")
+    assert summary(TRIES).capitalize() in (REPOSITORY / "docs" / "gate.md").read_text(encoding="utf-8")
 
 
 def test_halved() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +16,10 @@ from nets.ab.looks import Plan, TooFewSittings, plan
 from nets.errors import Exit
 from nets.gate.levels import Stage
 from nets.gate.limits import Limits
+from tests.support.suite import REPOSITORY
 
 LIMITS = Limits()
+LIVE = REPOSITORY / "studies" / "data" / "ab-live.jsonl"
 STAGES: tuple[Stage, ...] = ("screen", "confirmation")
 ratios = st.lists(st.floats(-0.5, 0.5), min_size=5, max_size=30)
 
@@ -116,13 +118,19 @@ def test_rate() -> None:
     assert ab_error_rates.rate(0, 30) == "0 of 30: 0.0 % (0.0–11.6)"
 
 
+def test_the_page_has_the_live_runs() -> None:
+    """Its table of live runs is the file's, to the letter."""
+    runs = [json.loads(line) for line in LIVE.read_text(encoding="utf-8").splitlines()]
+    assert "\n".join(ab_error_rates.live(runs)) in (REPOSITORY / "docs" / "gate.md").read_text(encoding="utf-8")
+
+
 def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables are made from the recorded runs, a row a planted slowdown."""
     for name, n in (("N_COMPARISONS", 2), ("N_DRAWS", 2), ("MAX_SITTINGS", 12)):
         monkeypatch.setattr(ab_error_rates, name, n)
     monkeypatch.setattr(ab_error_rates, "NOISES", (0.01,))
     monkeypatch.setattr(ab_error_rates, "LIMITS", (0.02,))
-    lines = list(ab_error_rates.tables(Path(ab_error_rates.__file__).parent / "data" / "ab-live.jsonl"))
+    lines = list(ab_error_rates.tables(LIVE))
     tables = [part.splitlines()[2:] for part in "\n".join(lines).split("\n\n")]
     assert tables[0][0].startswith("| a made cell | 0 % | ")
     n_noises, n_cells = 5, 2
