@@ -218,12 +218,18 @@ def test_more_than_a_hundred_classes() -> None:
     assert (found.confusion is not None and len(found.confusion), found.class_names) == (100, None)
 
 
-def test_a_network_that_answers_at_random() -> None:
+def test_a_network_that_answers_otherwise() -> None:
     """Of a network that classifies otherwise when asked again nothing is said; the reason names both counts."""
-    found, because = predictions_of(with_a_round(run_of(own(lambda outputs: torch.rand_like(outputs) + 0 * outputs))))
+    counts = part_of("digits").test.labels.bincount(minlength=10)
+    answer = rarest = int(counts.argmin())
+    run = with_a_round(run_of(own(lambda outputs: 0 * outputs + F.one_hot(torch.tensor(answer), 10))))
+    answer = commonest = int(counts.argmax())
+    found, because = predictions_of(run)
     assert found is None
     assert because is not None
     assert because.startswith("evaluated once more, the network of seed 0 classifies ")
+    assert f" {counts[commonest]} of 130 test images correctly, and in its round {counts[rarest]}:" in because
+    assert counts[commonest] > counts[rarest]
 
 
 def test_a_network_that_fails() -> None:
